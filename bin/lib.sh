@@ -1,0 +1,21 @@
+# shellcheck shell=bash
+# What the scripts of bin/ share: sourced by them, never run.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say() { printf '%s: %s\n' "bin/${0##*/}" "$*"; }
+die() { say "$*" >&2; exit 1; }
+
+# A fresh rustup is not on PATH before the next login, and servers are never on a user's.
+rustup_bin="${CARGO_HOME:-$HOME/.cargo}/bin"
+case ":$PATH:" in
+  *":$rustup_bin:"*) ;;
+  *) PATH="$rustup_bin:$PATH" ;;
+esac
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+# Elixir wants file names and output in UTF-8.
+[ "$(locale charmap 2>/dev/null)" = UTF-8 ] || export LC_ALL=C.UTF-8
+
+# One build for cargo, the compiler task of mix.exs, the tests and the demo.
+export CARGO_TARGET_DIR="$root/_build/cargo"

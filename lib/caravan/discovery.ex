@@ -1,0 +1,200 @@
+defmodule Caravan.Discovery do
+  @moduledoc false
+  # The look-ups of a topology: what was asked, what came of it. The set of members itself is a resource
+  # of the native library, made for one own name and gone with the struct that holds it.
+
+  alias Caravan.{Error, Native, Options}
+
+  # The native library answers within the time-out; should it ever not, this is how long to wait on.
+  @grace 1_000
+
+  @enforce_keys [:options]
+  defstruct [:options, :self, :membership, queries: %{}, pending: %{}]
+
+  @type t :: %__MODULE__{
+          options: Options.topology(),
+          self: node | nil,
+          membership: term,
+          queries: %{non_neg_integer => map},
+          pending: %{reference => {non_neg_integer, integer, reference}}
+        }
+
+  @typedoc """
+  What came of one look-up. `turned?`: the query failed for the first time, or was answered after it
+  failed. `newly_refused`: reasons for refusing names that were not known already.
+  """
+  @type outcome :: %{
+          query: String.t(),
+          result: {:ok, report :: map} | {:error, Error.t()},
+          duration: integer,
+          turned?: boolean,
+          newly_refused: [atom]
+        }
+
+  @spec new(Options.topology()) :: t
+  def new(options) do
+    queries =
+      for {query, index} <- Enum.with_index(options.query), into: %{} do
+        {index, %{query: query, outcome: nil, at: nil, report: nil, refused: %{}}}
+      end
+
+    %__MODULE__{options: options, queries: queries}
+  end
+
+  @doc "Raises if the native library finds fault with the options."
+  @spec check!(Options.topology()) :: :ok
+  def check!(options) do
+    _ = membership!(options, :"name-1024@localhost")
+    :ok
+  end
+
+  @doc "Looks on behalf of `node`, with an empty set of members."
+  @spec locate(t, node) :: t
+  def locate(discovery, node) do
+    membership = if node != :nonode@nohost, do: membership!(discovery.options, node)
+    %{discovery | self: node, membership: membership, pending: %{}}
+  end
+
+  @doc "Starts a look-up of every query that has none under way. Answers go to the calling process."
+  @spec start(t, (query :: String.t() -> any)) :: t
+  def start(%{membership: nil} = discovery, _started), do: discovery
+
+  def start(discovery, started) do
+    busy = MapSet.new(discovery.pending, fn {_, {index, _, _}} -> index end)
+
+    for {index, %{query: query}} <- discovery.queries, index not in busy, reduce: discovery do
+      discovery ->
+        started.(query)
+        ask(discovery, index)
+    end
+  end
+
+  defp ask(discovery, index) do
+    ref = make_ref()
+    self = Atom.to_string(discovery.self)
+
+    with {:error, _} = error <- Native.poll(discovery.membership, index, ref, self),
+         do: send(self(), {ref, error})
+
+    timer = Process.send_after(self(), {:overdue, ref}, discovery.options.timeout + @grace)
+    pending = {index, System.monotonic_time(), timer}
+    %{discovery | pending: Map.put(discovery.pending, ref, pending)}
+  end
+
+  @doc "Takes the message `{ref, result}`, if it belongs to a look-up. `now` is in ms."
+  @spec answer(t, reference, term, integer) :: {:looked_up, outcome, t} | :unknown
+  def answer(discovery, ref, result, now) do
+    case Map.pop(discovery.pending, ref) do
+      {nil, _} ->
+        :unknown
+
+      {{index, started, timer}, pending} ->
+        Process.cancel_timer(timer)
+        query = discovery.queries[index]
+        result = result(result, query.query, discovery.options)
+        refused = refused(query.refused, result, now, discovery.options.expire_after)
+
+        outcome = %{
+          query: query.query,
+          result: result,
+          duration: System.monotonic_time() - started,
+          turned?: turned?(query.outcome, result),
+          newly_refused: Map.keys(refused) -- Map.keys(query.refused)
+        }
+
+        query = %{record(query, result) | at: now, refused: refused}
+        queries = %{discovery.queries | index => query}
+        {:looked_up, outcome, %{discovery | queries: queries, pending: pending}}
+    end
+  end
+
+  @doc "Was every query answered when it was last asked, and is none being asked?"
+  @spec complete?(t) :: boolean
+  def complete?(discovery) do
+    discovery.pending == %{} and Enum.all?(discovery.queries, fn {_, q} -> q.outcome == :ok end)
+  end
+
+  @doc "The part of `Caravan.Status` that concerns look-ups."
+  @spec status(t, integer) :: %{
+          queries: [Caravan.Status.query()],
+          refused: [Caravan.Lookup.refused()]
+        }
+  def status(discovery, now) do
+    queries = for {_, query} <- Enum.sort(discovery.queries), do: query
+    refused = for query <- queries, {_, refused} <- query.refused, do: Map.delete(refused, :at)
+    %{queries: Enum.map(queries, &query_status(&1, now)), refused: refused}
+  end
+
+  defp query_status(query, now) do
+    found = Map.take(query.report || %{}, [:ttl, :server, :transport, :endpoints, :unresolved])
+
+    Map.merge(
+      %{
+        query: query.query,
+        outcome: query.outcome,
+        age: query.at && now - query.at,
+        ttl: nil,
+        server: nil,
+        transport: nil,
+        endpoints: nil,
+        unresolved: []
+      },
+      found
+    )
+  end
+
+  defp membership!(options, node) do
+    [base | _] = node |> Atom.to_string() |> String.split("@", parts: 2)
+
+    spec = %{
+      queries: options.query,
+      type: options.type,
+      nameservers: options.nameservers,
+      transport: options.transport,
+      timeout: options.timeout,
+      sname: options.node_sname || Options.default_sname(options.type, base),
+      template: options.node_name,
+      expire_after: options.expire_after,
+      withdraw_after: if(options.disconnect, do: options.disconnect[:after]),
+      max_members: options.max_members,
+      allow: options.allow,
+      # Two polls, since a TTL may be 0 and a name must still be known when it is dialled.
+      keep_addresses: 2 * options.poll_interval
+    }
+
+    case Native.membership_new(spec) do
+      {:ok, membership} -> membership
+      {:error, error} -> raise Error.new(error)
+    end
+  end
+
+  defp result({:ok, report}, _query, _options), do: {:ok, report}
+  defp result({:error, error}, query, _options), do: {:error, Error.new(error, query)}
+
+  defp result(:overdue, query, options) do
+    message =
+      "the look-up of #{query} gave no answer for #{options.timeout + @grace} ms, although the deadline is " <>
+        "#{options.timeout} ms; this is a fault in Caravan, please report it"
+
+    {:error, Error.new({:timeout, message}, query)}
+  end
+
+  defp record(query, {:ok, report}), do: %{query | outcome: :ok, report: report}
+  defp record(query, {:error, _} = error), do: %{query | outcome: error}
+
+  defp turned?({:error, _}, {:error, _}), do: false
+  defp turned?(_, {:error, _}), do: true
+  defp turned?({:error, _}, {:ok, _}), do: true
+  defp turned?(_, {:ok, _}), do: false
+
+  # Answers may be random subsets, so a refusal is over only when it was not seen for a while.
+  defp refused(known, {:error, _}, _now, _keep), do: known
+
+  defp refused(known, {:ok, report}, now, keep) do
+    seen = Map.new(report.refused, &{&1.reason, Map.put(&1, :at, now)})
+
+    known
+    |> Map.filter(fn {_, refused} -> now - refused.at < keep end)
+    |> Map.merge(seen)
+  end
+end

@@ -1,0 +1,124 @@
+defmodule Caravan.Events do
+  @moduledoc false
+  # What happens in a topology, told once: a line for people where a state changed, and an event for
+  # programs each time. Every sentence of a topology's log is here.
+
+  require Logger
+  alias Caravan.Telemetry
+
+  def alone(topology) do
+    Logger.warning(
+      "#{prefix(topology)}this node is not distributed, so it stays alone; start it with a name " <>
+        "(--name or --sname, or RELEASE_DISTRIBUTION in a release) to join its peers"
+    )
+  end
+
+  def lookup_started(topology, query) do
+    Telemetry.execute([:caravan, :lookup, :start], %{system_time: System.system_time()}, %{
+      topology: topology,
+      query: query
+    })
+  end
+
+  def looked_up(topology, %{query: query, result: {:ok, report}} = outcome) do
+    if outcome.turned?, do: Logger.info("#{prefix(topology)}#{query} is answered again")
+
+    Telemetry.execute(
+      [:caravan, :lookup, :stop],
+      %{
+        duration: outcome.duration,
+        endpoints: report.endpoints,
+        members: report.members,
+        ttl: report.ttl
+      },
+      %{topology: topology, query: query, server: report.server, transport: report.transport}
+    )
+
+    Enum.each(report.refused, &refused(topology, query, &1, &1.reason in outcome.newly_refused))
+  end
+
+  def looked_up(topology, %{query: query, result: {:error, error}} = outcome) do
+    if outcome.turned? do
+      Logger.warning(
+        "#{prefix(topology)}#{error.message}. The peers that are known stay; looking on quietly"
+      )
+    end
+
+    Telemetry.execute([:caravan, :lookup, :exception], %{duration: outcome.duration}, %{
+      topology: topology,
+      query: query,
+      error: error
+    })
+  end
+
+  defp refused(topology, query, refused, news?) do
+    if news? do
+      Logger.warning(
+        "#{prefix(topology)}#{refused.count} of the names in the answer for #{query} are refused, such as " <>
+          "#{inspect(refused.example)}: #{why(refused.reason)}"
+      )
+    end
+
+    Telemetry.execute([:caravan, :member, :refused], %{count: refused.count}, %{
+      topology: topology,
+      query: query,
+      reason: refused.reason,
+      example: refused.example
+    })
+  end
+
+  defp why(:invalid_name), do: "they are no host or node names; check what publishes them"
+  defp why(:not_allowed), do: "their addresses are outside the networks of the option :allow"
+  defp why(:max_members), do: "the topology has as many members as the option :max_members allows"
+
+  defp why(:atom_limit),
+    do: "the topology has had twice as many names as :max_members allows, and atoms are for ever"
+
+  defp why(reason), do: to_string(reason)
+
+  def member(topology, node, change) when change in [:added, :expired],
+    do: about([:member, change], topology, node)
+
+  @doc "Tells what `Caravan.Peers` says has happened to a peer."
+  def peer(topology, node, :up) do
+    Logger.info("#{prefix(topology)}#{node} is connected", node: node)
+    about([:peer, :up], topology, node)
+  end
+
+  def peer(topology, node, {:down, reason, _wanted?}) do
+    Logger.notice("#{prefix(topology)}#{node} is disconnected: #{reason}", node: node)
+    about([:peer, :down], topology, node, %{reason: reason})
+  end
+
+  def peer(topology, node, {:dial_failed, stage, reason, first?}) do
+    if first? do
+      Logger.warning(
+        "#{prefix(topology)}can't connect to #{node}: #{reason}. Trying on quietly",
+        node: node
+      )
+    end
+
+    about([:peer, :dial_failed], topology, node, %{stage: stage, reason: reason})
+  end
+
+  def peer(topology, node, :leaving) do
+    Logger.info("#{prefix(topology)}#{node} says that it is going away", node: node)
+  end
+
+  def peer(topology, node, :forgotten), do: about([:peer, :forgotten], topology, node)
+
+  def disconnecting(topology, node, after_ms) do
+    Logger.notice(
+      "#{prefix(topology)}disconnecting #{node}: DNS has not listed it for #{after_ms} ms, " <>
+        "and the option :disconnect is set",
+      node: node
+    )
+  end
+
+  defp about(event, topology, node, more \\ %{}) do
+    metadata = Map.merge(%{topology: topology, node: node}, more)
+    Telemetry.execute([:caravan | event], %{count: 1}, metadata)
+  end
+
+  defp prefix(topology), do: "[caravan #{topology}] "
+end

@@ -1,0 +1,47 @@
+defmodule Caravan.Farewell do
+  @moduledoc false
+  # Says good-bye for this node and hears it from others. The name of this process and the message
+  # `{Caravan.Farewell, :leaving, node}` are spoken between nodes of different versions: neither changes.
+
+  use GenServer
+  alias Caravan.Topologies
+
+  @spec start_link(term) :: GenServer.on_start()
+  def start_link(_), do: GenServer.start_link(__MODULE__, [], name: __MODULE__)
+
+  @doc "Tells `nodes` that this one is going away. Neither waits nor connects."
+  @spec tell([node]) :: :ok
+  def tell(nodes) do
+    for node <- nodes do
+      :erlang.send({__MODULE__, node}, {__MODULE__, :leaving, node()}, [:noconnect, :nosuspend])
+    end
+
+    :ok
+  end
+
+  @doc "From now on no topology of this node dials or looks up, not even after a restart."
+  @spec drain() :: :ok
+  def drain do
+    :ok = GenServer.call(__MODULE__, :drain)
+    _ = Topologies.call_all(:drain)
+    :ok
+  end
+
+  @spec draining?() :: boolean
+  def draining?, do: GenServer.call(__MODULE__, :draining?)
+
+  @impl true
+  def init([]), do: {:ok, %{draining?: false}}
+
+  @impl true
+  def handle_call(:drain, _from, state), do: {:reply, :ok, %{state | draining?: true}}
+  def handle_call(:draining?, _from, state), do: {:reply, state.draining?, state}
+
+  @impl true
+  def handle_info({__MODULE__, :leaving, node}, state) when is_atom(node) do
+    Topologies.cast_all({:leaving, node})
+    {:noreply, state}
+  end
+
+  def handle_info(_other, state), do: {:noreply, state}
+end

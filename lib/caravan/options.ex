@@ -1,0 +1,252 @@
+defmodule Caravan.Options do
+  alias Caravan.Options.Type
+
+  # Validation, defaults and documentation all come from these tables.
+  # An entry: its type (see `Caravan.Options.Type`), its default or `required: true`, and a sentence.
+  @topology [
+    query: [
+      type: :queries,
+      required: true,
+      doc: "the DNS name or names to look up"
+    ],
+    type: [
+      type: {:one_of, [:srv, :a, :aaaa, :ip]},
+      default: :srv,
+      doc: "the records to ask for; `:ip` is A and AAAA"
+    ],
+    node_sname: [
+      type: :name,
+      shown: "this node's",
+      doc:
+        "the base of the peers' names; by default this node's own, for `:srv` without its port suffix"
+    ],
+    node_name: [
+      type: :string,
+      shown: "by `type`",
+      doc:
+        "the peers' names as a template of `{sname}`, `{port}`, `{host}` and `{ip}`; by default " <>
+          "`\"{sname}-{port}@{host}\"` for `:srv`, else `\"{sname}@{ip}\"`"
+    ],
+    nameservers: [
+      type: :nameservers,
+      default: :system,
+      doc: "the DNS servers to ask; `:system` are those of resolv.conf, with its search list"
+    ],
+    transport: [
+      type: {:one_of, [:auto, :tcp]},
+      default: :auto,
+      doc: "`:auto` is UDP, and TCP when the answer was truncated; `:tcp` is TCP at once"
+    ],
+    timeout: [
+      type: :ms,
+      default: 2_000,
+      doc: "the deadline of a whole look-up, all servers and retries included"
+    ],
+    poll_interval: [
+      type: :ms,
+      default: 5_000,
+      doc:
+        "the time between look-ups, ±10 %; quicker until the first peer is up and after a peer went down"
+    ],
+    expire_after: [
+      type: :ms,
+      default: 300_000,
+      doc: "a member missing from successful answers this long is no longer dialled"
+    ],
+    disconnect: [
+      type: :disconnect,
+      default: false,
+      doc:
+        "`false`: DNS never takes a live peer away; `[after: ms]`: peers missing from repeated " <>
+          "successful answers this long are disconnected, at most 20 % of them a round"
+    ],
+    max_members: [
+      type: {:integer, 1, 500_000},
+      default: 1_000,
+      doc: "names beyond it are refused and reported; bounds the atoms this topology can make"
+    ],
+    dial_concurrency: [
+      type: {:integer, 1, 1_024},
+      default: 32,
+      doc: "how many peers are dialled at the same time"
+    ],
+    allow: [
+      type: :strings,
+      default: [],
+      doc:
+        "networks as `[\"10.0.0.0/8\", \"fd00::/8\"]`; members whose address is outside are refused " <>
+          "before a packet is sent to them; `[]` allows all"
+    ]
+  ]
+
+  @lookup Keyword.take(@topology, [:type, :nameservers, :transport, :timeout])
+
+  @await [
+    min: [type: :count, default: 1, doc: "how many peers must be connected"],
+    stable_for: [
+      type: :duration,
+      default: 0,
+      doc: "how long the connected peers must not have changed"
+    ],
+    timeout: [type: :duration, default: 5_000, doc: "how long to wait at most"]
+  ]
+
+  @supervisor [
+    topologies: [
+      type: :topologies,
+      required: true,
+      doc: "the name of each topology and its options"
+    ],
+    name: [type: :atom, default: nil, doc: "a name to register the supervisor under"]
+  ]
+
+  table = fn schema ->
+    Enum.map_join(schema, "\n", fn {key, entry} ->
+      default =
+        cond do
+          entry[:required] -> "required"
+          shown = entry[:shown] -> shown
+          true -> "`#{inspect(entry[:default])}`"
+        end
+
+      "| `#{key}` | #{Type.expected(entry[:type])} | #{default} | #{entry[:doc]} |"
+    end)
+  end
+
+  @doc "The table of options for the documentation."
+  @spec table(:topology | :lookup | :await | :supervisor) :: String.t()
+  for {name, schema} <- [
+        topology: @topology,
+        lookup: @lookup,
+        await: @await,
+        supervisor: @supervisor
+      ] do
+    @table "| option | takes | default | |\n|---|---|---|---|\n" <> table.(schema)
+    def table(unquote(name)), do: unquote(@table)
+  end
+
+  @moduledoc """
+  The options of a topology. An unknown or ill-typed one raises `Caravan.Error` (`:invalid_option`).
+
+  | option | takes | default | |
+  |---|---|---|---|
+  #{table.(@topology)}
+  """
+
+  # Options of Caravan 1.0 that have no meaning any more.
+  @retired %{
+    dns_client:
+      "look-ups are done by Caravan itself now; remove it and, if need be, set :nameservers"
+  }
+
+  @type topology :: %{atom => term}
+
+  @doc "Checks the options of the topology `name` and fills in the defaults; `query` becomes a list."
+  @spec topology!(atom, term) :: topology
+  def topology!(name, options) do
+    where = "topology #{inspect(name)}"
+    options = validate!(@topology, options, where)
+
+    with [after: ms] when ms > options.expire_after <- options.disconnect do
+      raise_invalid(
+        "option :disconnect of #{where}: expected [after: ms] with at most expire_after " <>
+          "(#{options.expire_after}), got #{inspect(options.disconnect)}; members are forgotten before"
+      )
+    end
+
+    Map.update!(options, :node_name, &(&1 || default_template(options.type)))
+  end
+
+  @doc "Checks a look-up's query and options; the answer is what `Caravan.Native.lookup/2` takes."
+  @spec lookup!(term, term) :: map
+  def lookup!(query, options) do
+    where = "look-up of #{inspect(query)}"
+
+    case Type.cast(:name, query) do
+      {:ok, query} ->
+        Map.put(validate!(@lookup, options, where), :query, query)
+
+      :error ->
+        raise_invalid(
+          "query of a look-up: expected #{Type.expected(:name)}, got #{inspect(query)}"
+        )
+    end
+  end
+
+  @doc "Checks the options of `Caravan.await/2`."
+  @spec await!(term) :: %{min: non_neg_integer, stable_for: non_neg_integer, timeout: pos_integer}
+  def await!(options), do: validate!(@await, options, "await")
+
+  @doc "Checks the options of the supervisor `Caravan`, not those of its topologies."
+  @spec supervisor!(term) :: %{topologies: keyword, name: atom}
+  def supervisor!(options), do: validate!(@supervisor, options, "Caravan")
+
+  @doc """
+  The base of the peers' names where `node_sname` isn't given, from `base`, this node's own.
+
+  An SRV record carries the peer's port, so this node's is taken off. An address record carries
+  none: such peers share this node's port, and so its whole base.
+  """
+  @spec default_sname(:srv | :a | :aaaa | :ip, String.t()) :: String.t()
+  def default_sname(:srv, base) do
+    case Regex.run(~r/\A(.*?[^0-9-].*?)-?[0-9]+\z/s, base) do
+      [_, sname] -> sname
+      nil -> base
+    end
+  end
+
+  def default_sname(_type, base), do: base
+
+  defp default_template(:srv), do: "{sname}-{port}@{host}"
+  defp default_template(_type), do: "{sname}@{ip}"
+
+  defp validate!(schema, options, where) do
+    unless Keyword.keyword?(options) do
+      raise_invalid("options of #{where}: expected a keyword list, got #{inspect(options)}")
+    end
+
+    Enum.each(options, fn {key, _} -> schema[key] || raise_unknown(key, where, schema) end)
+
+    Map.new(schema, fn {key, entry} ->
+      case Keyword.fetch(options, key) do
+        {:ok, value} -> {key, cast!(key, entry, value, where)}
+        :error -> {key, default!(key, entry, where)}
+      end
+    end)
+  end
+
+  defp default!(key, entry, where) do
+    if entry[:required] do
+      raise_invalid(
+        "option #{inspect(key)} of #{where} is missing: expected #{Type.expected(entry[:type])}"
+      )
+    end
+
+    entry[:default]
+  end
+
+  defp cast!(key, entry, value, where) do
+    case Type.cast(entry[:type], value) do
+      {:ok, value} ->
+        value
+
+      :error ->
+        raise_invalid(
+          "option #{inspect(key)} of #{where}: expected #{Type.expected(entry[:type])}, got #{inspect(value)}"
+        )
+    end
+  end
+
+  defp raise_unknown(key, where, schema) do
+    hint =
+      case @retired do
+        %{^key => why} -> why
+        _ -> "expected one of #{Enum.map_join(Keyword.keys(schema), ", ", &inspect/1)}"
+      end
+
+    raise_invalid("unknown option #{inspect(key)} in #{where}: #{hint}")
+  end
+
+  @spec raise_invalid(String.t()) :: no_return
+  defp raise_invalid(message), do: raise(Caravan.Error.new({:invalid_option, message}))
+end

@@ -1,0 +1,113 @@
+defmodule Caravan.Options.Type do
+  @moduledoc false
+  # What an option's value may be: how it is checked and normalised, and what to call it in a sentence.
+
+  # Erlang's timers end at 2^32 - 1 ms.
+  @max_ms 2_147_483_647
+  @max_queries 64
+
+  @type t :: atom | {:one_of, [atom]} | {:integer, integer, integer}
+
+  @spec cast(t, term) :: {:ok, term} | :error
+  def cast({:one_of, words}, value), do: ok_if(value in words, value)
+
+  def cast({:integer, min, max}, value),
+    do: ok_if(is_integer(value) and value >= min and value <= max, value)
+
+  def cast(:ms, value), do: cast({:integer, 1, @max_ms}, value)
+  def cast(:duration, value), do: cast({:integer, 0, @max_ms}, value)
+  def cast(:count, value), do: ok_if(is_integer(value) and value >= 0, value)
+  def cast(:atom, value), do: ok_if(is_atom(value), value)
+  def cast(:topologies, value), do: ok_if(Keyword.keyword?(value), value)
+
+  def cast(:string, value),
+    do: ok_if(is_binary(value) and value != "" and String.printable?(value), value)
+
+  def cast(:name, [char | _] = value) when is_integer(char) do
+    if not List.improper?(value) and List.ascii_printable?(value),
+      do: {:ok, List.to_string(value)},
+      else: :error
+  end
+
+  def cast(:name, value), do: cast(:string, value)
+  def cast(:strings, values), do: all(values, &cast(:string, &1))
+
+  # A charlist is a list as well, so the single name is tried first.
+  def cast(:queries, value) do
+    with :error <- cast(:name, value),
+         {:ok, [_ | _] = queries} <- all(value, &cast(:name, &1)) do
+      ok_if(length(queries) <= @max_queries, queries)
+    else
+      {:ok, []} -> :error
+      {:ok, query} -> {:ok, [query]}
+      :error -> :error
+    end
+  end
+
+  def cast(:nameservers, :system), do: {:ok, :system}
+
+  def cast(:nameservers, values),
+    do: if(values == [], do: :error, else: all(values, &nameserver/1))
+
+  def cast(:disconnect, false), do: {:ok, false}
+
+  def cast(:disconnect, [after: ms] = value),
+    do: with({:ok, _} <- cast(:ms, ms), do: {:ok, value})
+
+  def cast(:disconnect, _value), do: :error
+
+  @doc "What would do, to go after \"expected\"."
+  @spec expected(t) :: String.t()
+  def expected({:one_of, words}), do: "one of #{Enum.map_join(words, ", ", &inspect/1)}"
+  def expected({:integer, min, max}), do: "an integer from #{min} to #{max}"
+  def expected(:ms), do: "a positive integer (milliseconds, at most 24 days)"
+  def expected(:duration), do: "a non-negative integer (milliseconds, at most 24 days)"
+  def expected(:count), do: "a non-negative integer"
+  def expected(:atom), do: "an atom"
+
+  def expected(:topologies),
+    do: ~s(a keyword list of topologies, as [name: [query: "app.example"]])
+
+  def expected(:string), do: "a non-empty string"
+  def expected(:strings), do: "a list of non-empty strings"
+  def expected(:name), do: "a non-empty string or charlist"
+
+  def expected(:queries),
+    do: "a name or a list of 1 to #{@max_queries} names (strings or charlists)"
+
+  def expected(:nameservers),
+    do:
+      ~s(:system or a list of addresses with an optional port, as ["127.0.0.1:8600", "[::1]:53"])
+
+  def expected(:disconnect), do: "false or [after: ms]"
+
+  defp ok_if(true, value), do: {:ok, value}
+  defp ok_if(false, _value), do: :error
+
+  defp all(values, cast) do
+    casts =
+      if is_list(values) and not List.improper?(values),
+        do: Enum.map(values, cast),
+        else: [:error]
+
+    if :error in casts, do: :error, else: {:ok, casts |> Keyword.values() |> Enum.uniq()}
+  end
+
+  # "1.2.3.4", "1.2.3.4:53", "::1", "[::1]" and "[::1]:53" become the address and port that Rust reads.
+  defp nameserver(value) when is_binary(value) do
+    {address, port} =
+      case Regex.run(~r/\A(?|\[(.*:.*)\]|([0-9.]+))(?::([0-9]{1,5}))?\z/, value) do
+        [_, address, port] -> {address, String.to_integer(port)}
+        [_, address] -> {address, 53}
+        nil -> {value, 53}
+      end
+
+    case :inet.parse_strict_address(:binary.bin_to_list(address)) do
+      {:ok, {_, _, _, _} = ip} when port in 1..65_535 -> {:ok, "#{:inet.ntoa(ip)}:#{port}"}
+      {:ok, ip} when port in 1..65_535 -> {:ok, "[#{:inet.ntoa(ip)}]:#{port}"}
+      _ -> :error
+    end
+  end
+
+  defp nameserver(_value), do: :error
+end

@@ -1,0 +1,341 @@
+defmodule Caravan.Peers do
+  @moduledoc false
+  # The peers of a topology: who is connected, who is to be dialled next and when. Pure: no clock, no
+  # process, no node(); `now` is in ms, randomness comes from the seed given to new/2.
+  #
+  # A peer is in one of these states:
+  #
+  #   :idle         to be dialled at once
+  #   :dialling     a probe or a dial is under way
+  #   :backing_off  to be dialled later, after a failure
+  #   :connected
+  #   :leaving      said good-bye; still linked, or, after that, left alone for a while
+  #
+  # Every change answers with what happened, for `Caravan.Events` to tell:
+  #
+  #   :up, :leaving, :forgotten
+  #   {:down, reason, wanted?}                 wanted?: will be dialled again before long
+  #   {:dial_failed, stage, reason, first?}    first?: it was up since the last failure, or never failed
+  #
+  # A peer that waits (idle, backing off, left alone) has an `entry` in the queue, which is ordered by
+  # time and then at random. Nothing here but list/1 and members/1 walks over all peers.
+
+  alias Caravan.Backoff
+  alias Caravan.Peers.Peer
+
+  @backoff_max 60_000
+
+  # A probe costs no process and nobody's attention, so a peer that failed only its probe is asked
+  # more often, as long as there are few of those: one every 50 ms in all.
+  @probe_max 5_000
+  @probe_share 50
+
+  # A link that held this long was a good one; its loss is no reason to wait.
+  @settled 10_000
+
+  # How long a peer that said good-bye is left alone after its link is gone.
+  @leave 60_000
+
+  # At most this share of the connected peers is disconnected in a round.
+  @disconnect_share 5
+
+  @enforce_keys [:rand, :changed_at]
+  defstruct [
+    :rand,
+    :changed_at,
+    by_node: %{},
+    queue: :gb_sets.new(),
+    connected: MapSet.new(),
+    withdrawn: MapSet.new()
+  ]
+
+  @type t :: %__MODULE__{
+          rand: :rand.state(),
+          changed_at: integer,
+          by_node: %{node => Peer.t()},
+          queue: :gb_sets.set({integer, float, node}),
+          connected: MapSet.t(node),
+          withdrawn: MapSet.t(node)
+        }
+
+  @type event ::
+          :up
+          | :leaving
+          | :forgotten
+          | {:down, String.t(), boolean}
+          | {:dial_failed, :probe | :dial, String.t(), boolean}
+
+  @type change :: {[event], t}
+
+  @spec new(integer, term) :: t
+  def new(now, seed) do
+    %__MODULE__{rand: :rand.seed_s(:exsss, :erlang.phash2(seed)), changed_at: now}
+  end
+
+  ## What discovery says
+
+  @doc "A member came, or came back. `linked?`: a connection to it exists already."
+  @spec add(t, integer, node, boolean) :: change
+  def add(peers, now, node, linked?) do
+    case peers.by_node do
+      %{^node => peer} ->
+        peers = %{peers | withdrawn: MapSet.delete(peers.withdrawn, node)}
+        {[], put(peers, %{peer | standing: :member})}
+
+      _ when linked? ->
+        {[:up], connect(peers, now, %Peer{node: node, since: now})}
+
+      _ ->
+        {[], enqueue(peers, %Peer{node: node, since: now}, :idle, now)}
+    end
+  end
+
+  @doc "No member any more. A live peer stays until its link is gone."
+  @spec expire(t, node) :: change
+  def expire(peers, node), do: disown(peers, node, :expired)
+
+  @doc "Missing from answers for so long that a live peer may be disconnected."
+  @spec withdraw(t, node) :: change
+  def withdraw(peers, node) do
+    {events, peers} = disown(peers, node, :withdrawn)
+    peer = peers.by_node[node]
+
+    if peer && linked?(peer),
+      do: {events, %{peers | withdrawn: MapSet.put(peers.withdrawn, node)}},
+      else: {events, peers}
+  end
+
+  @doc "The member's address changed: what was learnt of the old one is void."
+  @spec move(t, integer, node) :: change
+  def move(peers, now, node) do
+    case peers.by_node do
+      %{^node => %{entry: {_, _, _}} = peer} ->
+        {[], enqueue(peers, %{peer | attempts: 0}, :idle, now)}
+
+      %{^node => %{state: :dialling} = peer} ->
+        {[], put(peers, %{peer | attempts: 0})}
+
+      _ ->
+        {[], peers}
+    end
+  end
+
+  ## What the connections say
+
+  @doc "A link to the node exists, whoever made it."
+  @spec up(t, integer, node) :: change
+  def up(peers, now, node) do
+    case peers.by_node do
+      %{^node => %{state: :connected}} -> {[], peers}
+      %{^node => peer} -> {[:up], connect(peers, now, peer)}
+      _ -> {[], peers}
+    end
+  end
+
+  @doc "The link to the node is gone."
+  @spec down(t, integer, node, String.t()) :: change
+  def down(peers, now, node, reason) do
+    peer = peers.by_node[node]
+    if peer && linked?(peer), do: lost(peers, now, peer, reason), else: {[], peers}
+  end
+
+  defp lost(peers, now, peer, reason) do
+    peers = disconnected(peers, now, peer)
+
+    cond do
+      peer.standing != :member ->
+        {[{:down, reason, false}, :forgotten], forget(peers, peer)}
+
+      peer.state == :leaving ->
+        {[{:down, reason, false}], enqueue(peers, since(peer, now), :leaving, now + @leave)}
+
+      true ->
+        # At once after a good link, and once more after a young one; then it backs off.
+        flaps = if now - peer.since >= @settled, do: 0, else: peer.flaps + 1
+        {delay, peers} = if flaps > 1, do: delay(peers, flaps - 1, @backoff_max), else: {0, peers}
+        state = if delay > 0, do: :backing_off, else: :idle
+        peer = since(%{peer | flaps: flaps, error: reason}, now)
+        {[{:down, reason, true}], enqueue(peers, peer, state, now + delay)}
+    end
+  end
+
+  @doc "A probe or a dial failed."
+  @spec dial_failed(t, integer, node, :probe | :dial, String.t()) :: change
+  def dial_failed(peers, now, node, stage, reason) do
+    case peers.by_node do
+      %{^node => %{state: :dialling, standing: :member} = peer} ->
+        attempts = peer.attempts + 1
+        {delay, peers} = delay(peers, attempts, ceiling(peers, stage))
+        failed = since(%{peer | attempts: attempts, error: reason, reported: true}, now)
+        event = {:dial_failed, stage, reason, not peer.reported}
+        {[event], enqueue(peers, failed, :backing_off, now + delay)}
+
+      %{^node => %{state: :dialling} = peer} ->
+        {[:forgotten], forget(peers, peer)}
+
+      _ ->
+        {[], peers}
+    end
+  end
+
+  @doc "The node says that it is going away."
+  @spec left(t, integer, node) :: change
+  def left(peers, now, node) do
+    case peers.by_node do
+      %{^node => %{state: :connected} = peer} ->
+        leaving = since(%{peer | state: :leaving}, now)
+        {[:leaving], peers |> disconnected(now, peer) |> put(leaving)}
+
+      %{^node => %{state: state, standing: :member} = peer} when state != :leaving ->
+        {[:leaving], enqueue(peers, since(peer, now), :leaving, now + @leave)}
+
+      _ ->
+        {[], peers}
+    end
+  end
+
+  @doc "What `up/3` and `down/4` have to hear, given all nodes that are linked."
+  @spec reconcile(t, [node]) :: {ups :: [node], downs :: [node]}
+  def reconcile(peers, nodes) do
+    nodes = MapSet.new(nodes)
+
+    Enum.reduce(peers.by_node, {[], []}, fn {node, peer}, {ups, downs} ->
+      case {linked?(peer), MapSet.member?(nodes, node)} do
+        {false, true} -> {[node | ups], downs}
+        {true, false} -> {ups, [node | downs]}
+        _ -> {ups, downs}
+      end
+    end)
+  end
+
+  ## What to do
+
+  @doc "Takes out at most `limit` nodes that are to be dialled now; they count as dialling from here."
+  @spec due(t, integer, non_neg_integer) :: {[node], t}
+  def due(peers, now, limit), do: due(peers, now, limit, [])
+
+  defp due(peers, now, limit, nodes) do
+    with true <- limit > 0 and not :gb_sets.is_empty(peers.queue),
+         {at, _, node} when at <= now <- :gb_sets.smallest(peers.queue) do
+      peer = peers.by_node[node]
+      peers = peers |> dequeue(peer) |> put(since(%{peer | state: :dialling, entry: nil}, now))
+      due(peers, now, limit - 1, [node | nodes])
+    else
+      _ -> {nodes, peers}
+    end
+  end
+
+  @doc "When `due/3` will have something."
+  @spec next_wakeup(t) :: integer | :infinity
+  def next_wakeup(peers) do
+    if :gb_sets.is_empty(peers.queue),
+      do: :infinity,
+      else: elem(:gb_sets.smallest(peers.queue), 0)
+  end
+
+  @doc "The withdrawn peers to disconnect in this round: at most a fifth of those connected, at least one."
+  @spec to_disconnect(t) :: [node]
+  def to_disconnect(peers) do
+    Enum.take(peers.withdrawn, max(1, div(MapSet.size(peers.connected), @disconnect_share)))
+  end
+
+  ## What there is
+
+  @spec connected?(t, node) :: boolean
+  def connected?(peers, node), do: MapSet.member?(peers.connected, node)
+
+  @spec count(t) :: non_neg_integer
+  def count(peers), do: MapSet.size(peers.connected)
+
+  @spec connected(t) :: [node]
+  def connected(peers), do: peers.connected |> MapSet.to_list() |> Enum.sort()
+
+  @spec members(t) :: [node]
+  def members(peers) do
+    Enum.sort(for {node, %{standing: :member}} <- peers.by_node, do: node)
+  end
+
+  @doc "Every peer as plain data, by name; times relative to `now`, in ms."
+  @spec list(t, integer) :: [Caravan.Status.peer()]
+  def list(peers, now) do
+    for {node, peer} <- Enum.sort(peers.by_node) do
+      %{
+        node: node,
+        state: peer.state,
+        for: now - peer.since,
+        attempts: peer.attempts,
+        error: peer.error,
+        next_dial: if(peer.entry, do: max(0, elem(peer.entry, 0) - now))
+      }
+    end
+  end
+
+  ## Inside
+
+  defp disown(peers, node, standing) do
+    case peers.by_node do
+      %{^node => peer} ->
+        if peer.state == :dialling or linked?(peer),
+          do: {[], put(peers, %{peer | standing: standing})},
+          else: {[:forgotten], forget(peers, peer)}
+
+      _ ->
+        {[], peers}
+    end
+  end
+
+  defp linked?(peer), do: peer.state in [:connected, :leaving] and peer.entry == nil
+
+  defp connect(peers, now, peer) do
+    peers = dequeue(peers, peer)
+    fresh = %{peer | state: :connected, entry: nil, attempts: 0, error: nil, reported: false}
+
+    %{put(peers, since(fresh, now)) | connected: MapSet.put(peers.connected, peer.node)}
+    |> changed(now)
+  end
+
+  defp disconnected(peers, now, %{node: node}) do
+    if MapSet.member?(peers.connected, node),
+      do: changed(%{peers | connected: MapSet.delete(peers.connected, node)}, now),
+      else: peers
+  end
+
+  defp changed(peers, now), do: %{peers | changed_at: now}
+
+  defp enqueue(peers, peer, state, at) do
+    peers = dequeue(peers, peer)
+    {r, rand} = :rand.uniform_s(peers.rand)
+    entry = {at, r, peer.node}
+    queue = :gb_sets.add_element(entry, peers.queue)
+    put(%{peers | queue: queue, rand: rand}, %{peer | state: state, entry: entry})
+  end
+
+  defp dequeue(peers, %{entry: nil}), do: peers
+
+  defp dequeue(peers, %{entry: entry}),
+    do: %{peers | queue: :gb_sets.del_element(entry, peers.queue)}
+
+  defp forget(peers, peer) do
+    peers = dequeue(peers, peer)
+
+    %{
+      peers
+      | by_node: Map.delete(peers.by_node, peer.node),
+        withdrawn: MapSet.delete(peers.withdrawn, peer.node)
+    }
+  end
+
+  defp put(peers, peer), do: %{peers | by_node: Map.put(peers.by_node, peer.node, peer)}
+
+  defp since(peer, now), do: %{peer | since: now}
+
+  defp ceiling(_peers, :dial), do: @backoff_max
+
+  defp ceiling(peers, :probe),
+    do: (@probe_share * :gb_sets.size(peers.queue)) |> max(@probe_max) |> min(@backoff_max)
+
+  defp delay(peers, attempts, ceiling) do
+    {delay, rand} = Backoff.delay(attempts, ceiling, peers.rand)
+    {delay, %{peers | rand: rand}}
+  end
+end

@@ -1,0 +1,30 @@
+defmodule Caravan.Peers.Peer do
+  @moduledoc false
+
+  # `standing`: does discovery stand behind it; `attempts`: failed dials in a row; `flaps`: young links
+  # lost in a row; `reported`: this series of failures is in the log; `error`: the last one's sentence.
+  @enforce_keys [:node, :since]
+  defstruct [
+    :node,
+    :since,
+    state: :idle,
+    standing: :member,
+    entry: nil,
+    attempts: 0,
+    flaps: 0,
+    reported: false,
+    error: nil
+  ]
+
+  @type t :: %__MODULE__{
+          node: node,
+          since: integer,
+          state: :idle | :dialling | :backing_off | :connected | :leaving,
+          standing: :member | :withdrawn | :expired,
+          entry: {integer, float, node} | nil,
+          attempts: non_neg_integer,
+          flaps: non_neg_integer,
+          reported: boolean,
+          error: String.t() | nil
+        }
+end

@@ -1,0 +1,107 @@
+defmodule Caravan.Status do
+  @moduledoc """
+  How a topology is doing, as plain data; see `Caravan.status/0`. Times are in ms, unless said otherwise.
+
+    * `name` - the topology's name
+    * `queries` - for each query its last `outcome` (`:ok`, `{:error, %Caravan.Error{}}`, `nil` before
+      the first), the outcome's `age`, and of the last success `ttl` (seconds), `server`, `transport`,
+      `endpoints` (how many) and `unresolved` hosts
+    * `members` - how many node names discovery stands behind
+    * `peers` - each `node` with its `state` (`:idle`, `:dialling`, `:backing_off`, `:connected`,
+      `:leaving`), how long it is `for`, failed `attempts` in a row, the last `error` as a sentence and
+      the time until the `next_dial`
+    * `refused` - names in the answers that are no members, by reason: `count` and an `example`
+    * `draining` - after `Caravan.drain/0`
+  """
+
+  @type query :: %{
+          query: String.t(),
+          outcome: :ok | {:error, Caravan.Error.t()} | nil,
+          age: non_neg_integer | nil,
+          ttl: non_neg_integer | nil,
+          server: String.t() | nil,
+          transport: :udp | :tcp | :hosts | nil,
+          endpoints: non_neg_integer | nil,
+          unresolved: [String.t()]
+        }
+
+  @type peer :: %{
+          node: node,
+          state: :idle | :dialling | :backing_off | :connected | :leaving,
+          for: non_neg_integer,
+          attempts: non_neg_integer,
+          error: String.t() | nil,
+          next_dial: non_neg_integer | nil
+        }
+
+  @type t :: %__MODULE__{
+          name: atom,
+          queries: [query],
+          members: non_neg_integer,
+          peers: [peer],
+          refused: [Caravan.Lookup.refused()],
+          draining: boolean
+        }
+
+  defstruct name: nil, queries: [], members: 0, peers: [], refused: [], draining: false
+
+  @doc false
+  @spec lines(t, pos_integer | :infinity) :: [String.t(), ...]
+  def lines(status, limit) do
+    peers = if limit == :infinity, do: status.peers, else: Enum.take(status.peers, limit)
+    hidden = length(status.peers) - length(peers)
+
+    [head(status)] ++
+      Enum.map(status.queries, &query/1) ++
+      Enum.map(peers, &peer/1) ++
+      if(hidden > 0, do: ["… and #{hidden} more peers"], else: []) ++
+      Enum.map(status.refused, &refused/1)
+  end
+
+  defp head(status) do
+    connected = Enum.count(status.peers, &(&1.state == :connected))
+    draining = if status.draining, do: ", draining", else: ""
+    "#{inspect(status.name)}: #{status.members} members, #{connected} connected#{draining}"
+  end
+
+  defp query(%{outcome: nil} = q), do: "#{q.query}: not looked up yet"
+
+  defp query(%{outcome: :ok} = q) do
+    "#{q.query}: #{q.endpoints} endpoints from #{q.server} (#{q.transport}) " <>
+      "#{seconds(q.age)} ago, TTL #{q.ttl} s#{unresolved(q.unresolved)}"
+  end
+
+  defp query(%{outcome: {:error, error}} = q),
+    do: "#{q.query}: failed #{seconds(q.age)} ago: #{error.message}"
+
+  defp unresolved([]), do: ""
+  defp unresolved([host]), do: "; #{host} has no address"
+
+  defp unresolved([host | more]),
+    do: "; no address for #{host} and #{length(more)} more"
+
+  defp peer(peer) do
+    state = peer.state |> Atom.to_string() |> String.replace("_", " ")
+    attempts = if peer.attempts > 0, do: ", #{peer.attempts} failed", else: ""
+    next = if peer.next_dial, do: ", next dial in #{seconds(peer.next_dial)}", else: ""
+    error = if peer.error, do: ": #{peer.error}", else: ""
+    "#{peer.node}  #{state} for #{seconds(peer.for)}#{attempts}#{next}#{error}"
+  end
+
+  defp refused(refused),
+    do: "refused #{refused.count} (#{refused.reason}), such as #{inspect(refused.example)}"
+
+  defp seconds(ms), do: "#{Float.round(ms / 1000, 1)} s"
+
+  defimpl Inspect do
+    import Inspect.Algebra
+
+    @peers 20
+
+    def inspect(status, opts) do
+      limit = if opts.limit == :infinity, do: :infinity, else: @peers
+      lines = status |> Caravan.Status.lines(limit) |> Enum.intersperse(line())
+      concat(["#Caravan.Status<", nest(concat(lines), 2), ">"])
+    end
+  end
+end

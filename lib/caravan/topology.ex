@@ -1,0 +1,338 @@
+defmodule Caravan.Topology do
+  @moduledoc false
+  # One set of queries kept true: timer -> look-up -> members -> dials. Everything that waits for the
+  # network does so elsewhere and answers by message. An event only changes the state; settle/1 then does
+  # what has become due and sets the one timer for what comes next.
+  #
+  # Whether a peer is up is decided by the messages of net_kernel, or, where `list_nodes` is not
+  # Erlang's own, by that function at each look-up.
+
+  use GenServer
+
+  alias Caravan.{
+    Dials,
+    Discovery,
+    Events,
+    Farewell,
+    Options,
+    Pace,
+    Peers,
+    Status,
+    Topologies,
+    Waiters
+  }
+
+  # After a peer went down a look-up at once, but no more than one in this time.
+  @look_again 1_000
+
+  @enforce_keys [:name, :options, :connect, :disconnect, :list_nodes]
+  defstruct [
+    :name,
+    :options,
+    :connect,
+    :disconnect,
+    :list_nodes,
+    :discovery,
+    :peers,
+    :dials,
+    :pace,
+    # When to look up next, when that was last done, when withdrawn peers may next be disconnected.
+    :poll_at,
+    :polled_at,
+    :disconnect_at,
+    # The timer and what it is set to.
+    :timer,
+    wake_at: :infinity,
+    waiters: Waiters.new(),
+    draining?: false
+  ]
+
+  @doc """
+  Starts the topology of `spec`: `:topology`, its name; `:config`, its options; and, if they are not
+  Erlang's own, the functions to `:connect`, `:disconnect` and `:list_nodes` with.
+  """
+  def start_link(%{topology: name, config: config} = spec) do
+    state = %__MODULE__{
+      name: name,
+      options: options!(name, config),
+      connect: spec[:connect] || {:net_kernel, :connect_node, []},
+      disconnect: spec[:disconnect] || {:erlang, :disconnect_node, []},
+      list_nodes: spec[:list_nodes] || {:erlang, :nodes, [:connected]}
+    }
+
+    GenServer.start_link(__MODULE__, state, name: Topologies.via(name))
+  end
+
+  @doc "Checks the options of the topology `name`, those that only the native library can judge included."
+  def options!(name, config) do
+    options = Options.topology!(name, config)
+    :ok = Discovery.check!(options)
+    options
+  end
+
+  ## Inside: events
+
+  @impl true
+  def init(state) do
+    # So that terminate/2 is called, and a dial that crashes is but a failed dial.
+    Process.flag(:trap_exit, true)
+    Logger.metadata(topology: state.name)
+    :ok = :net_kernel.monitor_nodes(true, [:nodedown_reason, node_type: :all])
+    now = now()
+
+    state = %{
+      state
+      | discovery: Discovery.new(state.options),
+        dials: Dials.new(state.connect, state.options.dial_concurrency),
+        poll_at: now,
+        polled_at: now,
+        disconnect_at: now,
+        draining?: Farewell.draining?()
+    }
+
+    {:ok, afresh(state, now), {:continue, :start}}
+  end
+
+  @impl true
+  def handle_continue(:start, state), do: {:noreply, settle(state)}
+
+  @impl true
+  def handle_call(:members, _from, state), do: {:reply, Peers.members(state.peers), state}
+  def handle_call(:status, _from, state), do: {:reply, status_of(state), state}
+
+  def handle_call({:await, options}, from, state) do
+    {:noreply, settle(%{state | waiters: Waiters.add(state.waiters, now(), from, options)})}
+  end
+
+  def handle_call(:poll, _from, state), do: {:reply, :ok, settle(%{state | poll_at: now()})}
+
+  def handle_call(:drain, _from, state) do
+    Farewell.tell(Peers.connected(state.peers))
+    {:reply, :ok, settle(%{state | draining?: true, dials: Dials.stop(state.dials)})}
+  end
+
+  @impl true
+  def handle_cast({:leaving, node}, state),
+    do: {:noreply, settle(change(state, node, &Peers.left(&1, now(), node)))}
+
+  @impl true
+  def handle_info(:wake, state), do: {:noreply, settle(%{state | timer: nil, wake_at: :infinity})}
+
+  def handle_info({ref, result}, state) when is_reference(ref),
+    do: {:noreply, settle(answer(state, ref, result))}
+
+  def handle_info({:DOWN, ref, :process, _pid, reason}, state),
+    do: {:noreply, settle(answer(state, ref, {:ended, reason}))}
+
+  def handle_info({:overdue, ref}, state), do: {:noreply, settle(answer(state, ref, :overdue))}
+  def handle_info({:nodeup, node, _info}, state), do: {:noreply, settle(up(state, node))}
+
+  def handle_info({:nodedown, node, info}, state) do
+    reason = info[:nodedown_reason]
+
+    {:noreply,
+     settle(down(state, node, if(is_atom(reason), do: "#{reason}", else: inspect(reason))))}
+  end
+
+  # The end of a dial, which its monitor tells as well, and late answers.
+  def handle_info(_other, state), do: {:noreply, state}
+
+  @impl true
+  def terminate(_reason, state) do
+    # The application's own tree, with its topologies, ends before Caravan's application does.
+    if match?({:stopping, _}, :init.get_status()), do: Farewell.tell(Peers.connected(state.peers))
+  end
+
+  defp answer(state, ref, result) do
+    with :unknown <- Discovery.answer(state.discovery, ref, result, now()),
+         :unknown <- Dials.answer(state.dials, ref, result) do
+      state
+    else
+      {:looked_up, outcome, discovery} -> looked_up(%{state | discovery: discovery}, outcome)
+      {:dialled, node, result, dials} -> dialled(%{state | dials: dials}, node, result)
+      {:pending, dials} -> %{state | dials: dials}
+    end
+  end
+
+  defp looked_up(state, outcome) do
+    Events.looked_up(state.name, outcome)
+
+    case outcome.result do
+      {:ok, report} -> state |> joined(report) |> parted(report) |> disconnect_round()
+      {:error, _} -> state
+    end
+  end
+
+  # The native library admitted the added names, and bounds how many there can ever be.
+  defp joined(state, report) do
+    added = Enum.map(report.added, &String.to_atom/1)
+    Enum.each(added, &Events.member(state.name, &1, :added))
+    joined = added ++ nodes(report.returned)
+    linked = if joined == [], do: [], else: MapSet.new(list_nodes(state))
+
+    state
+    |> each(joined, &Peers.add(&1, now(), &2, &2 in linked))
+    |> each(nodes(report.moved), &Peers.move(&1, now(), &2))
+  end
+
+  defp parted(state, report) do
+    expired = nodes(report.expired)
+    Enum.each(expired, &Events.member(state.name, &1, :expired))
+
+    state
+    |> each(expired, &Peers.expire/2)
+    |> each(nodes(report.withdrawn), &Peers.withdraw/2)
+  end
+
+  defp nodes(names), do: Enum.map(names, &String.to_existing_atom/1)
+
+  # Only where the option asks for it, only when every query was answered, once in a poll interval.
+  defp disconnect_round(%{options: %{disconnect: [after: ms]}} = state) do
+    now = now()
+
+    with true <- now >= state.disconnect_at and Discovery.complete?(state.discovery),
+         [_ | _] = nodes <- Peers.to_disconnect(state.peers) do
+      Enum.each(nodes, &Events.disconnecting(state.name, &1, ms))
+      {module, function, arguments} = state.disconnect
+      spawn(fn -> Enum.each(nodes, &apply(module, function, arguments ++ [&1])) end)
+      %{state | disconnect_at: now + state.options.poll_interval}
+    else
+      _ -> state
+    end
+  end
+
+  defp disconnect_round(state), do: state
+
+  defp dialled(state, node, :ok) do
+    cond do
+      Peers.connected?(state.peers, node) -> state
+      polls_nodes?(state) or node in list_nodes(state) -> up(state, node)
+      true -> dialled(state, node, {:error, :dial, "the link was lost as soon as it was made"})
+    end
+  end
+
+  defp dialled(state, node, {:error, stage, reason}),
+    do: change(state, node, &Peers.dial_failed(&1, now(), node, stage, reason))
+
+  defp up(state, node), do: change(state, node, &Peers.up(&1, now(), node))
+  defp down(state, node, reason), do: change(state, node, &Peers.down(&1, now(), node, reason))
+
+  defp each(state, nodes, change),
+    do: Enum.reduce(nodes, state, fn node, state -> change(state, node, &change.(&1, node)) end)
+
+  # The one place where peers change: what happened is told, and a lost peer is looked for.
+  defp change(state, node, change) do
+    {events, peers} = change.(state.peers)
+    Enum.each(events, &Events.peer(state.name, node, &1))
+    lost? = Enum.any?(events, &match?({:down, _, true}, &1))
+    soon = if lost?, do: state.polled_at + @look_again, else: state.poll_at
+    %{state | peers: peers, poll_at: min(state.poll_at, soon)}
+  end
+
+  ## Inside: what is due
+
+  defp settle(state) do
+    now = now()
+    state |> poll(now) |> dial(now) |> serve(now) |> sleep(now)
+  end
+
+  defp poll(%{poll_at: at, draining?: draining?} = state, now) when at > now or draining?,
+    do: state
+
+  defp poll(state, now) do
+    state = state |> locate(now) |> reconcile()
+    discovery = Discovery.start(state.discovery, &Events.lookup_started(state.name, &1))
+    {delay, pace} = Pace.next(state.pace, Peers.count(state.peers) > 0)
+    %{state | discovery: discovery, pace: pace, poll_at: now + delay, polled_at: now}
+  end
+
+  # The own name is part of every look-up. It may come late (mix test), change or go (net_kernel:stop).
+  defp locate(%{discovery: %{self: self}} = state, _now) when self == node(), do: state
+
+  defp locate(state, now) do
+    if node() == :nonode@nohost, do: Events.alone(state.name)
+    discovery = Discovery.locate(state.discovery, node())
+    afresh(%{state | discovery: discovery, dials: Dials.stop(state.dials)}, now)
+  end
+
+  # The node's name is the seed, so that nodes started together spread out.
+  defp afresh(state, now) do
+    seed = {node(), state.name}
+
+    %{
+      state
+      | peers: Peers.new(now, seed),
+        pace: Pace.new(state.options.poll_interval, seed)
+    }
+  end
+
+  defp reconcile(state) do
+    if polls_nodes?(state) do
+      {ups, downs} = Peers.reconcile(state.peers, list_nodes(state))
+      state = Enum.reduce(ups, state, &up(&2, &1))
+      Enum.reduce(downs, state, &down(&2, &1, "it is not among the connected nodes any more"))
+    else
+      state
+    end
+  end
+
+  defp polls_nodes?(%{list_nodes: {module, _, _}}), do: module not in [:erlang, Node]
+
+  defp list_nodes(%{list_nodes: {module, function, arguments}}),
+    do: apply(module, function, arguments)
+
+  defp dial(%{draining?: true} = state, _now), do: state
+
+  defp dial(state, now) do
+    {nodes, peers} = Peers.due(state.peers, now, Dials.free(state.dials))
+    %{state | peers: peers, dials: Enum.reduce(nodes, state.dials, &Dials.start(&2, &1))}
+  end
+
+  defp serve(state, now) do
+    {served, late, waiters} =
+      Waiters.take(state.waiters, now, Peers.count(state.peers), state.peers.changed_at)
+
+    Enum.each(served, &GenServer.reply(&1, {:ok, Peers.connected(state.peers)}))
+    Enum.each(late, &GenServer.reply(&1, {:error, :timeout, status_of(state)}))
+    %{state | waiters: waiters}
+  end
+
+  defp sleep(state, now) do
+    waiters = Waiters.next_wakeup(state.waiters, Peers.count(state.peers), state.peers.changed_at)
+
+    # Any integer is less than the atom :infinity.
+    at =
+      cond do
+        state.draining? -> waiters
+        # What is due waits for a place, and a place comes with a message.
+        Dials.free(state.dials) == 0 -> min(state.poll_at, waiters)
+        true -> state.poll_at |> min(Peers.next_wakeup(state.peers)) |> min(waiters)
+      end
+
+    set_timer(state, at, now)
+  end
+
+  defp set_timer(%{wake_at: at} = state, at, _now), do: state
+
+  defp set_timer(state, at, now) do
+    if state.timer, do: Process.cancel_timer(state.timer)
+    timer = if at != :infinity, do: Process.send_after(self(), :wake, max(0, at - now))
+    %{state | timer: timer, wake_at: at}
+  end
+
+  defp status_of(state) do
+    now = now()
+
+    struct!(
+      Status,
+      Map.merge(Discovery.status(state.discovery, now), %{
+        name: state.name,
+        members: length(Peers.members(state.peers)),
+        peers: Peers.list(state.peers, now),
+        draining: state.draining?
+      })
+    )
+  end
+
+  defp now, do: System.monotonic_time(:millisecond)
+end

@@ -1,0 +1,165 @@
+defmodule Mix.Tasks.Compile.Caravan do
+  @moduledoc false
+  # Puts the native library into the build's priv: built by cargo, or the one that CARAVAN_NIF_PATH names.
+
+  use Mix.Task.Compiler
+
+  @sources ~w(Cargo.toml Cargo.lock native/caravan_nif/Cargo.toml native/caravan_nif/src/**)
+
+  @impl true
+  def run(args) do
+    {stamp, fetch} =
+      case System.get_env("CARAVAN_NIF_PATH", "") do
+        "" -> {"built from " <> sources_digest(), &build/0}
+        path -> given(Path.expand(path))
+      end
+
+    if "--force" not in args and File.read(stamp_path()) == {:ok, stamp} and
+         File.exists?(library_path()) do
+      {:noop, []}
+    else
+      install(fetch.())
+      write(stamp_path(), stamp)
+      {:ok, []}
+    end
+  end
+
+  @impl true
+  def manifests, do: [stamp_path()]
+
+  # What cargo made stays: other environments share it, and cargo itself knows what is stale.
+  @impl true
+  def clean, do: Enum.each([stamp_path(), library_path()], &File.rm/1)
+
+  defp build do
+    cargo =
+      System.find_executable("cargo") ||
+        Mix.raise(
+          "Caravan's native library is built by cargo, and there is no cargo on PATH: install Rust 1.91 or newer " <>
+            "(https://rustup.rs), or give a library that is already built with CARAVAN_NIF_PATH=/path/to/library " <>
+            "(checked against CARAVAN_NIF_SHA256 when that is set)."
+        )
+
+    # A target set for other crates would move the library to where nobody looks for it.
+    env = [{"CARGO_TARGET_DIR", target_dir()}, {"CARGO_BUILD_TARGET", nil}]
+    Mix.shell().info("Building Caravan's native library with cargo")
+
+    case System.cmd(cargo, ~w(build --release --locked -p caravan_nif), env: env) do
+      {_, 0} ->
+        File.read!(Path.join([target_dir(), "release", built_name()]))
+
+      {_, status} ->
+        Mix.raise(
+          "cargo could not build Caravan's native library (exit status #{status}, its reasons are above): " <>
+            "Rust 1.91 or newer is needed, or CARAVAN_NIF_PATH=/path/to/library with one that is already built."
+        )
+    end
+  end
+
+  defp given(path) do
+    library =
+      case File.read(path) do
+        {:ok, library} ->
+          library
+
+        {:error, reason} ->
+          Mix.raise(
+            "CARAVAN_NIF_PATH should name Caravan's native library, " <>
+              "and #{path} can't be read: #{:file.format_error(reason)}."
+          )
+      end
+
+    found = sha256(library)
+    expected = System.get_env("CARAVAN_NIF_SHA256", found) |> String.trim() |> String.downcase()
+
+    if expected != found do
+      Mix.raise(
+        "CARAVAN_NIF_SHA256 expects #{inspect(expected)}, and #{path} (CARAVAN_NIF_PATH) has #{inspect(found)}: " <>
+          "give the right library or the right digest."
+      )
+    end
+
+    {"given " <> found, fn -> library end}
+  end
+
+  # A rename gives the name to a new file: running VMs keep the one they have mapped, and writing into that would
+  # crash them.
+  defp install(library) do
+    if File.read(library_path()) != {:ok, library} do
+      partial = "#{Mix.Project.app_path()}/caravan_nif.#{System.pid()}"
+      write(partial, library)
+      File.mkdir_p!(Path.dirname(library_path()))
+      File.rename!(partial, library_path())
+    end
+  end
+
+  defp write(path, content) do
+    File.mkdir_p!(Path.dirname(path))
+    File.write!(path, content)
+  end
+
+  defp sources_digest do
+    sources = for glob <- @sources, path <- Path.wildcard(glob), File.regular?(path), do: path
+    sources |> Enum.map(&{&1, File.read!(&1)}) |> :erlang.term_to_binary() |> sha256()
+  end
+
+  defp sha256(binary) do
+    # Since Elixir 1.15 Mix takes what the project doesn't use off the code path.
+    if function_exported?(Mix, :ensure_application!, 1), do: Mix.ensure_application!(:crypto)
+    Base.encode16(:crypto.hash(:sha256, binary), case: :lower)
+  end
+
+  # The `_build` of the outermost project, beside its environments.
+  defp target_dir do
+    build = Mix.Project.build_path()
+    Path.join(if(System.get_env("MIX_BUILD_PATH"), do: build, else: Path.dirname(build)), "cargo")
+  end
+
+  defp library_path, do: Path.join(Mix.Project.app_path(), "priv/caravan_nif.so")
+  defp stamp_path, do: Path.join(Mix.Project.manifest_path(), "compile.caravan")
+
+  defp built_name do
+    case :os.type() do
+      {:unix, :darwin} -> "libcaravan_nif.dylib"
+      _ -> "libcaravan_nif.so"
+    end
+  end
+end
+
+defmodule Caravan.MixProject do
+  use Mix.Project
+
+  def project do
+    [
+      app: :caravan,
+      version: "2.0.0",
+      elixir: "~> 1.14",
+      compilers: [:caravan | Mix.compilers()],
+      elixirc_paths: elixirc_paths(Mix.env()),
+      start_permanent: Mix.env() == :prod,
+      deps: [],
+      name: "Caravan",
+      description:
+        "Distributed Erlang and Elixir without epmd: ports from node names, nodes from DNS",
+      package: package(),
+      docs: [main: "readme", extras: ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"]]
+    ]
+  end
+
+  def application do
+    [mod: {Caravan.Application, []}, extra_applications: [:logger]]
+  end
+
+  defp elixirc_paths(:test), do: ["lib", "test/support"]
+  defp elixirc_paths(_), do: ["lib"]
+
+  defp package do
+    [
+      licenses: ["Apache-2.0"],
+      links: %{},
+      files:
+        ~w(lib native Cargo.toml Cargo.lock mix.exs .formatter.exs) ++
+          ~w(README.md ARCHITECTURE.md CHANGELOG.md LICENSE)
+    ]
+  end
+end

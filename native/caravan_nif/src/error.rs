@@ -1,0 +1,213 @@
+//! Every way Caravan can fail, each with the word Elixir sees and a sentence a person can act on.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What went wrong. `kind()` is the closed word of `%Caravan.Error{}`, `to_string()` its sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The answer was NXDOMAIN (RFC 1035, RCODE 3).
+    #[error("{asked}: no such name (NXDOMAIN); check the spelling of the query and that the record is published there")]
+    NxDomain {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
+    },
+    /// The name exists but has no record of the type asked for, or the service is declared absent (RFC 2782).
+    #[error("{asked}: the name exists but {reason}; check the `type` option and the published records")]
+    NoData {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
+        /// Why there is no data.
+        reason: &'static str,
+    },
+    /// SERVFAIL, or another response code that says the server could not do its work.
+    #[error("{asked}: the server answered {code}; it is up but could not resolve the name, see its log")]
+    ServFail {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
+        /// The response code as DNS people write it.
+        code: String,
+    },
+    /// REFUSED (RFC 1035, RCODE 5).
+    #[error("{asked}: the server refused to answer (REFUSED); it does not serve this name or this client, check its access rules")]
+    Refused {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
+    },
+    /// Nobody answered before the deadline.
+    #[error("{asked}: no answer in time; check that the server runs there and that a firewall lets UDP and TCP through")]
+    Timeout {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
+    },
+    /// The answer did not fit into UDP and could not be had over TCP.
+    #[error("{asked}: the answer was cut short over UDP and TCP failed ({reason}); let TCP through to the server")]
+    Truncated {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
+        /// What TCP said.
+        reason: String,
+    },
+    /// The operating system could not reach the server, or a connection broke.
+    #[error("{asked}: {reason}; check the address and the port")]
+    Network {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The answer was no valid DNS message, or its aliases lead nowhere.
+    #[error("{asked}: the answer was not valid DNS ({reason}); check what listens there")]
+    Malformed {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// A node name or a domain name that can't be one.
+    #[error("expected {expected}, got {}: {reason}", Shown(.got))]
+    InvalidName {
+        /// What was expected.
+        expected: &'static str,
+        /// What came.
+        got: Vec<u8>,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// An option whose value Rust has to judge.
+    #[error("option {option}: expected {expected}, got {}", Shown(.got.as_bytes()))]
+    InvalidOption {
+        /// The option's name.
+        option: &'static str,
+        /// What was expected.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// A node name whose number is no port.
+    #[error("node name {} gives port {port}, but ports end at 65535; end the part before the @ in 1024 to 65535, or in a small ordinal that is added to base_port ({base_port})", Shown(.name))]
+    PortOutOfRange {
+        /// The node name.
+        name: Vec<u8>,
+        /// The port it stands for, as far as it can be told.
+        port: u64,
+        /// The base port in force.
+        base_port: u16,
+    },
+    /// A `rem-…` or `rpc-…` node, which listens on no known port.
+    #[error("node name {} is a release tool's (remote, rpc, stop): it listens on no known port and can't be dialled; connect from it instead", Shown(.name))]
+    ToolNode {
+        /// The node name.
+        name: Vec<u8>,
+    },
+    /// Too much under way already.
+    #[error("{reason}; look up less often, or wait until earlier look-ups have ended")]
+    Overloaded {
+        /// Which bound was hit.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// The closed word of this error.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NxDomain { .. } => Kind::Nxdomain,
+            Self::NoData { .. } => Kind::Nodata,
+            Self::ServFail { .. } => Kind::Servfail,
+            Self::Refused { .. } => Kind::Refused,
+            Self::Timeout { .. } => Kind::Timeout,
+            Self::Truncated { .. } => Kind::Truncated,
+            Self::Network { .. } => Kind::Network,
+            Self::Malformed { .. } => Kind::Malformed,
+            Self::InvalidName { .. } => Kind::InvalidName,
+            Self::InvalidOption { .. } => Kind::InvalidOption,
+            Self::PortOutOfRange { .. } => Kind::PortOutOfRange,
+            Self::ToolNode { .. } => Kind::ToolNode,
+            Self::Overloaded { .. } => Kind::Overloaded,
+        }
+    }
+}
+
+/// The closed list of error words; `lib.rs` turns each into the atom of the same spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is documented at the error of its name")]
+pub enum Kind {
+    Nxdomain,
+    Nodata,
+    Servfail,
+    Refused,
+    Timeout,
+    Truncated,
+    Network,
+    Malformed,
+    InvalidName,
+    InvalidOption,
+    PortOutOfRange,
+    ToolNode,
+    Overloaded,
+}
+
+/// The beginning of a look-up's error sentence: the question, the servers, the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The name asked for, with its record type: `_app._tcp.example.org SRV`.
+    pub question: String,
+    /// The servers asked, in order.
+    pub servers: Vec<String>,
+    /// The time spent.
+    pub elapsed: Duration,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers = match self.servers.as_slice() {
+            [] => "no server".to_owned(),
+            servers => servers.join(" and "),
+        };
+        write!(f, "looked up {} at {servers} for {} ms", Shown(self.question.as_bytes()), self.elapsed.as_millis())
+    }
+}
+
+/// Bytes from outside, made printable and short: they may be hostile, and they end up in a log.
+struct Shown<'a>(&'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 80;
+        write!(f, "\"{}", self.0[..self.0.len().min(MOST)].escape_ascii())?;
+        if self.0.len() > MOST {
+            write!(f, "…\" ({} bytes)", self.0.len())
+        } else {
+            write!(f, "\"")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_names_the_question_the_servers_and_the_time() {
+        let error = Error::Timeout {
+            asked: Asked {
+                question: "app.test A".into(),
+                servers: vec!["127.0.0.1:53".into(), "[::1]:53".into()],
+                elapsed: Duration::from_millis(2000),
+            },
+        };
+        assert_eq!(error.kind(), Kind::Timeout);
+        let sentence = error.to_string();
+        assert!(sentence.starts_with(r#"looked up "app.test A" at 127.0.0.1:53 and [::1]:53 for 2000 ms: no answer"#), "{sentence}");
+    }
+
+    #[test]
+    fn hostile_bytes_are_escaped_and_cut() {
+        let error = Error::ToolNode { name: b"rem-1-\"\n\x1b[31m".to_vec() };
+        assert!(error.to_string().contains(r#""rem-1-\"\n\x1b[31m""#), "{error}");
+        let long = Error::ToolNode { name: vec![b'a'; 1000] };
+        assert!(long.to_string().contains("(1000 bytes)"));
+        assert!(long.to_string().len() < 300);
+    }
+}

@@ -1,0 +1,83 @@
+if ebin = System.get_env("LIBCLUSTER_EBIN"),
+  do: Code.prepend_path(ebin),
+  else: Code.require_file("../../support/cluster.exs", __DIR__)
+
+defmodule Caravan.Cluster.DnsStrategyTest do
+  use ExUnit.Case, async: true
+
+  alias Caravan.{DnsServer, FakeMesh}
+  alias Caravan.Cluster.DnsStrategy
+
+  @moduletag :capture_log
+
+  setup do
+    %{server: DnsServer.start(), mesh: FakeMesh.start_link()}
+  end
+
+  defp spec(context, query, config \\ []) do
+    functions = FakeMesh.functions(context.mesh)
+
+    [
+      strategy: DnsStrategy,
+      # Caravan 1.0's options, and where to ask.
+      config:
+        [query: query, node_sname: "app", poll_interval: 100] ++
+          [nameservers: [context.server.address]] ++ config,
+      connect: functions.connect,
+      disconnect: functions.disconnect,
+      list_nodes: functions.list_nodes
+    ]
+  end
+
+  defp start(topologies) do
+    start_supervised!(%{
+      id: Cluster.Supervisor,
+      start: {Cluster.Supervisor, :start_link, [[topologies, []]]}
+    })
+  end
+
+  test "several topologies under Cluster.Supervisor, with functions of their own", context do
+    DnsServer.publish(context.server, "one.test", [4001, 4002])
+    DnsServer.publish(context.server, "two.test", [4002])
+
+    start(
+      strategy_one: spec(context, "one.test"),
+      strategy_two: spec(context, "two.test", node_name: "{sname}-{port}@{host}")
+    )
+
+    assert {:ok, [a, b]} = Caravan.await(:strategy_one, min: 2)
+    assert {a, b} == {:"app-4001@localhost", :"app-4002@localhost"}
+    assert {:ok, [^b]} = Caravan.await(:strategy_two)
+    assert_receive {:dial, ^a, _}
+    assert Enum.sort(FakeMesh.nodes(context.mesh)) == [a, b]
+  end
+
+  test "the supervisor restarts it, and no connection is lost", context do
+    DnsServer.publish(context.server, "app.test", [4001])
+    :telemetry.listen(:strategy_again)
+    supervisor = start(strategy_again: spec(context, "app.test"))
+    assert {:ok, nodes} = Caravan.await(:strategy_again)
+    assert_receive {[:caravan, :peer, :up], _, _}
+    [{_, topology, _, _}] = Supervisor.which_children(supervisor)
+    Process.exit(topology, :kill)
+    assert_receive {[:caravan, :peer, :up], _, _}, 5_000
+    assert {:ok, ^nodes} = Caravan.await(:strategy_again)
+    refute_received {:disconnect, _}
+  end
+
+  test "a wrong option is an exception with a sentence", context do
+    Process.flag(:trap_exit, true)
+    topologies = [strategy_wrong: spec(context, "app.test", polling_interval: 1)]
+    assert {:error, reason} = Cluster.Supervisor.start_link([topologies, []])
+    assert inspect(reason) =~ "unknown option :polling_interval in topology :strategy_wrong"
+  end
+
+  test "child_spec/1", context do
+    state = %{(spec(context, "q") |> Map.new()) | config: []} |> Map.put(:topology, :app)
+
+    assert DnsStrategy.child_spec([state]) == %{
+             id: {DnsStrategy, :app},
+             start: {DnsStrategy, :start_link, [[state]]}
+           }
+  end
+end

@@ -1,0 +1,263 @@
+defmodule Caravan.PeersTest do
+  use ExUnit.Case, async: true
+  alias Caravan.Peers
+
+  @a :"a@10.0.0.1"
+  @b :"b@10.0.0.2"
+
+  defp new, do: Peers.new(0, :seed)
+  defp state(peers, node), do: Map.get(peers.by_node[node] || %{}, :state)
+
+  # The events of each change, and the peers after all of them.
+  defp run(peers \\ new(), changes) do
+    Enum.reduce(changes, {[], peers}, fn {function, args}, {events, peers} ->
+      {more, peers} = apply(Peers, function, [peers | args])
+      {events ++ List.wrap(more), peers}
+    end)
+  end
+
+  defp connected(node, now),
+    do: elem(run(add: [now, node, false], due: [now, 9], up: [now, node]), 1)
+
+  defp dialling(node), do: elem(run(add: [0, node, false], due: [0, 9]), 1)
+
+  test "a new member is due at once, and once" do
+    {[], peers} = run(add: [5, @a, false])
+    assert Peers.next_wakeup(peers) == 5
+    assert {[], ^peers} = Peers.due(peers, 4, 9)
+    assert {[@a], peers} = Peers.due(peers, 5, 9)
+    assert state(peers, @a) == :dialling
+    assert {[], _} = Peers.due(peers, 100, 9)
+    assert Peers.next_wakeup(peers) == :infinity
+  end
+
+  test "a member that is linked already is up" do
+    {[:up], peers} = run(add: [0, @a, true])
+    assert Peers.connected(peers) == [@a]
+    assert {[], _} = Peers.due(peers, 0, 9)
+  end
+
+  test "members are dialled in random order, and no more than asked for" do
+    nodes = for n <- 1..50, do: :"n#{n}@h"
+    peers = Enum.reduce(nodes, new(), &elem(Peers.add(&2, 0, &1, false), 1))
+    {first, peers} = Peers.due(peers, 0, 20)
+    {rest, _} = Peers.due(peers, 0, 100)
+    assert length(first) == 20
+    assert Enum.sort(first ++ rest) == Enum.sort(nodes)
+    assert first ++ rest != nodes
+  end
+
+  test "a failure backs off, longer each time, and is news once" do
+    peers = dialling(@a)
+
+    assert {[{:dial_failed, :probe, "no", true}], peers} =
+             Peers.dial_failed(peers, 0, @a, :probe, "no")
+
+    assert Peers.next_wakeup(peers) in 800..1_200
+
+    {[], peers} = Peers.due(peers, 700, 9)
+    {[@a], peers} = Peers.due(peers, 1_200, 9)
+
+    assert {[{:dial_failed, :dial, "no", false}], peers} =
+             Peers.dial_failed(peers, 1_200, @a, :dial, "no")
+
+    assert Peers.next_wakeup(peers) in (1_200 + 1_280)..(1_200 + 1_920)
+
+    assert [%{state: :backing_off, attempts: 2, error: "no", next_dial: ms}] =
+             Peers.list(peers, 1_200)
+
+    assert ms in 1_280..1_920
+  end
+
+  test "a peer that fails its probe is asked more often than one that fails to shake hands" do
+    for {stage, range} <- [probe: 4_000..6_000, dial: 48_000..72_000] do
+      peers =
+        Enum.reduce(1..20, dialling(@a), fn _, peers ->
+          {_, peers} = Peers.dial_failed(peers, 0, @a, stage, "no")
+          {[@a], peers} = Peers.due(peers, 100_000, 1)
+          peers
+        end)
+
+      {_, peers} = Peers.dial_failed(peers, 0, @a, stage, "no")
+      assert Peers.next_wakeup(peers) in range
+    end
+  end
+
+  test "many dead peers are probed no more often than that" do
+    nodes = for n <- 1..2_000, do: :"n#{n}@h"
+    peers = Enum.reduce(nodes, new(), &elem(Peers.add(&2, 0, &1, false), 1))
+
+    peers =
+      Enum.reduce(1..12, peers, fn round, peers ->
+        {due, peers} = Peers.due(peers, round * 100_000, 2_000)
+        Enum.reduce(due, peers, &elem(Peers.dial_failed(&2, round * 100_000, &1, :probe, ""), 1))
+      end)
+
+    {soon, _} = Peers.due(peers, 1_200_000 + 10_000, 2_000)
+    assert length(soon) < 400
+  end
+
+  test "a peer that comes up is news again when it fails again" do
+    {_, peers} = run(dialling(@a), dial_failed: [0, @a, :probe, "no"])
+    {[:up], peers} = Peers.up(peers, 10, @a)
+    assert [%{state: :connected, error: nil, attempts: 0, next_dial: nil}] = Peers.list(peers, 10)
+
+    {events, _} =
+      run(peers, down: [20, @a, "gone"], due: [20, 9], dial_failed: [30, @a, :probe, "no"])
+
+    assert events == [{:down, "gone", true}, @a, {:dial_failed, :probe, "no", true}]
+  end
+
+  test "a dial that fails after the peer has connected to us is no failure" do
+    {[:up], peers} = Peers.up(dialling(@a), 10, @a)
+    assert {[], ^peers} = Peers.dial_failed(peers, 20, @a, :dial, "no")
+  end
+
+  test "up and down of a node that is no peer, and down of one that isn't up" do
+    peers = new()
+    assert {[], ^peers} = Peers.up(peers, 0, @a)
+    assert {[], ^peers} = Peers.down(peers, 0, @a, "gone")
+    peers = dialling(@a)
+    assert {[], ^peers} = Peers.down(peers, 0, @a, "gone")
+    peers = connected(@a, 0)
+    assert {[], ^peers} = Peers.up(peers, 9, @a)
+  end
+
+  test "a lost link is dialled at once" do
+    {[{:down, "gone", true}], peers} = Peers.down(connected(@a, 0), 20_000, @a, "gone")
+    assert {[@a], _} = Peers.due(peers, 20_000, 1)
+  end
+
+  test "a link that breaks again and again backs off" do
+    {gaps, _} =
+      Enum.map_reduce(1..12, connected(@a, 0), fn _, peers ->
+        {_, peers} = Peers.down(peers, 5, @a, "gone")
+        gap = Peers.next_wakeup(peers) - 5
+        {[@a], peers} = Peers.due(peers, 5 + gap, 1)
+        {[:up], peers} = Peers.up(peers, 0, @a)
+        {gap, peers}
+      end)
+
+    assert [0, second, third | _] = gaps
+    assert second in 800..1_200
+    assert third in 1_280..1_920
+    assert List.last(gaps) in 48_000..72_000
+  end
+
+  test "a peer that moved is dialled at once" do
+    {_, peers} = run(dialling(@a), dial_failed: [0, @a, :dial, "no"], move: [1, @a])
+
+    assert {[@a], _} = Peers.due(peers, 1, 1)
+    peers = connected(@a, 0)
+    assert {[], ^peers} = Peers.move(peers, 1, @a)
+    assert {[], _} = Peers.move(peers, 1, @b)
+  end
+
+  test "an expired member is forgotten, a live one when its link is gone" do
+    assert {[:forgotten], %{by_node: peers}} = Peers.expire(elem(run(add: [0, @a, false]), 1), @a)
+    assert peers == %{}
+
+    {[], peers} = Peers.expire(connected(@a, 0), @a)
+    assert Peers.connected(peers) == [@a]
+    assert Peers.members(peers) == []
+    assert {[{:down, "gone", false}, :forgotten], peers} = Peers.down(peers, 9, @a, "gone")
+    assert peers.by_node == %{}
+
+    {[], peers} = Peers.expire(dialling(@a), @a)
+    assert {[:forgotten], _} = Peers.dial_failed(peers, 9, @a, :probe, "no")
+    assert {[:up], _} = Peers.up(peers, 9, @a)
+  end
+
+  test "a member that comes back while its link lives is a member again" do
+    {_, peers} = run(connected(@a, 0), expire: [@a], add: [9, @a, true])
+    assert Peers.members(peers) == [@a]
+    assert {[{:down, _, true}], _} = Peers.down(peers, 10, @a, "gone")
+  end
+
+  test "withdrawn peers are disconnected a fifth at a time, at least one, the others never" do
+    nodes = for n <- 1..12, do: :"n#{n}@h"
+    peers = Enum.reduce(nodes, new(), &elem(Peers.add(&2, 0, &1, true), 1))
+    assert Peers.to_disconnect(peers) == []
+    gone = Enum.take(nodes, 5)
+    peers = Enum.reduce(gone, peers, &elem(Peers.withdraw(&2, &1), 1))
+
+    assert [a, b] = Peers.to_disconnect(peers)
+    assert a in gone and b in gone
+    {_, peers} = run(peers, down: [1, a, "disconnect"], down: [1, b, "disconnect"])
+    assert Peers.count(peers) == 10
+    assert [_, _] = Peers.to_disconnect(peers)
+
+    # One that returns is spared, one that expires is not.
+    [c, d, e] = gone -- [a, b]
+    {_, peers} = run(peers, add: [2, c, true], add: [2, d, true], expire: [e])
+    assert Peers.to_disconnect(peers) == [e]
+    assert c in Peers.members(peers)
+  end
+
+  test "a single withdrawn peer can be disconnected, and is not dialled again" do
+    {[], peers} = Peers.withdraw(connected(@a, 0), @a)
+    assert Peers.to_disconnect(peers) == [@a]
+    {[{:down, _, false}, :forgotten], peers} = Peers.down(peers, 20_000, @a, "disconnect")
+    assert {[], _} = Peers.due(peers, 99_000, 9)
+    assert Peers.to_disconnect(peers) == []
+  end
+
+  test "a withdrawn member that isn't linked is forgotten, and returns as a new one" do
+    {[:forgotten], peers} = Peers.withdraw(elem(run(add: [0, @a, false]), 1), @a)
+    assert {[], peers} = Peers.add(peers, 1, @a, false)
+    assert {[@a], _} = Peers.due(peers, 1, 1)
+  end
+
+  test "a peer that said good-bye is left alone for a minute" do
+    {events, peers} =
+      run(connected(@a, 0), left: [5, @a], left: [6, @a], down: [20_000, @a, "gone"])
+
+    assert events == [:leaving, {:down, "gone", false}]
+    assert Peers.count(peers) == 0
+    assert {[], _} = Peers.due(peers, 79_999, 9)
+    assert {[@a], _} = Peers.due(peers, 80_000, 9)
+  end
+
+  test "a peer that said good-bye doesn't count, and counts when it connects again" do
+    {_, peers} = run(connected(@a, 0), left: [5, @a])
+    assert {Peers.connected(peers), state(peers, @a), peers.changed_at} == {[], :leaving, 5}
+    {_, peers} = run(peers, down: [6, @a, "gone"], up: [7, @a])
+    assert {Peers.connected(peers), state(peers, @a)} == {[@a], :connected}
+    assert Peers.next_wakeup(peers) == :infinity
+  end
+
+  test "good-bye before the link or in a dial" do
+    {[:leaving], peers} = Peers.left(dialling(@a), 5, @a)
+    assert {[], peers} = Peers.dial_failed(peers, 6, @a, :dial, "no")
+    assert Peers.next_wakeup(peers) == 60_005
+    assert {[], _} = Peers.left(new(), 5, @b)
+  end
+
+  test "what has changed, seen from the list of all linked nodes" do
+    {_, peers} = run(connected(@a, 0), add: [0, @b, false], add: [0, :c@h, true])
+    assert Peers.reconcile(peers, [@b, :c@h, :tool@h]) == {[@b], [@a]}
+    {_, peers} = run(peers, left: [1, :c@h])
+    assert Peers.reconcile(peers, [@a, :c@h]) == {[], []}
+  end
+
+  test "when the connected peers last changed" do
+    peers = connected(@a, 5)
+    assert peers.changed_at == 5
+    {_, peers} = run(peers, add: [6, @b, false], due: [7, 1], dial_failed: [8, @b, :dial, "no"])
+    assert peers.changed_at == 5
+    {_, peers} = run(peers, down: [9, @a, "gone"])
+    assert peers.changed_at == 9
+  end
+
+  test "a quiet moment costs no walk over the peers" do
+    nodes = for n <- 1..20_000, do: :"n#{n}@h"
+    peers = Enum.reduce(nodes, new(), &elem(Peers.add(&2, 0, &1, true), 1))
+    {_, reductions} = Process.info(self(), :reductions)
+
+    for now <- 1..100,
+        do: {Peers.due(peers, now, 9), Peers.next_wakeup(peers), Peers.count(peers)}
+
+    {_, more} = Process.info(self(), :reductions)
+    assert more - reductions < 20_000
+  end
+end

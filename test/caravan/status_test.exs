@@ -1,0 +1,68 @@
+defmodule Caravan.StatusTest do
+  use ExUnit.Case, async: true
+  alias Caravan.Status
+
+  @query %{
+    query: "app.test",
+    outcome: :ok,
+    age: 1_234,
+    ttl: 5,
+    server: "127.0.0.1:5353",
+    transport: :udp,
+    endpoints: 3,
+    unresolved: []
+  }
+
+  @peer %{node: :a@h, state: :connected, for: 12_000, attempts: 0, error: nil, next_dial: nil}
+
+  test "reads as a block of lines" do
+    error = %Caravan.Error{kind: :timeout, query: "b.test", message: "no answer in time"}
+
+    status = %Status{
+      name: :app,
+      queries: [
+        %{@query | unresolved: ["n1.test", "n2.test"]},
+        %{@query | query: "b.test", outcome: {:error, error}, age: 0},
+        %{@query | query: "c.test", outcome: nil}
+      ],
+      members: 2,
+      peers: [
+        @peer,
+        %{
+          @peer
+          | node: :b@h,
+            state: :backing_off,
+            attempts: 3,
+            error: "refused",
+            next_dial: 2_345
+        }
+      ],
+      refused: [%{reason: :max_members, count: 12, example: "x"}],
+      draining: true
+    }
+
+    assert inspect(status) == """
+           #Caravan.Status<:app: 2 members, 1 connected, draining
+             app.test: 3 endpoints from 127.0.0.1:5353 (udp) 1.2 s ago, TTL 5 s; no address for n1.test and 1 more
+             b.test: failed 0.0 s ago: no answer in time
+             c.test: not looked up yet
+             a@h  connected for 12.0 s
+             b@h  backing off for 12.0 s, 3 failed, next dial in 2.3 s: refused
+             refused 12 (max_members), such as "x">\
+           """
+  end
+
+  test "keeps its indentation inside other terms" do
+    status = %Status{name: :app, peers: [@peer]}
+
+    assert inspect(%{app: status}) =~
+             "app: #Caravan.Status<:app: 0 members, 1 connected\n    a@h  conn"
+  end
+
+  test "is capped, unless all is asked for" do
+    status = %Status{name: :app, peers: List.duplicate(@peer, 100)}
+    assert inspect(status) =~ "\n  … and 80 more peers>"
+    assert length(String.split(inspect(status), "\n")) == 22
+    assert length(String.split(inspect(status, limit: :infinity), "\n")) == 101
+  end
+end

@@ -1,0 +1,206 @@
+defmodule Caravan.TopologyTest do
+  use Caravan.TopologyCase, async: true
+
+  test "finds the members, dials them and reports", context do
+    publish(context, [4001, 4002])
+    start(context)
+    assert {:ok, nodes} = Caravan.await(context.name, min: 2)
+    assert nodes == [node_on(4001), node_on(4002)]
+    assert Caravan.members(context.name) == nodes
+
+    assert_receive {:dial, _, dialler}
+    refute dialler == self()
+
+    assert %{members: 2, refused: [], draining: false, queries: [query]} = status(context)
+    assert %{query: "app.test", outcome: :ok, endpoints: 2, transport: :udp} = query
+    assert query.server == context.server.address
+    assert Enum.map(status(context).peers, & &1.state) == [:connected, :connected]
+
+    assert %{query: "app.test"} = await_event([:lookup, :start])
+    await_event([:member, :added], &(&1.node == node_on(4002)))
+    await_event([:peer, :up], &(&1.node == node_on(4001)))
+  end
+
+  test "itself is never a member", context do
+    [base, _] = String.split(to_string(node()), "@")
+    [sname, port] = String.split(base, "-")
+    DnsServer.publish(context.server, "app.test", [port], "127.0.0.1")
+    DnsServer.command(context.server, "add app.test 1 SRV 0 10 4001 127.0.0.1")
+    # The own name is the default for the peers' base.
+    start(context, node_sname: sname)
+    assert {:ok, [_]} = Caravan.await(context.name)
+    assert Caravan.members(context.name) == [:"#{sname}-4001@127.0.0.1"]
+  end
+
+  test "DNS never takes a peer away", context do
+    publish(context, [4001, 4002])
+    start(context)
+    assert {:ok, nodes} = Caravan.await(context.name, min: 2)
+
+    for fault <- ["servfail", "refused", "nxdomain", "empty", "silence", "truncate-no-tcp"] do
+      DnsServer.command(context.server, "fault #{fault}")
+      assert %{error: error} = await_event([:lookup, :exception])
+      assert %Caravan.Error{query: "app.test"} = error
+      assert Caravan.members(context.name) == nodes
+      assert {:ok, ^nodes} = Caravan.await(context.name, min: 2, timeout: 0)
+      DnsServer.command(context.server, "fault none")
+      Caravan.poll(context.name)
+      await_event([:lookup, :stop])
+      drop_lookups()
+    end
+
+    publish(context, [4001])
+    await_event([:lookup, :stop])
+    await_event([:lookup, :stop])
+    assert {:ok, ^nodes} = Caravan.await(context.name, min: 2, timeout: 0)
+    refute_received {:disconnect, _}
+  end
+
+  test "a failing look-up is logged once, and so is its end", context do
+    DnsServer.command(context.server, "fault servfail")
+
+    log =
+      capture_log(fn ->
+        start(context)
+        for _ <- 1..3, do: await_event([:lookup, :exception])
+        assert %{outcome: {:error, %{kind: :servfail}}, age: age} = hd(status(context).queries)
+        assert is_integer(age)
+        publish(context, [4001])
+        DnsServer.command(context.server, "fault none")
+        assert {:ok, _} = Caravan.await(context.name)
+      end)
+
+    lines = for line <- String.split(log, "\n"), line =~ "caravan #{context.name}", do: line
+    assert [failed, again, _connected] = lines
+    assert failed =~ "[warning]" or failed =~ "[warn]"
+    assert failed =~ "app.test"
+    assert again =~ "app.test is answered again"
+  end
+
+  test "expired members are forgotten, live peers stay", context do
+    FakeMesh.answer(context.mesh, node_on(4002), false)
+    publish(context, [4001, 4002, 4003])
+    start(context, expire_after: 300)
+    assert {:ok, nodes} = Caravan.await(context.name, min: 2)
+    publish(context, [4003])
+    await_event([:member, :expired], &(&1.node == node_on(4001)))
+    await_event([:peer, :forgotten], &(&1.node == node_on(4002)))
+    assert Caravan.members(context.name) == [node_on(4003)]
+    assert {:ok, ^nodes} = Caravan.await(context.name, min: 2)
+    FakeMesh.unlink(context.mesh, node_on(4001))
+    await_event([:peer, :forgotten], &(&1.node == node_on(4001)))
+  end
+
+  test "withdrawn peers are disconnected only where asked for", context do
+    publish(context, 4001..4006)
+    start(context, disconnect: [after: 300])
+    assert {:ok, _} = Caravan.await(context.name, min: 6)
+    publish(context, [4001])
+
+    log =
+      capture_log(fn ->
+        gone =
+          for _ <- 1..5 do
+            assert_receive {:disconnect, node}, @wait
+            await_event([:peer, :down], &(&1.node == node))
+            node
+          end
+
+        assert Enum.sort(gone) == for(port <- 4002..4006, do: node_on(port))
+      end)
+
+    assert log =~ "disconnecting app-4002@localhost: DNS has not listed it for 300 ms"
+    assert {:ok, [_]} = Caravan.await(context.name)
+    refute_received {:disconnect, _}
+  end
+
+  test "errors withdraw nobody", context do
+    publish(context, [4001, 4002])
+    start(context, disconnect: [after: 150], poll_interval: 50)
+    assert {:ok, _} = Caravan.await(context.name, min: 2)
+    DnsServer.command(context.server, "fault servfail")
+    for _ <- 1..10, do: await_event([:lookup, :exception])
+    refute_received {:disconnect, _}
+    assert {:ok, [_, _]} = Caravan.await(context.name, min: 2)
+  end
+
+  test "several queries make one set", context do
+    publish(context, [4001])
+    DnsServer.publish(context.server, "more.test", [4001, 4002])
+    start(context, query: ["app.test", "more.test", "none.test"])
+    assert {:ok, [_, _]} = Caravan.await(context.name, min: 2)
+
+    assert [%{query: "app.test", outcome: :ok}, %{query: "more.test", outcome: :ok}, none] =
+             status(context).queries
+
+    assert {:error, %{kind: :nxdomain, query: "none.test"}} = none.outcome
+  end
+
+  test "what is refused is told once, and stays in the status", context do
+    publish(context, 4001..4005)
+
+    log =
+      capture_log(fn ->
+        start(context, max_members: 2)
+        for _ <- 1..3, do: await_event([:member, :refused])
+        assert [%{reason: :max_members, count: 3, example: "app-" <> _}] = status(context).refused
+        assert status(context).members == 2
+      end)
+
+    lines =
+      for line <- String.split(log, "\n"), line =~ "[caravan #{context.name}] 3 of", do: line
+
+    assert [line] = lines
+    assert line =~ "as many members as the option :max_members allows"
+  end
+
+  test "waits for peers, and says why when there are none", context do
+    publish(context, [])
+    start(context)
+    assert {:error, :timeout, status} = Caravan.await(context.name, timeout: 50)
+    assert %Caravan.Status{peers: [], members: 0} = status
+    assert {:ok, []} = Caravan.await(context.name, min: 0)
+
+    waiting = Task.async(fn -> Caravan.await(context.name, min: 2, stable_for: 50) end)
+    publish(context, [4001, 4002])
+    assert {:ok, [_, _]} = Task.await(waiting)
+  end
+
+  test "a look-up that is never answered is a failure", context do
+    DnsServer.command(context.server, "fault silence")
+    topology = start(context, timeout: 60_000)
+    await_event([:lookup, :start])
+    [ref] = Map.keys(:sys.get_state(topology).discovery.pending)
+    send(topology, {:overdue, ref})
+    assert %{error: %{kind: :timeout, message: message}} = await_event([:lookup, :exception])
+    assert message =~ "please report it"
+    await_event([:lookup, :start])
+  end
+
+  test "answers and messages of nobody's are ignored", context do
+    publish(context, [4001])
+    topology = start(context)
+    assert {:ok, [_]} = Caravan.await(context.name)
+
+    for message <- [
+          {make_ref(), {:ok, %{}}},
+          {make_ref(), :ok},
+          {:DOWN, make_ref(), :process, self(), :normal},
+          {:EXIT, self(), :normal},
+          {:overdue, make_ref()},
+          {:nodeup, :other@host, []},
+          {:nodedown, :other@host, nodedown_reason: {:shutdown, 1}},
+          :nonsense
+        ],
+        do: send(topology, message)
+
+    assert {:ok, [_]} = Caravan.await(context.name)
+  end
+
+  test "a name that Rust refuses stops the start with its sentence", context do
+    spec = %{topology: context.name, config: [query: "app.test", node_name: "{nome}@{host}"]}
+    error = assert_raise Caravan.Error, fn -> Topology.start_link(spec) end
+    assert error.kind == :invalid_option
+    assert error.message =~ "node_name"
+  end
+end

@@ -1,0 +1,86 @@
+defmodule CaravanTest do
+  use ExUnit.Case, async: true
+
+  import ExUnit.CaptureIO
+  alias Caravan.{DnsServer, Endpoint, Error, Lookup}
+
+  setup do
+    server = DnsServer.start()
+    %{server: server, options: [nameservers: [server.address], timeout: 1_000]}
+  end
+
+  test "dist_port/1" do
+    assert Caravan.dist_port(:"app-4371@10.0.0.1") == {:ok, 4371}
+    assert Caravan.dist_port(~c"app-4371") == {:ok, 4371}
+    assert Caravan.dist_port("app") == {:ok, 4370}
+    assert {:error, %Error{kind: :invalid_name, message: message}} = Caravan.dist_port("")
+    assert is_binary(message)
+  end
+
+  test "lookup/2", %{server: server, options: options} do
+    DnsServer.publish(server, "app.test", [4001, 4002], "127.0.0.1")
+
+    assert {:ok, %Lookup{ttl: 1, transport: :udp, endpoints: endpoints} = lookup} =
+             Caravan.lookup(~c"app.test", options)
+
+    assert lookup.server == server.address
+    assert [%Endpoint{port: 4001, host: "127.0.0.1"}, %Endpoint{port: 4002}] = endpoints
+
+    DnsServer.command(server, "add a.test 1 A 127.0.0.9")
+
+    assert {:ok, %Lookup{endpoints: [%Endpoint{addresses: [{127, 0, 0, 9}], host: nil}]}} =
+             Caravan.lookup("a.test", [type: :a] ++ options)
+  end
+
+  test "a failure is never an empty list", %{server: server, options: options} do
+    assert {:error, %Error{kind: :nxdomain, query: "none.test", message: message}} =
+             Caravan.lookup("none.test", options)
+
+    assert message =~ "none.test"
+    DnsServer.command(server, "add app.test 1 A 127.0.0.9")
+    assert {:error, %Error{kind: :nodata}} = Caravan.lookup("app.test", options)
+    DnsServer.command(server, "fault silence")
+    assert {:error, %Error{kind: :timeout}} = Caravan.lookup("app.test", options)
+    refute_received {_, _}
+  end
+
+  test "wrong options raise the one exception" do
+    assert_raise Error, ~r/unknown option :nope/, fn -> Caravan.lookup("a.test", nope: 1) end
+    assert_raise Error, ~r/unknown option :nope/, fn -> Caravan.await(:app, nope: 1) end
+    assert_raise Error, ~r/no topology :nope runs on this node/, fn -> Caravan.members(:nope) end
+    assert_raise Error, ~r/no topology :nope/, fn -> Caravan.await(:nope) end
+    assert_raise Error, ~r/no topology :nope/, fn -> Caravan.poll(:nope) end
+  end
+
+  test "the standalone supervisor", %{server: server, options: options} do
+    DnsServer.command(server, "add app.test 1 A 127.0.0.9")
+    options = [query: "app.test", type: :a, node_sname: "app-1"] ++ options
+
+    supervisor =
+      start_supervised!({Caravan, topologies: [alone_a: options, alone_b: options], name: Alone})
+
+    assert Process.whereis(Alone) == supervisor
+    assert %{alone_a: %Caravan.Status{}, alone_b: %Caravan.Status{}} = Caravan.status()
+    assert_raise Error, ~r/expected one of \[.*:alone_a.*\]/, fn -> Caravan.members(:nope) end
+  end
+
+  test "the standalone supervisor refuses wrong options before it starts" do
+    for {options, sentence} <- [
+          {[], ~r/option :topologies of Caravan is missing/},
+          {[topologies: [:a]], ~r/option :topologies of Caravan: expected a keyword list/},
+          {[topologies: [a: [query: "q"]], nmae: 1], ~r/unknown option :nmae in Caravan/},
+          {[topologies: [a: [query: "q", tpye: :a]]], ~r/unknown option :tpye in topology :a/},
+          {[topologies: [a: [query: "q", allow: ["10.0.0.0/99"]]]], ~r/allow/}
+        ] do
+      assert_raise Error, sentence, fn -> Caravan.start_link(options) end
+    end
+  end
+
+  test "report/2", %{server: server, options: options} do
+    DnsServer.publish(server, "app.test", [4001], "127.0.0.1")
+    assert capture_io(fn -> assert Caravan.report("app.test", options) == :ok end) =~ "4001"
+
+    assert capture_io(fn -> assert Caravan.report("none.test", options) == :error end) =~
+             "none.test"
+  end
+end

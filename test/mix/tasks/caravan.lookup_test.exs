@@ -1,0 +1,70 @@
+defmodule Mix.Tasks.Caravan.LookupTest do
+  use ExUnit.Case, async: true
+
+  import ExUnit.CaptureIO
+  alias Caravan.DnsServer
+  alias Mix.Tasks.Caravan.Lookup
+
+  defp run(args) do
+    parent = self()
+
+    errors =
+      capture_io(:stderr, fn ->
+        output = capture_io(fn -> send(parent, {:status, status(args)}) end)
+        send(parent, {:output, output})
+      end)
+
+    assert_received {:status, status}
+    assert_received {:output, output}
+    {status, output, errors}
+  end
+
+  defp status(args) do
+    Lookup.run(args)
+    0
+  catch
+    :exit, {:shutdown, status} -> status
+  end
+
+  test "prints what it finds" do
+    server = DnsServer.start()
+    DnsServer.publish(server, "app.test", [4001, 4002], "127.0.0.1")
+    assert {0, output, ""} = run(["app.test", "--nameserver", server.address])
+    assert output =~ "2 endpoints for app.test from #{server.address} (udp) in "
+    assert output =~ ~r/^127.0.0.1 +4002 +0 +10 /m
+  end
+
+  test "a failure is a sentence on standard error and status 1" do
+    server = DnsServer.start()
+    assert {1, "", errors} = run(["none.test", "--nameserver", server.address])
+    assert errors =~ "none.test"
+
+    for {args, sentence} <- [
+          {[], "expected one name to look up, got 0: mix caravan.lookup QUERY"},
+          {["a", "b"], "expected one name to look up, got 2"},
+          {["a", "--nope", "1"], "unknown or wrong option --nope"},
+          {["a", "--timeout", "5s"], "unknown or wrong option --timeout 5s"},
+          {["a", "--type", "mx"], "option :type of look-up of \"a\": expected one of :srv, :a,"},
+          {["a", "--nameserver", "x"], "expected :system or a list of addresses"}
+        ] do
+      assert {1, "", errors} = run(args)
+      assert errors =~ sentence
+    end
+  end
+
+  test "the switches" do
+    args = ~w(q --type aaaa --nameserver 127.0.0.1:8600 --nameserver ::1 --tcp --timeout 500)
+    assert {:ok, "q", options} = Lookup.parse(args)
+
+    assert Enum.sort(options) ==
+             [
+               nameservers: ["127.0.0.1:8600", "::1"],
+               timeout: 500,
+               transport: :tcp,
+               type: :aaaa
+             ]
+
+    assert Lookup.parse(["q"]) == {:ok, "q", []}
+    assert Lookup.parse(["q", "--no-tcp"]) == {:ok, "q", []}
+  end
+end

@@ -1,0 +1,85 @@
+defmodule Caravan.DnsServer do
+  @moduledoc """
+  The scripted DNS server `caravan_dns` on a port of its own on loopback, for tests. It belongs to the
+  process that started it and ends with it.
+  """
+
+  @deadline 10_000
+
+  defstruct [:port, :address]
+
+  def start do
+    port =
+      Port.open({:spawn_executable, binary()}, [
+        :binary,
+        :exit_status,
+        line: 65_536,
+        args: ["--listen", "127.0.0.1:0"]
+      ])
+
+    address = listening(port, nil)
+    %__MODULE__{port: port, address: address}
+  end
+
+  def stop(server), do: Port.close(server.port)
+
+  @doc "Runs one command (see `caravan_dns --help`) and returns the lines of its answer."
+  def command(server, line) do
+    case try_command(server, line) do
+      {:ok, lines} -> lines
+      {:error, sentence} -> raise "#{line}: #{sentence}"
+    end
+  end
+
+  @doc "Publishes `ports` as the SRV records of `name`, all on `host` (127.0.0.1), and nothing else."
+  def publish(server, name, ports, host \\ "localhost") do
+    # An error where there was nothing to remove.
+    _ = try_command(server, "remove #{name}")
+    for port <- ports, do: command(server, "add #{name} 1 SRV 0 10 #{port} #{host}")
+    _ = try_command(server, "add #{host} 1 A 127.0.0.1")
+    :ok
+  end
+
+  defp listening(port, address) do
+    case line(port, "caravan_dns to start") do
+      "listening " <> address -> listening(port, address)
+      "ready" -> address
+      _ -> listening(port, address)
+    end
+  end
+
+  defp try_command(server, line) do
+    Port.command(server.port, [line, "\n"])
+    answer(server.port, line, [])
+  end
+
+  defp answer(port, command, lines) do
+    case line(port, command) do
+      "ok" -> {:ok, Enum.reverse(lines)}
+      "ok " <> last -> {:ok, Enum.reverse(lines, [last])}
+      "error " <> sentence -> {:error, sentence}
+      line -> answer(port, command, [line | lines])
+    end
+  end
+
+  defp line(port, awaited) do
+    receive do
+      {^port, {:data, {:eol, line}}} ->
+        line
+
+      {^port, {:exit_status, status}} ->
+        raise "caravan_dns ended with #{status}, awaiting #{awaited}"
+    after
+      @deadline -> raise "caravan_dns is silent, awaiting #{awaited}"
+    end
+  end
+
+  defp binary do
+    path = System.get_env("CARAVAN_DNS") || Path.expand("_build/cargo/release/caravan_dns")
+
+    File.exists?(path) ||
+      raise "no caravan_dns at #{path}: run cargo build --release -p caravan_dns, or set CARAVAN_DNS"
+
+    path
+  end
+end

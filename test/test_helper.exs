@@ -1,0 +1,9 @@
+# Real nodes, releases, real DNS servers, network namespaces and chaos each need more than this machine
+# may have: `mix test --include nodes` and so on.
+ExUnit.start(exclude: [:nodes, :releases, :dns, :netns, :chaos], capture_log: true)
+
+# A topology works only on a distributed node; one that doesn't listen needs no port and no epmd.
+unless Node.alive?() do
+  {:ok, _} =
+    :net_kernel.start(:"caravan-4999@127.0.0.1", %{name_domain: :longnames, dist_listen: false})
+end
