@@ -1,19 +1,24 @@
 //! Every way Caravan can fail, each with the word Elixir sees and a sentence a person can act on.
 
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 /// What went wrong. `kind()` is the closed word of `%Caravan.Error{}`, `to_string()` its sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The answer was NXDOMAIN (RFC 1035, RCODE 3).
-    #[error("{asked}: no such name (NXDOMAIN); check the spelling of the query and that the record is published there")]
+    #[error(
+        "{asked}: no such name (NXDOMAIN); check the spelling of the query and that the record is published there"
+    )]
     NxDomain {
         /// Who was asked for what, and for how long.
         asked: Asked,
     },
     /// The name exists but has no record of the type asked for, or the service is declared absent (RFC 2782).
-    #[error("{asked}: the name exists but {reason}; check the `type` option and the published records")]
+    #[error(
+        "{asked}: the name exists but {reason}; check the `type` option and the published records"
+    )]
     NoData {
         /// Who was asked for what, and for how long.
         asked: Asked,
@@ -21,7 +26,9 @@ pub enum Error {
         reason: &'static str,
     },
     /// SERVFAIL, or another response code that says the server could not do its work.
-    #[error("{asked}: the server answered {code}; it is up but could not resolve the name, see its log")]
+    #[error(
+        "{asked}: the server answered {code}; it is up but could not resolve the name, see its log"
+    )]
     ServFail {
         /// Who was asked for what, and for how long.
         asked: Asked,
@@ -29,19 +36,25 @@ pub enum Error {
         code: String,
     },
     /// REFUSED (RFC 1035, RCODE 5).
-    #[error("{asked}: the server refused to answer (REFUSED); it does not serve this name or this client, check its access rules")]
+    #[error(
+        "{asked}: the server refused to answer (REFUSED); it does not serve this name or this client, check its access rules"
+    )]
     Refused {
         /// Who was asked for what, and for how long.
         asked: Asked,
     },
     /// Nobody answered before the deadline.
-    #[error("{asked}: no answer in time; check that the server runs there and that a firewall lets UDP and TCP through")]
+    #[error(
+        "{asked}: no answer in time; check that the server runs there and that a firewall lets UDP and TCP through"
+    )]
     Timeout {
         /// Who was asked for what, and for how long.
         asked: Asked,
     },
     /// The answer did not fit into UDP and could not be had over TCP.
-    #[error("{asked}: the answer was cut short over UDP and TCP failed ({reason}); let TCP through to the server")]
+    #[error(
+        "{asked}: the answer was cut short over UDP and TCP failed ({reason}); let TCP through to the server"
+    )]
     Truncated {
         /// Who was asked for what, and for how long.
         asked: Asked,
@@ -109,6 +122,25 @@ pub enum Error {
 }
 
 impl Error {
+    /// What the operating system's word about a connection means.
+    pub fn unreachable(asked: Asked, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Timeout { asked },
+            io::ErrorKind::ConnectionRefused => Self::Network {
+                asked,
+                reason: "nothing listens there (connection refused)".into(),
+            },
+            // EMFILE and ENFILE
+            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Self::Overloaded {
+                reason: "the process has no file descriptors left (ulimit -n)".into(),
+            },
+            _ => Self::Network {
+                asked,
+                reason: error.to_string(),
+            },
+        }
+    }
+
     /// The closed word of this error.
     pub fn kind(&self) -> Kind {
         match self {
@@ -131,7 +163,10 @@ impl Error {
 
 /// The closed list of error words; `lib.rs` turns each into the atom of the same spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each variant is documented at the error of its name")]
+#[allow(
+    missing_docs,
+    reason = "each variant is documented at the error of its name"
+)]
 pub enum Kind {
     Nxdomain,
     Nodata,
@@ -165,7 +200,12 @@ impl fmt::Display for Asked {
             [] => "no server".to_owned(),
             servers => servers.join(" and "),
         };
-        write!(f, "looked up {} at {servers} for {} ms", Shown(self.question.as_bytes()), self.elapsed.as_millis())
+        write!(
+            f,
+            "looked up {} at {servers} for {} ms",
+            Shown(self.question.as_bytes()),
+            self.elapsed.as_millis()
+        )
     }
 }
 
@@ -199,14 +239,26 @@ mod tests {
         };
         assert_eq!(error.kind(), Kind::Timeout);
         let sentence = error.to_string();
-        assert!(sentence.starts_with(r#"looked up "app.test A" at 127.0.0.1:53 and [::1]:53 for 2000 ms: no answer"#), "{sentence}");
+        assert!(
+            sentence.starts_with(
+                r#"looked up "app.test A" at 127.0.0.1:53 and [::1]:53 for 2000 ms: no answer"#
+            ),
+            "{sentence}"
+        );
     }
 
     #[test]
     fn hostile_bytes_are_escaped_and_cut() {
-        let error = Error::ToolNode { name: b"rem-1-\"\n\x1b[31m".to_vec() };
-        assert!(error.to_string().contains(r#""rem-1-\"\n\x1b[31m""#), "{error}");
-        let long = Error::ToolNode { name: vec![b'a'; 1000] };
+        let error = Error::ToolNode {
+            name: b"rem-1-\"\n\x1b[31m".to_vec(),
+        };
+        assert!(
+            error.to_string().contains(r#""rem-1-\"\n\x1b[31m""#),
+            "{error}"
+        );
+        let long = Error::ToolNode {
+            name: vec![b'a'; 1000],
+        };
         assert!(long.to_string().contains("(1000 bytes)"));
         assert!(long.to_string().len() < 300);
     }

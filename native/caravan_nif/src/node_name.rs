@@ -23,7 +23,10 @@ pub struct PortRules {
 
 impl Default for PortRules {
     fn default() -> Self {
-        Self { base_port: DEFAULT_BASE_PORT, dist_port: None }
+        Self {
+            base_port: DEFAULT_BASE_PORT,
+            dist_port: None,
+        }
     }
 }
 
@@ -34,7 +37,9 @@ impl Default for PortRules {
 pub fn dist_port(name: &[u8], rules: &PortRules) -> Result<u16, Error> {
     let base = base(name)?;
     if is_tool(base) {
-        return Err(Error::ToolNode { name: name.to_vec() });
+        return Err(Error::ToolNode {
+            name: name.to_vec(),
+        });
     }
     if let Some(port) = rules.dist_port {
         return Ok(port);
@@ -44,7 +49,11 @@ pub fn dist_port(name: &[u8], rules: &PortRules) -> Result<u16, Error> {
         Some(number @ 0..=1023) => u64::from(rules.base_port) + number,
         Some(number) => number,
     };
-    u16::try_from(port).map_err(|_| Error::PortOutOfRange { name: name.to_vec(), port, base_port: rules.base_port })
+    u16::try_from(port).map_err(|_| Error::PortOutOfRange {
+        name: name.to_vec(),
+        port,
+        base_port: rules.base_port,
+    })
 }
 
 /// The host of a node name, `None` when the name has no `@host`.
@@ -58,7 +67,13 @@ pub fn host(name: &[u8]) -> Result<Option<&[u8]>, Error> {
 
 /// The part before the `@` of a name that is fit to be one.
 fn base(name: &[u8]) -> Result<&[u8], Error> {
-    let invalid = |reason| Err(Error::InvalidName { expected: EXPECTED, got: name.to_vec(), reason });
+    let invalid = |reason| {
+        Err(Error::InvalidName {
+            expected: EXPECTED,
+            got: name.to_vec(),
+            reason,
+        })
+    };
     if name.is_empty() {
         return invalid("it is empty");
     }
@@ -81,10 +96,16 @@ fn base(name: &[u8]) -> Result<&[u8], Error> {
 /// `rem-` or `rpc-`, 1 to 4 hex digits and a dash: what `bin/app remote` and `bin/app rpc` put before a release's name
 /// (`rel/overlays` of Mix, `RELEASE_NODE`). Anchored, so that `theorem-4370` and `rpc-4370` are ordinary names.
 fn is_tool(base: &[u8]) -> bool {
-    let Some(rest) = base.strip_prefix(b"rem-").or_else(|| base.strip_prefix(b"rpc-")) else {
+    let Some(rest) = base
+        .strip_prefix(b"rem-")
+        .or_else(|| base.strip_prefix(b"rpc-"))
+    else {
         return false;
     };
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let digits = rest
+        .iter()
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
     (1..=4).contains(&digits) && rest.get(digits) == Some(&b'-')
 }
 
@@ -92,12 +113,20 @@ fn is_tool(base: &[u8]) -> bool {
 fn number_at_end(base: &[u8]) -> Option<u64> {
     let digits = digits_at_end(base);
     (!digits.is_empty()).then(|| {
-        digits.iter().fold(0, |number: u64, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+        digits.iter().fold(0, |number: u64, digit| {
+            number
+                .saturating_mul(10)
+                .saturating_add(u64::from(digit - b'0'))
+        })
     })
 }
 
 fn digits_at_end(base: &[u8]) -> &[u8] {
-    let count = base.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let count = base
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     &base[base.len() - count..]
 }
 
@@ -135,16 +164,21 @@ impl Template {
     /// # Errors
     /// `InvalidOption` for an unknown hole, an unclosed brace, or a text that does not make one `base@host`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let invalid = || Error::InvalidOption {
+        let invalid = || {
+            Error::InvalidOption {
             option: "node_name",
             expected: "one base@host with the holes {sname}, {port}, {host} and {ip}, such as \"{sname}-{port}@{host}\"".into(),
             got: text.into(),
+        }
         };
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find(['{', '}']) {
             let (before, after) = rest.split_at(open);
-            let (hole, after) = after.strip_prefix('{').and_then(|hole| hole.split_once('}')).ok_or_else(invalid)?;
+            let (hole, after) = after
+                .strip_prefix('{')
+                .and_then(|hole| hole.split_once('}'))
+                .ok_or_else(invalid)?;
             parts.push(Part::Text(before.into()));
             parts.push(match hole {
                 "sname" => Part::Sname,
@@ -159,7 +193,12 @@ impl Template {
         parts.retain(|part| *part != Part::Text(String::new()));
         let template = Self { parts };
         // Filled with plain values it has to make a node name: this finds a missing @ and odd characters alike.
-        let plain = Filling { sname: "a", port: Some(1024), host: Some("h"), ip: Some(IpAddr::from([127, 0, 0, 1])) };
+        let plain = Filling {
+            sname: "a",
+            port: Some(1024),
+            host: Some("h"),
+            ip: Some(IpAddr::from([127, 0, 0, 1])),
+        };
         match template.fill(&plain) {
             Some(name) if is_name(&name) => Ok(template),
             _ => Err(invalid()),
@@ -206,7 +245,9 @@ pub fn is_name(name: &str) -> bool {
             !base.is_empty()
                 && !host.is_empty()
                 && base.bytes().all(plain)
-                && host.bytes().all(|byte| plain(byte) || byte == b'.' || byte == b':')
+                && host
+                    .bytes()
+                    .all(|byte| plain(byte) || byte == b'.' || byte == b':')
         })
 }
 

@@ -56,16 +56,31 @@ fn the_grammar_of_the_port_table() {
 
 #[test]
 fn base_port_and_dist_port() {
-    let high = PortRules { base_port: 65_000, dist_port: None };
+    let high = PortRules {
+        base_port: 65_000,
+        dist_port: None,
+    };
     assert_eq!(dist_port(b"app-535", &high), Ok(65_535));
     let error = dist_port(b"app-536", &high).unwrap_err();
     assert_eq!(error.kind(), Kind::PortOutOfRange);
-    assert!(error.to_string().contains("65536") && error.to_string().contains("65000"), "{error}");
+    assert!(
+        error.to_string().contains("65536") && error.to_string().contains("65000"),
+        "{error}"
+    );
 
-    let fixed = PortRules { base_port: 4370, dist_port: Some(9100) };
+    let fixed = PortRules {
+        base_port: 4370,
+        dist_port: Some(9100),
+    };
     assert_eq!(dist_port(b"app-99999", &fixed), Ok(9100));
-    assert_eq!(dist_port(b"rpc-1a-app", &fixed).unwrap_err().kind(), Kind::ToolNode);
-    assert_eq!(dist_port(b"", &fixed).unwrap_err().kind(), Kind::InvalidName);
+    assert_eq!(
+        dist_port(b"rpc-1a-app", &fixed).unwrap_err().kind(),
+        Kind::ToolNode
+    );
+    assert_eq!(
+        dist_port(b"", &fixed).unwrap_err().kind(),
+        Kind::InvalidName
+    );
 }
 
 #[test]
@@ -77,17 +92,45 @@ fn hosts() {
 
 #[test]
 fn templates() {
-    let filling = Filling { sname: "likes", port: Some(3434), host: Some("n1.example"), ip: Some([10, 0, 0, 1].into()) };
+    let filling = Filling {
+        sname: "likes",
+        port: Some(3434),
+        host: Some("n1.example"),
+        ip: Some([10, 0, 0, 1].into()),
+    };
     let fill = |text: &str| Template::parse(text).map(|template| template.fill(&filling).unwrap());
-    assert_eq!(fill("{sname}-{port}@{host}").unwrap(), "likes-3434@n1.example");
+    assert_eq!(
+        fill("{sname}-{port}@{host}").unwrap(),
+        "likes-3434@n1.example"
+    );
     assert_eq!(fill("{sname}@{ip}").unwrap(), "likes@10.0.0.1");
-    assert_eq!(fill("fixed-{port}@{host}.internal").unwrap(), "fixed-3434@n1.example.internal");
-    for bad in ["", "app", "{sname}", "{sname}@", "@{host}", "{sname}@{host", "{sname}}@{host}", "{nope}@{host}", "a b@{host}", "{sname}@{host}@x"] {
+    assert_eq!(
+        fill("fixed-{port}@{host}.internal").unwrap(),
+        "fixed-3434@n1.example.internal"
+    );
+    for bad in [
+        "",
+        "app",
+        "{sname}",
+        "{sname}@",
+        "@{host}",
+        "{sname}@{host",
+        "{sname}}@{host}",
+        "{nope}@{host}",
+        "a b@{host}",
+        "{sname}@{host}@x",
+    ] {
         let error = Template::parse(bad).unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidOption, "{bad:?}");
     }
-    let no_host = Filling { host: None, ..filling };
-    assert_eq!(Template::parse("{sname}@{host}").unwrap().fill(&no_host), None);
+    let no_host = Filling {
+        host: None,
+        ..filling
+    };
+    assert_eq!(
+        Template::parse("{sname}@{host}").unwrap().fill(&no_host),
+        None
+    );
 }
 
 #[test]

@@ -1,0 +1,75 @@
+# What each node of bin/demo runs: the topology, and a line to the demo over loopback. When that line
+# is cut the node ends, so that none outlives the demo, unless it was told to stay.
+
+{:ok, _} = Application.ensure_all_started(:caravan)
+
+defmodule DemoNode do
+  @query "_demo._tcp.caravan.test"
+
+  def run(port, nameserver) do
+    options = [packet: :line, active: true, mode: :binary]
+    {:ok, socket} = :gen_tcp.connect({127, 0, 0, 1}, port, options)
+    :ok = :net_kernel.monitor_nodes(true)
+
+    topology = [
+      query: @query,
+      nameservers: [nameserver],
+      node_name: "{sname}-{port}@{ip}",
+      poll_interval: 1_000,
+      timeout: 800
+    ]
+
+    {:ok, _} =
+      Supervisor.start_link([{Caravan, topologies: [demo: topology]}], strategy: :one_for_one)
+
+    tell(socket, ["hello ", Atom.to_string(node()), " ", System.pid()])
+    tell_peers(socket)
+    loop(socket)
+  end
+
+  defp loop(socket) do
+    receive do
+      {event, _node} when event in [:nodeup, :nodedown] -> tell_peers(socket)
+      {:tcp, _, "lookup\n"} -> tell(socket, "lookup #{outcome()}")
+      {:tcp, _, "call\n"} -> tell(socket, "called #{Enum.join(answering(), ",")}")
+      {:tcp, _, "keep\n"} -> stay(socket)
+      {:tcp_closed, _} -> System.halt(0)
+      {:tcp_error, _, _} -> System.halt(0)
+    end
+
+    loop(socket)
+  end
+
+  # The demo goes away once it has the answer.
+  defp stay(socket) do
+    tell(socket, "kept")
+    Process.sleep(:infinity)
+  end
+
+  defp tell(socket, line) do
+    if :gen_tcp.send(socket, [line, ?\n]) != :ok, do: System.halt(0)
+  end
+
+  defp tell_peers(socket), do: tell(socket, "peers #{Enum.join(Node.list(), ",")}")
+
+  # A link is worth something when a call goes through it and comes back.
+  defp answering do
+    nodes = Node.list()
+    for {:ok, node} <- :erpc.multicall(nodes, :erlang, :node, [], 3_000), do: node
+  end
+
+  defp outcome do
+    [query] = Caravan.status().demo.queries
+
+    case query.outcome do
+      :ok -> :ok
+      {:error, error} -> error.kind
+      nil -> :none
+    end
+  end
+end
+
+DemoNode.run(
+  String.to_integer(System.fetch_env!("CARAVAN_DEMO_PORT")),
+  System.fetch_env!("CARAVAN_DEMO_NAMESERVER")
+)

@@ -1,0 +1,135 @@
+defmodule Caravan.Native do
+  @moduledoc false
+
+  # The stubs of the native library, and how it gets into the VM.
+  #
+  # There is no `@on_load`: in embedded mode (every release) its handlers run after distribution has started, and
+  # `:caravan_epmd` needs the library before that. `:caravan_epmd.start_link/0` calls `load/0` first, the application
+  # calls it again. For the same reason this module keeps to Erlang's preloaded and kernel modules: Elixir's own may not
+  # be on the code path yet.
+
+  @default_base_port 4370
+
+  @doc """
+  Loads the native library with the port rules of the `-caravan` flags. Loading it again changes nothing.
+  """
+  @spec load() :: :ok | {:error, sentence :: binary()}
+  def load do
+    if loaded() do
+      :ok
+    else
+      with {:ok, base_port} <- port_flag(:base_port, @default_base_port),
+           {:ok, dist_port} <- port_flag(:dist_port, 0) do
+        load_library({base_port, dist_port, family()})
+      end
+    end
+  end
+
+  defp load_library(info) do
+    path = library()
+
+    case :erlang.load_nif(path, info) do
+      :ok -> :ok
+      {:error, {:reload, _text}} -> :ok
+      {:error, {reason, text}} -> {:error, sentence([cure(reason, path), " The VM said: ", text])}
+    end
+  end
+
+  defp cure(_reason, path) do
+    case :erl_prim_loader.read_file_info(path ++ ~c".so") do
+      {:ok, _info} ->
+        [path, ".so is no library for this system. Build Caravan on the system it runs on, or set CARAVAN_NIF_PATH."]
+
+      :error ->
+        [path, ".so is missing. Run `mix deps.compile caravan --force` (with Rust) and build the release again."]
+    end
+  end
+
+  # From the code path as it was given, which may be relative.
+  defp library do
+    directory =
+      case :code.priv_dir(:caravan) do
+        {:error, :bad_name} ->
+          beside(:code.which(__MODULE__))
+
+        directory ->
+          directory
+      end
+
+    :filename.absname(:filename.join(directory, ~c"caravan_nif"))
+  end
+
+  defp beside(beam) when is_list(beam),
+    do: :filename.join([:filename.dirname(beam), ~c"..", ~c"priv"])
+
+  defp beside(_cover_compiled_or_unknown), do: ~c"priv"
+
+  # `-caravan base_port 4370`: the init arguments are all there is when distribution starts.
+  defp port_flag(key, default) do
+    case :init.get_argument(:caravan) do
+      {:ok, values} -> find_port(:lists.append(values), :erlang.atom_to_list(key), default)
+      :error -> {:ok, default}
+    end
+  end
+
+  defp find_port([key, value | rest], key, _default) do
+    case port(value) do
+      {:ok, port} -> find_port(rest, key, port)
+      :error -> bad_flag(key, ["\"", value, "\""])
+    end
+  end
+
+  defp find_port([key], key, _default), do: bad_flag(key, "nothing")
+
+  defp find_port([known, _value | rest], key, default)
+       when known in [~c"base_port", ~c"dist_port"],
+       do: find_port(rest, key, default)
+
+  defp find_port([unknown | _rest], _key, _default) do
+    {:error, sentence(["flag -caravan: expected base_port N or dist_port N, got \"", unknown, "\"; correct vm.args."])}
+  end
+
+  defp find_port([], _key, default), do: {:ok, default}
+
+  defp bad_flag(key, got) do
+    {:error, sentence(["flag -caravan ", key, ": expected a port from 1 to 65535, got ", got, "; correct vm.args."])}
+  end
+
+  defp port(digits) when digits != [] and length(digits) <= 5 do
+    if :lists.all(fn digit -> digit in ?0..?9 end, digits) do
+      in_range(:erlang.list_to_integer(digits))
+    else
+      :error
+    end
+  end
+
+  defp port(_text), do: :error
+
+  defp in_range(port) when port in 1..65_535, do: {:ok, port}
+  defp in_range(_number), do: :error
+
+  # The family this node's distribution speaks; probes have to use the same.
+  defp family do
+    case :init.get_argument(:proto_dist) do
+      {:ok, values} ->
+        if :lists.last(:lists.append(values)) in [~c"inet6_tcp", ~c"inet6_tls"],
+          do: :inet6,
+          else: :inet
+
+      :error ->
+        :inet
+    end
+  end
+
+  defp sentence(iodata), do: :erlang.iolist_to_binary(["caravan: ", iodata])
+
+  @doc "Whether the library is in. With it this is an empty call, which the benches measure."
+  def loaded, do: false
+
+  def dist_port(_name), do: :erlang.nif_error(:caravan_not_loaded)
+  def address(_host, _family), do: :erlang.nif_error(:caravan_not_loaded)
+  def lookup(_ref, _spec), do: :erlang.nif_error(:caravan_not_loaded)
+  def membership_new(_spec), do: :erlang.nif_error(:caravan_not_loaded)
+  def poll(_membership, _index, _ref, _self), do: :erlang.nif_error(:caravan_not_loaded)
+  def probe(_ref, _name, _timeout), do: :erlang.nif_error(:caravan_not_loaded)
+end

@@ -1,0 +1,156 @@
+defmodule :caravan_epmd do
+  @moduledoc """
+  The module that replaces epmd: `-start_epmd false -epmd_module caravan_epmd` in `vm.args` and `remote.vm.args`.
+
+  A node's distribution port follows from its name, so nobody has to be asked for it. The callbacks are those that
+  `erl_distribution`, `inet_tcp_dist`, `inet_tls_dist` and `net_adm` of OTP 25 to 29 call (`erl_epmd.erl` is the
+  reference).
+
+  On OTP 25 and 27 an exception in `address_please/3` ends the VM, and a slow answer to its first call stalls
+  `net_kernel`. So nothing here raises, and inside `net_kernel` everything is answered from memory. The module keeps to
+  `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on.
+  """
+
+  alias Caravan.Native
+
+  # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
+  @version 6
+
+  @doc "Loads the library. What can't work ends the boot with one line and exit code 1."
+  @spec start_link() :: :ignore
+  def start_link do
+    case Native.load() do
+      :ok -> :ignore
+      {:error, sentence} -> stop(sentence)
+    end
+  end
+
+  @doc "The port this node listens on: its name's; 0, the system's choice, for a release's tools."
+  @spec listen_port_please(atom() | charlist(), charlist()) :: {:ok, :inet.port_number()}
+  def listen_port_please(name, _host) do
+    case dist_port(name) do
+      {:ok, port} -> {:ok, port}
+      {:error, {:tool_node, _sentence}} -> {:ok, 0}
+      {:error, {_kind, sentence}} -> stop(["caravan: ", sentence, "."])
+    end
+  end
+
+  @doc "There is nobody to register with. -1 lets the VM make a random creation, so that old pids stay dead."
+  @spec register_node(atom() | charlist(), :inet.port_number(), atom()) :: {:ok, -1}
+  def register_node(_name, _port, _family), do: {:ok, -1}
+
+  @doc false
+  def register_node(_name, _port), do: {:ok, -1}
+
+  @doc """
+  Where a node is: `{:ok, address, port, version}`, or `{:error, reason}` at once for a name that can't be dialled.
+
+  Literal addresses and the hosts that discovery found are answered from memory. Other hosts are resolved by the VM, but
+  never inside `net_kernel`, which only asks whether this module would handle the name at all.
+  """
+  @spec address_please(charlist() | atom(), charlist() | atom() | :inet.ip_address(), atom()) ::
+          {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}
+  def address_please(name, host, family) do
+    with {:ok, port} <- undialled(dist_port(name)),
+         {:ok, address} <- address(host, family(family)) do
+      {:ok, address, port, @version}
+    end
+  end
+
+  defp undialled({:ok, port}), do: {:ok, port}
+  defp undialled({:error, {kind, _sentence}}), do: {:error, kind}
+
+  defp address(host, family) do
+    with {:error, _not_literal} <- literal(host, family),
+         :error <- known(host, family) do
+      if self() == :erlang.whereis(:net_kernel),
+        do: {:ok, placeholder(family)},
+        else: resolve(host, family)
+    end
+  end
+
+  defp literal(host, :inet), do: guarded(fn -> :inet.parse_ipv4strict_address(host) end)
+  defp literal(host, :inet6), do: guarded(fn -> :inet.parse_ipv6strict_address(host) end)
+
+  defp known(host, family) do
+    case guarded(fn -> Native.address(host, family) end) do
+      {:ok, address} -> {:ok, address}
+      _unknown -> :error
+    end
+  end
+
+  defp resolve(host, family), do: guarded(fn -> :inet.getaddr(host, family) end)
+
+  # Only ever read as "yes, try it": the setup process asks again and gets the real address.
+  defp placeholder(:inet), do: {0, 0, 0, 0}
+  defp placeholder(:inet6), do: {0, 0, 0, 0, 0, 0, 0, 0}
+
+  defp family(family) when family in [:inet6, :inet6_tcp, :inet6_tls], do: :inet6
+  defp family(_family), do: :inet
+
+  @doc "The port of a node: `{:port, port, version}` or `:noport`."
+  @spec port_please(charlist() | atom(), term()) :: {:port, :inet.port_number(), 6} | :noport
+  def port_please(name, _address) do
+    case dist_port(name) do
+      {:ok, port} -> {:port, port, @version}
+      {:error, _reason} -> :noport
+    end
+  end
+
+  @doc false
+  def port_please(name, address, _timeout), do: port_please(name, address)
+
+  @doc "The names known on this node's host."
+  @spec names() :: {:ok, [{charlist(), :inet.port_number()}]}
+  def names, do: names(host_of(:erlang.atom_to_list(:erlang.node())))
+
+  @doc "The names known on a host: this node and its peers there. Never an error, which would end the boot of some users."
+  @spec names(term()) :: {:ok, [{charlist(), :inet.port_number()}]}
+  def names(host) do
+    wanted = text(host)
+
+    {:ok,
+     for node <- [:erlang.node() | :erlang.nodes(:connected)],
+         full = :erlang.atom_to_list(node),
+         wanted == [] or host_of(full) == wanted,
+         {:ok, port} <- [dist_port(full)] do
+       {base_of(full), port}
+     end}
+  end
+
+  defp base_of([?@ | _host]), do: []
+  defp base_of([char | rest]), do: [char | base_of(rest)]
+  defp base_of([]), do: []
+
+  defp host_of([?@ | host]), do: host
+  defp host_of([_char | rest]), do: host_of(rest)
+  defp host_of([]), do: []
+
+  defp text(host) when is_atom(host), do: :erlang.atom_to_list(host)
+  defp text(host) when is_list(host), do: host
+
+  defp text(host) do
+    case guarded(fn -> :inet.ntoa(host) end) do
+      text when is_list(text) -> text
+      _no_address -> []
+    end
+  end
+
+  defp dist_port(name) do
+    guarded(fn -> Native.dist_port(name) end)
+  end
+
+  # The VM must not end because of a term nobody expected.
+  defp guarded(fun) do
+    fun.()
+  catch
+    _class, _reason -> {:error, {:invalid_name, "expected a name, got a term that is none"}}
+  end
+
+  # halt/1 with a text would print it too, but leave a crash dump; a port to stderr leaves the one line.
+  defp stop(sentence) do
+    stderr = :erlang.open_port({:fd, 0, 2}, [:out])
+    :erlang.port_command(stderr, [sentence, "\n"])
+    :erlang.halt(1)
+  end
+end

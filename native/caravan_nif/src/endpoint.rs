@@ -1,0 +1,313 @@
+//! From DNS records to endpoints: aliases followed, services ordered, host names checked. Pure.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// How many aliases are followed before they count as endless.
+pub const MAX_ALIASES: usize = 16;
+
+/// One DNS record, its owner lower-cased and without the trailing dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The name the record belongs to.
+    pub owner: Arc<str>,
+    /// Seconds it may be kept.
+    pub ttl: u32,
+    /// What it says.
+    pub data: Data,
+}
+
+/// What a record says, as far as endpoints are concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Data {
+    /// A or AAAA.
+    Address(IpAddr),
+    /// CNAME.
+    Alias(Arc<str>),
+    /// SRV (RFC 2782).
+    Service {
+        /// Lower goes first.
+        priority: u16,
+        /// The share among services of one priority.
+        weight: u16,
+        /// The service's port.
+        port: u16,
+        /// The host it runs on; empty for the root, "decidedly not available".
+        target: Arc<str>,
+    },
+}
+
+/// A place where a node should be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// SRV: lower goes first. 0 for addresses.
+    pub priority: u16,
+    /// SRV: the share among endpoints of one priority. 0 for addresses.
+    pub weight: u16,
+    /// The host name, for SRV.
+    pub host: Option<String>,
+    /// Its addresses; none when it did not resolve.
+    pub addresses: Vec<IpAddr>,
+    /// The port, for SRV.
+    pub port: Option<u16>,
+}
+
+/// Names that were refused before they could leave Rust.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// How many.
+    pub count: usize,
+    /// One of them.
+    pub example: String,
+}
+
+impl Refused {
+    /// Counts one more.
+    pub fn add(&mut self, name: &str) {
+        if self.count == 0 {
+            self.example = name.chars().take(255).collect();
+        }
+        self.count += 1;
+    }
+}
+
+/// What an answer says of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Records of the wanted kind, and the lowest TTL on the way to them.
+    Records(Vec<Record>, u32),
+    /// The name is an alias of one that this answer says nothing about: ask for that.
+    Elsewhere(Arc<str>),
+    /// Nothing of the wanted kind.
+    Nothing,
+    /// Aliases that lead in a circle or on and on.
+    Endless,
+}
+
+/// Follows the aliases of `name` through one answer to the records that `wanted` picks.
+pub fn find(name: &str, answers: &[Record], wanted: impl Fn(&Data) -> bool) -> Found {
+    let aliases: HashMap<&str, (&Arc<str>, u32)> = answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            Data::Alias(target) => Some((&*record.owner, (target, record.ttl))),
+            _ => None,
+        })
+        .collect();
+    let mut owner = name;
+    let mut moved_to = None;
+    let mut ttl = u32::MAX;
+    for _ in 0..=MAX_ALIASES {
+        let records: Vec<Record> = answers
+            .iter()
+            .filter(|record| &*record.owner == owner && wanted(&record.data))
+            .cloned()
+            .collect();
+        if !records.is_empty() {
+            let ttl = records.iter().map(|record| record.ttl).fold(ttl, u32::min);
+            return Found::Records(records, ttl);
+        }
+        match aliases.get(owner) {
+            Some((target, alias_ttl)) => {
+                ttl = ttl.min(*alias_ttl);
+                owner = target;
+                moved_to = Some(Arc::clone(target));
+            }
+            None => return moved_to.map_or(Found::Nothing, Found::Elsewhere),
+        }
+    }
+    Found::Endless
+}
+
+/// The endpoints of address records, each address once.
+pub fn addresses(records: &[Record]) -> Vec<Endpoint> {
+    let mut seen = HashSet::with_capacity(records.len());
+    let mut endpoints: Vec<Endpoint> = records
+        .iter()
+        .filter_map(|record| match record.data {
+            Data::Address(ip) if seen.insert(ip) => Some(Endpoint {
+                priority: 0,
+                weight: 0,
+                host: None,
+                addresses: vec![ip],
+                port: None,
+            }),
+            _ => None,
+        })
+        .collect();
+    endpoints.sort_unstable();
+    endpoints
+}
+
+/// The endpoints of SRV records, in the order of priority, weight and name, each once; still without addresses.
+/// `None` when the service is declared absent (a single target of `.`, RFC 2782).
+pub fn services(records: &[Record]) -> Option<(Vec<Endpoint>, Refused)> {
+    let mut refused = Refused::default();
+    let mut endpoints = Vec::with_capacity(records.len());
+    let mut absent = false;
+    for record in records {
+        let Data::Service {
+            priority,
+            weight,
+            port,
+            target,
+        } = &record.data
+        else {
+            continue;
+        };
+        if target.is_empty() {
+            absent = true;
+        } else if is_host(target) && *port != 0 {
+            endpoints.push(Endpoint {
+                priority: *priority,
+                weight: *weight,
+                host: Some(target.to_string()),
+                addresses: Vec::new(),
+                port: Some(*port),
+            });
+        } else {
+            refused.add(target);
+        }
+    }
+    endpoints.sort_unstable();
+    endpoints.dedup();
+    if absent && endpoints.is_empty() {
+        None
+    } else {
+        Some((endpoints, refused))
+    }
+}
+
+/// Whether a name is fit to be a host (RFC 1123, plus the underscore that clouds use): the one gate through which names
+/// from DNS pass.
+pub fn is_host(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 253
+        && name.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record(owner: &str, ttl: u32, data: Data) -> Record {
+        Record {
+            owner: owner.into(),
+            ttl,
+            data,
+        }
+    }
+
+    fn service(priority: u16, weight: u16, port: u16, target: &str) -> Record {
+        record(
+            "s",
+            60,
+            Data::Service {
+                priority,
+                weight,
+                port,
+                target: target.into(),
+            },
+        )
+    }
+
+    fn is_address(data: &Data) -> bool {
+        matches!(data, Data::Address(_))
+    }
+
+    #[test]
+    fn aliases_are_followed_and_the_lowest_ttl_counts() {
+        let address = record("c", 30, Data::Address([10, 0, 0, 1].into()));
+        let answers = [
+            record("a", 60, Data::Alias("b".into())),
+            record("b", 5, Data::Alias("c".into())),
+            address.clone(),
+        ];
+        assert_eq!(
+            find("a", &answers, is_address),
+            Found::Records(vec![address], 5)
+        );
+        assert_eq!(
+            find("a", &answers[..2], is_address),
+            Found::Elsewhere("c".into())
+        );
+        assert_eq!(find("x", &answers, is_address), Found::Nothing);
+    }
+
+    #[test]
+    fn a_circle_of_aliases_is_endless() {
+        let answers = [
+            record("a", 1, Data::Alias("b".into())),
+            record("b", 1, Data::Alias("a".into())),
+        ];
+        assert_eq!(find("a", &answers, is_address), Found::Endless);
+    }
+
+    #[test]
+    fn services_are_ordered_once_each_and_checked() {
+        let records = [
+            service(1, 0, 3434, "b.test"),
+            service(0, 5, 3434, "c.test"),
+            service(0, 1, 3434, "a.test"),
+            service(0, 1, 3434, "a.test"),
+            service(0, 0, 3434, "bad\\032host"),
+            service(0, 0, 0, "portless.test"),
+        ];
+        let (endpoints, refused) = services(&records).unwrap();
+        let hosts: Vec<_> = endpoints
+            .iter()
+            .map(|endpoint| endpoint.host.clone().unwrap())
+            .collect();
+        assert_eq!(hosts, ["a.test", "c.test", "b.test"]);
+        assert_eq!(
+            refused,
+            Refused {
+                count: 2,
+                example: "bad\\032host".into()
+            }
+        );
+    }
+
+    #[test]
+    fn a_target_of_the_root_means_no_service() {
+        assert_eq!(services(&[service(0, 0, 0, "")]), None);
+    }
+
+    #[test]
+    fn host_names() {
+        for good in [
+            "a",
+            "a-b.c_d.example",
+            "7f000202.addr.dc1.consul",
+            "127.0.0.1",
+            "_x",
+        ] {
+            assert!(is_host(good), "{good}");
+        }
+        for bad in [
+            "", ".", "a..b", "-a", "a-", "a b", "a@b", "a\"b", "a\nb", "é",
+        ] {
+            assert!(!is_host(bad), "{bad:?}");
+        }
+        assert!(!is_host(&"a".repeat(64)));
+        assert!(!is_host(&["abcdefg"; 40].join(".")));
+    }
+
+    proptest! {
+        #[test]
+        fn hosts_that_pass_need_no_quoting(name in "\\PC{0,80}") {
+            if is_host(&name) {
+                prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)));
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Membership: which node names discovery stands behind now. A soft-state set; the time is an argument. Pure.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many successful answers in a row must lack a member before its absence counts: one alone may be a random subset.
+const MIN_MISSES: u32 = 2;
+
+/// How long members are kept, and how many.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// A member that successful answers lack this long is no longer one.
+    pub expire_after: Duration,
+    /// A member that successful answers lack this long is reported as withdrawn.
+    pub withdraw_after: Option<Duration>,
+    /// No more members than this.
+    pub max_members: usize,
+}
+
+/// A node that an answer lists.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The node's name.
+    pub name: String,
+    /// The host that its addresses are noted under, unless the name has a literal address.
+    pub host: Option<String>,
+    /// Where it is.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Why a name did not become a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// It can't be a node's name, or its host can't be a host's.
+    InvalidName,
+    /// The topology is full.
+    MaxMembers,
+    /// The topology has made as many atoms as it may in its life.
+    AtomLimit,
+    /// Its address is in none of the allowed networks.
+    NotAllowed,
+}
+
+/// What one answer changed; only transitions.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New members.
+    pub added: Vec<String>,
+    /// No longer members.
+    pub expired: Vec<String>,
+    /// Members that have been missing for `withdraw_after`.
+    pub withdrawn: Vec<String>,
+    /// Withdrawn ones that are back.
+    pub returned: Vec<String>,
+    /// Members with other addresses than before.
+    pub moved: Vec<String>,
+    /// Names that were not admitted, in this answer.
+    pub refused: Vec<(String, Refusal)>,
+}
+
+#[derive(Debug)]
+struct Member {
+    host: Option<String>,
+    addresses: Arc<[IpAddr]>,
+    /// The queries that have ever listed it, a bit each.
+    sources: u64,
+    /// Those of them whose latest successful answer lacks it.
+    absent: u64,
+    missing_since: Option<Duration>,
+    misses: u32,
+    withdrawn: bool,
+}
+
+/// The set of members of one topology.
+#[derive(Debug)]
+pub struct Membership {
+    limits: Limits,
+    members: HashMap<String, Member>,
+    /// How many atoms this topology may still make.
+    atoms_left: usize,
+}
+
+impl Membership {
+    /// An empty set.
+    pub fn new(limits: Limits) -> Self {
+        let atoms_left = limits.max_members.saturating_mul(2);
+        Self {
+            limits,
+            members: HashMap::new(),
+            atoms_left,
+        }
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The host and the addresses of a member.
+    pub fn location(&self, name: &str) -> Option<(Option<&str>, Arc<[IpAddr]>)> {
+        self.members
+            .get(name)
+            .map(|member| (member.host.as_deref(), Arc::clone(&member.addresses)))
+    }
+
+    /// Takes in a successful answer to query number `query` (0 to 63) at time `now`; failures never come here.
+    /// `is_atom` tells whether a name is an atom already and so costs none. Hosts of expired members are given to `gone`.
+    pub fn answer(
+        &mut self,
+        now: Duration,
+        query: u32,
+        listed: Vec<Listed>,
+        self_name: &str,
+        is_atom: impl Fn(&str) -> bool,
+        mut gone: impl FnMut(&str),
+    ) -> Changes {
+        let source = 1 << query;
+        let mut changes = Changes::default();
+        // Whoever is listed loses the bit again below; the others are absent from this answer.
+        for member in self.members.values_mut() {
+            member.absent |= member.sources & source;
+        }
+        for node in listed {
+            if node.name != self_name {
+                self.listed(source, node, &is_atom, &mut changes);
+            }
+        }
+        self.missing(now, &mut changes, &mut gone);
+        changes
+    }
+
+    fn listed(
+        &mut self,
+        source: u64,
+        node: Listed,
+        is_atom: &impl Fn(&str) -> bool,
+        changes: &mut Changes,
+    ) {
+        let mut addresses = node.addresses;
+        addresses.sort_unstable();
+        addresses.dedup();
+        if let Some(member) = self.members.get_mut(&node.name) {
+            member.sources |= source;
+            member.absent &= !source;
+            member.missing_since = None;
+            member.misses = 0;
+            if std::mem::take(&mut member.withdrawn) {
+                changes.returned.push(node.name.clone());
+            }
+            // An answer without addresses says nothing about them.
+            if !addresses.is_empty() && *member.addresses != *addresses {
+                if !member.addresses.is_empty() {
+                    changes.moved.push(node.name);
+                }
+                member.addresses = addresses.into();
+            }
+            return;
+        }
+        if self.members.len() >= self.limits.max_members {
+            changes.refused.push((node.name, Refusal::MaxMembers));
+            return;
+        }
+        if !is_atom(&node.name) {
+            if self.atoms_left == 0 {
+                changes.refused.push((node.name, Refusal::AtomLimit));
+                return;
+            }
+            self.atoms_left -= 1;
+        }
+        changes.added.push(node.name.clone());
+        let member = Member {
+            host: node.host,
+            addresses: addresses.into(),
+            sources: source,
+            absent: 0,
+            missing_since: None,
+            misses: 0,
+            withdrawn: false,
+        };
+        self.members.insert(node.name, member);
+    }
+
+    fn missing(&mut self, now: Duration, changes: &mut Changes, gone: &mut impl FnMut(&str)) {
+        let limits = &self.limits;
+        self.members.retain(|name, member| {
+            if member.absent != member.sources {
+                return true;
+            }
+            let missing = now.saturating_sub(*member.missing_since.get_or_insert(now));
+            member.misses = member.misses.saturating_add(1);
+            if member.misses < MIN_MISSES {
+                return true;
+            }
+            if !member.withdrawn && limits.withdraw_after.is_some_and(|after| missing >= after) {
+                member.withdrawn = true;
+                changes.withdrawn.push(name.clone());
+            }
+            let stays = missing < limits.expire_after;
+            if !stays {
+                changes.expired.push(name.clone());
+                if let Some(host) = &member.host {
+                    gone(host);
+                }
+            }
+            stays
+        });
+    }
+}
+
+#[cfg(test)]
+#[path = "membership_tests.rs"]
+mod tests;

@@ -1,0 +1,200 @@
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SELF: &str = "me@h";
+
+fn limits(max_members: usize) -> Limits {
+    Limits {
+        expire_after: Duration::from_secs(10),
+        withdraw_after: Some(Duration::from_secs(5)),
+        max_members,
+    }
+}
+
+fn node(name: &str) -> Listed {
+    Listed {
+        name: name.into(),
+        host: None,
+        addresses: vec![[10, 0, 0, 1].into()],
+    }
+}
+
+fn answer(set: &mut Membership, now: u64, query: u32, names: &[&str]) -> Changes {
+    let listed = names.iter().map(|name| node(name)).collect();
+    let mut changes = set.answer(
+        Duration::from_secs(now),
+        query,
+        listed,
+        SELF,
+        |_| false,
+        |_| (),
+    );
+    changes.added.sort();
+    changes.expired.sort();
+    changes
+}
+
+#[test]
+fn only_changes_are_told_and_self_is_never_a_member() {
+    let mut set = Membership::new(limits(10));
+    assert_eq!(
+        answer(&mut set, 0, 0, &["a@h", SELF, "b@h", "a@h"]).added,
+        ["a@h", "b@h"]
+    );
+    assert_eq!(answer(&mut set, 1, 0, &["b@h", "a@h"]), Changes::default());
+    assert_eq!(set.len(), 2);
+}
+
+#[test]
+fn a_member_goes_only_after_its_time_and_by_repeated_answers() {
+    let mut set = Membership::new(limits(10));
+    answer(&mut set, 0, 0, &["a@h", "b@h"]);
+    assert_eq!(
+        answer(&mut set, 100, 0, &["b@h"]),
+        Changes::default(),
+        "one answer after a long silence proves nothing"
+    );
+    assert_eq!(answer(&mut set, 105, 0, &["b@h"]).withdrawn, ["a@h"]);
+    assert_eq!(answer(&mut set, 106, 0, &["a@h", "b@h"]).returned, ["a@h"]);
+    answer(&mut set, 107, 0, &["b@h"]);
+    assert_eq!(
+        answer(&mut set, 116, 0, &["b@h"]).expired,
+        Vec::<String>::new()
+    );
+    assert_eq!(answer(&mut set, 117, 0, &["b@h"]).expired, ["a@h"]);
+    assert_eq!(set.len(), 1);
+}
+
+#[test]
+fn a_member_of_two_queries_stays_while_one_stands_behind_it() {
+    let mut set = Membership::new(limits(10));
+    answer(&mut set, 0, 0, &["a@h"]);
+    answer(&mut set, 0, 1, &["a@h"]);
+    for now in 1..50 {
+        assert_eq!(
+            answer(&mut set, now, 0, &["b@h"]).expired,
+            Vec::<String>::new()
+        );
+    }
+    assert_eq!(set.len(), 2);
+}
+
+#[test]
+fn new_addresses_are_a_move_and_no_addresses_are_not() {
+    let mut set = Membership::new(limits(10));
+    answer(&mut set, 0, 0, &["a@h"]);
+    let listed = |addresses| {
+        vec![Listed {
+            name: "a@h".into(),
+            host: Some("h".into()),
+            addresses,
+        }]
+    };
+    let mut take = |addresses| {
+        set.answer(
+            Duration::from_secs(1),
+            0,
+            listed(addresses),
+            SELF,
+            |_| false,
+            |_| (),
+        )
+        .moved
+    };
+    assert_eq!(take(vec![]), Vec::<String>::new());
+    assert_eq!(take(vec![[10, 0, 0, 2].into()]), ["a@h"]);
+    assert_eq!(
+        take(vec![[10, 0, 0, 2].into(), [10, 0, 0, 2].into()]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_flood_of_names_is_bounded_in_members_and_in_atoms() {
+    let mut set = Membership::new(limits(3));
+    let (mut added, mut full, mut atoms) = (0, 0, 0);
+    for round in 0..1000u64 {
+        let names: Vec<String> = (0..5)
+            .map(|number| format!("n{round}-{number}@h"))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let changes = answer(&mut set, round * 20, 0, &names);
+        added += changes.added.len();
+        full += changes
+            .refused
+            .iter()
+            .filter(|(_, why)| *why == Refusal::MaxMembers)
+            .count();
+        atoms += changes
+            .refused
+            .iter()
+            .filter(|(_, why)| *why == Refusal::AtomLimit)
+            .count();
+        assert!(set.len() <= 3);
+    }
+    assert_eq!(added, 6, "twice max_members over a topology's life");
+    assert!(full > 0 && atoms > 0);
+    let known = set.answer(
+        Duration::from_secs(1_000_000),
+        0,
+        vec![node("known@h")],
+        SELF,
+        |_| true,
+        |_| (),
+    );
+    assert_eq!(
+        known.added,
+        ["known@h"],
+        "a name that is an atom already costs none"
+    );
+}
+
+#[test]
+fn random_subsets_converge_and_never_shrink() {
+    let mut set = Membership::new(Limits {
+        expire_after: Duration::from_secs(300),
+        withdraw_after: None,
+        max_members: 100,
+    });
+    let all: Vec<String> = (0..30).map(|number| format!("n{number}@h")).collect();
+    let mut last = 0;
+    for round in 0..200usize {
+        let names: Vec<&str> = (0..8)
+            .map(|pick| all[(round * 7 + pick * 11 + round / 30) % 30].as_str())
+            .collect();
+        let changes = answer(&mut set, round as u64 * 5, 0, &names);
+        assert!(changes.expired.is_empty());
+        assert!(set.len() >= last);
+        last = set.len();
+    }
+    assert_eq!(set.len(), 30);
+}
+
+proptest! {
+    #[test]
+    fn any_answers_keep_the_invariants(steps in proptest::collection::vec((0u64..20, 0u32..3, proptest::collection::vec(0u8..12, 0..8)), 1..80), max in 1usize..8) {
+        let mut set = Membership::new(limits(max));
+        let mut now = 0;
+        let mut seen: HashMap<String, u64> = HashMap::new();
+        let mut made = 0;
+        for (step, query, numbers) in steps {
+            now += step;
+            let names: Vec<String> = numbers.iter().map(|number| if *number == 0 { SELF.into() } else { format!("n{number}@h") }).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let changes = answer(&mut set, now, query, &names);
+            made += changes.added.len();
+            for name in &changes.expired {
+                prop_assert!(now - seen[name] >= 10, "{name} left before its time");
+            }
+            for name in names {
+                seen.insert(name.to_owned(), now);
+            }
+            prop_assert!(set.location(SELF).is_none());
+            prop_assert!(set.len() <= max);
+            prop_assert!(made <= 2 * max);
+        }
+    }
+}

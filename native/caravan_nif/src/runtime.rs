@@ -1,0 +1,154 @@
+//! The one tokio runtime, and `Reply`: exactly one message for each request, whatever happens to the work.
+
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use once_cell::sync::OnceCell;
+use rustler::env::SavedTerm;
+use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, Resource, ResourceArc, Term};
+use tokio::runtime::{Builder, Handle};
+use tokio::task::AbortHandle;
+
+use crate::error::Error;
+
+/// Requests under way at once, look-ups and probes together; each holds a few sockets at the most.
+pub const MAX_IN_FLIGHT: usize = 2_048;
+
+static RUNTIME: OnceCell<Handle> = OnceCell::new();
+static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
+
+/// One thread does it all: on one core it answers faster than a pool that hands work around, and look-ups wait, they
+/// don't compute. Resolving a host through the system takes up to four more threads, which end when idle.
+fn runtime() -> io::Result<&'static Handle> {
+    RUNTIME.get_or_try_init(|| {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(4)
+            .thread_name("caravan")
+            .build()?;
+        let handle = runtime.handle().clone();
+        thread::Builder::new()
+            .name("caravan".into())
+            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        Ok(handle)
+    })
+}
+
+/// A request under way. The monitor on its caller ends the work when the caller dies.
+pub struct Request {
+    abort: OnceCell<AbortHandle>,
+}
+
+#[rustler::resource_impl]
+impl Resource for Request {
+    const IMPLEMENTS_DOWN: bool = true;
+
+    fn down<'a>(&'a self, _env: Env<'a>, _pid: LocalPid, _monitor: Monitor) {
+        if let Some(abort) = self.abort.get() {
+            abort.abort();
+        }
+    }
+}
+
+/// Runs `work` on the runtime, for the calling process: it gets `{tag, answer}`, once.
+///
+/// # Errors
+/// `Overloaded` when too much is under way, or the thread could not be started.
+pub fn run<T>(
+    env: Env<'_>,
+    tag: Term<'_>,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<(), Error>
+where
+    T: Encoder + Send + 'static,
+{
+    let slot = Slot::take()?;
+    let runtime = runtime().map_err(|error| Error::Overloaded {
+        reason: format!("the resolver's thread did not start: {error}"),
+    })?;
+    let reply = Reply::new(env, tag);
+    let request = ResourceArc::new(Request {
+        abort: OnceCell::new(),
+    });
+    let monitored = request.monitor(Some(env), &env.pid()).is_some();
+    let held = request.clone();
+    let task = runtime.spawn(async move {
+        // Moved in, so that they end with the task, however it ends.
+        let (_slot, _held) = (slot, held);
+        let answer = work.await;
+        reply.send(&answer);
+    });
+    if monitored {
+        let _ = request.abort.set(task.abort_handle());
+    } else {
+        task.abort();
+    }
+    Ok(())
+}
+
+/// A place among the requests under way.
+struct Slot;
+
+impl Slot {
+    fn take() -> Result<Self, Error> {
+        if IN_FLIGHT.fetch_add(1, Ordering::Relaxed) < MAX_IN_FLIGHT {
+            Ok(Self)
+        } else {
+            IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
+            Err(Error::Overloaded {
+                reason: format!("{MAX_IN_FLIGHT} requests are under way already"),
+            })
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The answer that a process waits for. Dropped unsent, by a panic or an abort, it sends an error.
+struct Reply {
+    to: LocalPid,
+    message: Option<(OwnedEnv, SavedTerm)>,
+}
+
+impl Reply {
+    fn new(env: Env<'_>, tag: Term<'_>) -> Self {
+        let message_env = OwnedEnv::new();
+        let tag = message_env.save(tag);
+        Self {
+            to: env.pid(),
+            message: Some((message_env, tag)),
+        }
+    }
+
+    fn send(mut self, answer: &impl Encoder) {
+        self.deliver(answer);
+    }
+
+    fn deliver(&mut self, answer: &impl Encoder) {
+        if let Some((mut env, tag)) = self.message.take() {
+            // An error means that the process is gone: nobody is left to be told.
+            let _ = env.send_and_clear(&self.to, |env| (tag.load(env), answer).encode(env));
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.message.is_some() && !thread_is_scheduler() {
+            self.deliver(&crate::failure(&Error::Overloaded {
+                reason: "the work on this request was broken off".into(),
+            }));
+        }
+    }
+}
+
+/// Sending from an `OwnedEnv` panics on the VM's own threads; tasks are dropped on the runtime's, save when it never ran.
+fn thread_is_scheduler() -> bool {
+    thread::current().name() != Some("caravan")
+}

@@ -1,0 +1,405 @@
+//! The shapes that cross the border: twins of the structs and maps on Elixir's side.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rustler::{Atom, Encoder, Env, NifMap, NifStruct, NifUnitEnum, NifUntaggedEnum, Term, sys};
+
+use crate::discovery::{Plan, Report};
+use crate::endpoint;
+use crate::error::{Error, Kind};
+use crate::membership::{Limits, Refusal};
+use crate::resolver::{self, Spec, Transport, Type};
+
+/// Room for the longest name the VM can hold, and one byte that shows that a list was longer.
+pub(crate) const TEXT_BUFFER: usize = 512;
+
+pub(crate) mod atoms {
+    rustler::atoms! {
+        ok, error, inet6, hosts, udp, tcp,
+        nxdomain, nodata, servfail, refused, timeout, truncated, network, malformed,
+        invalid_name, invalid_option, port_out_of_range, tool_node, overloaded,
+        max_members, atom_limit, not_allowed,
+    }
+}
+
+/// The text of an atom, a charlist or a binary, without allocating; empty for other terms and for what is not Latin-1.
+pub(crate) fn text<'a, 'b>(term: Term<'a>, buffer: &'b mut [u8; TEXT_BUFFER]) -> &'b [u8]
+where
+    'a: 'b,
+{
+    let room = TEXT_BUFFER as sys::c_uint;
+    let env = term.get_env().as_c_arg();
+    let out = buffer.as_mut_ptr().cast();
+    let latin1 = sys::ErlNifCharEncoding::ERL_NIF_LATIN1;
+    // SAFETY: both write at most `room` bytes into the buffer, the closing zero included, and tell how many.
+    let written = unsafe {
+        match sys::enif_get_atom(env, term.as_c_arg(), out, room, latin1) {
+            0 => sys::enif_get_string(env, term.as_c_arg(), out, room, latin1),
+            written => written,
+        }
+    };
+    match usize::try_from(written) {
+        Ok(0) => term
+            .decode::<rustler::Binary<'a>>()
+            .map_or(&[], |binary| binary.as_slice()),
+        Ok(written) => &buffer[..written - 1],
+        // Negative: the list is longer than any name.
+        Err(_) => &buffer[..TEXT_BUFFER - 1],
+    }
+}
+
+/// `{:error, {kind, sentence}}`.
+pub(crate) struct Failure(Atom, String);
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        let kind = match error.kind() {
+            Kind::Nxdomain => atoms::nxdomain(),
+            Kind::Nodata => atoms::nodata(),
+            Kind::Servfail => atoms::servfail(),
+            Kind::Refused => atoms::refused(),
+            Kind::Timeout => atoms::timeout(),
+            Kind::Truncated => atoms::truncated(),
+            Kind::Network => atoms::network(),
+            Kind::Malformed => atoms::malformed(),
+            Kind::InvalidName => atoms::invalid_name(),
+            Kind::InvalidOption => atoms::invalid_option(),
+            Kind::PortOutOfRange => atoms::port_out_of_range(),
+            Kind::ToolNode => atoms::tool_node(),
+            Kind::Overloaded => atoms::overloaded(),
+        };
+        Self(kind, error.to_string())
+    }
+}
+
+impl Encoder for Failure {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        (atoms::error(), (self.0, &self.1)).encode(env)
+    }
+}
+
+/// `:ok`, `{:ok, value}` or `{:error, {kind, sentence}}`.
+pub(crate) struct Outcome<T>(pub(crate) Result<T, Error>);
+
+impl Encoder for Outcome<()> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match &self.0 {
+            Ok(()) => atoms::ok().encode(env),
+            Err(error) => Failure::from(error).encode(env),
+        }
+    }
+}
+
+impl Encoder for Outcome<resolver::Lookup> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match &self.0 {
+            Ok(lookup) => (atoms::ok(), Lookup::from(lookup)).encode(env),
+            Err(error) => Failure::from(error).encode(env),
+        }
+    }
+}
+
+impl Encoder for Outcome<Report> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match &self.0 {
+            Ok(report) => (atoms::ok(), PollReport::from(report)).encode(env),
+            Err(error) => Failure::from(error).encode(env),
+        }
+    }
+}
+
+/// An address as `:inet` has it.
+pub(crate) struct Ip(pub(crate) IpAddr);
+
+impl Encoder for Ip {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match self.0 {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                (a, b, c, d).encode(env)
+            }
+            IpAddr::V6(ip) => {
+                let segments = ip.segments().map(|segment| segment.encode(env));
+                rustler::types::tuple::make_tuple(env, &segments)
+            }
+        }
+    }
+}
+
+#[derive(NifStruct)]
+#[module = "Caravan.Endpoint"]
+#[rustler(encode)]
+struct EndpointTwin {
+    host: Option<String>,
+    addresses: Vec<Ip>,
+    port: Option<u16>,
+    priority: u16,
+    weight: u16,
+}
+
+#[derive(NifStruct)]
+#[module = "Caravan.Lookup"]
+#[rustler(encode)]
+struct Lookup {
+    endpoints: Vec<EndpointTwin>,
+    ttl: u32,
+    server: String,
+    transport: Atom,
+    elapsed: u64,
+    unresolved: Vec<String>,
+    refused: Vec<RefusedTwin>,
+}
+
+#[derive(NifMap)]
+#[rustler(encode)]
+struct RefusedTwin {
+    reason: Atom,
+    count: usize,
+    example: String,
+}
+
+#[derive(NifMap)]
+#[rustler(encode)]
+struct PollReport {
+    ttl: u32,
+    server: String,
+    transport: Atom,
+    elapsed: u64,
+    endpoints: usize,
+    members: usize,
+    added: Vec<String>,
+    expired: Vec<String>,
+    withdrawn: Vec<String>,
+    returned: Vec<String>,
+    moved: Vec<String>,
+    refused: Vec<RefusedTwin>,
+    unresolved: Vec<String>,
+}
+
+fn transport(transport: Transport) -> Atom {
+    match transport {
+        Transport::Udp => atoms::udp(),
+        Transport::Tcp => atoms::tcp(),
+        Transport::Hosts => atoms::hosts(),
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A list of one, or of none when nothing was refused.
+fn refused(reason: Atom, refused: &endpoint::Refused) -> Vec<RefusedTwin> {
+    let twin = RefusedTwin {
+        reason,
+        count: refused.count,
+        example: refused.example.clone(),
+    };
+    Some(twin)
+        .filter(|twin| twin.count > 0)
+        .into_iter()
+        .collect()
+}
+
+impl From<&resolver::Lookup> for Lookup {
+    fn from(lookup: &resolver::Lookup) -> Self {
+        let endpoints = lookup.endpoints.iter().map(|endpoint| EndpointTwin {
+            host: endpoint.host.clone(),
+            addresses: endpoint.addresses.iter().copied().map(Ip).collect(),
+            port: endpoint.port,
+            priority: endpoint.priority,
+            weight: endpoint.weight,
+        });
+        Self {
+            endpoints: endpoints.collect(),
+            ttl: lookup.ttl,
+            server: lookup.server.clone(),
+            transport: transport(lookup.transport),
+            elapsed: micros(lookup.elapsed),
+            unresolved: lookup.unresolved.clone(),
+            refused: refused(atoms::invalid_name(), &lookup.refused),
+        }
+    }
+}
+
+impl From<&Report> for PollReport {
+    fn from(report: &Report) -> Self {
+        let mut by_reason = [
+            (
+                Refusal::InvalidName,
+                atoms::invalid_name(),
+                report.lookup.refused.clone(),
+            ),
+            (
+                Refusal::MaxMembers,
+                atoms::max_members(),
+                endpoint::Refused::default(),
+            ),
+            (
+                Refusal::AtomLimit,
+                atoms::atom_limit(),
+                endpoint::Refused::default(),
+            ),
+            (
+                Refusal::NotAllowed,
+                atoms::not_allowed(),
+                endpoint::Refused::default(),
+            ),
+        ];
+        for (name, reason) in &report.changes.refused {
+            for (of, _, counted) in &mut by_reason {
+                if of == reason {
+                    counted.add(name);
+                }
+            }
+        }
+        let changes = &report.changes;
+        Self {
+            ttl: report.lookup.ttl,
+            server: report.lookup.server.clone(),
+            transport: transport(report.lookup.transport),
+            elapsed: micros(report.lookup.elapsed),
+            endpoints: report.lookup.endpoints.len(),
+            members: report.members,
+            added: changes.added.clone(),
+            expired: changes.expired.clone(),
+            withdrawn: changes.withdrawn.clone(),
+            returned: changes.returned.clone(),
+            moved: changes.moved.clone(),
+            refused: by_reason
+                .iter()
+                .flat_map(|(_, atom, counted)| refused(*atom, counted))
+                .collect(),
+            unresolved: report.lookup.unresolved.clone(),
+        }
+    }
+}
+
+#[derive(NifUnitEnum)]
+enum TypeTwin {
+    Srv,
+    A,
+    Aaaa,
+    Ip,
+}
+
+#[derive(NifUnitEnum)]
+enum TransportTwin {
+    Auto,
+    Tcp,
+}
+
+#[derive(NifUnitEnum)]
+enum SystemTwin {
+    System,
+}
+
+#[derive(NifUntaggedEnum)]
+enum Nameservers {
+    System(SystemTwin),
+    Given(Vec<String>),
+}
+
+/// `Caravan.Native.lookup/2`'s argument.
+#[derive(NifMap)]
+#[rustler(decode)]
+pub(crate) struct LookupSpec {
+    query: String,
+    r#type: TypeTwin,
+    nameservers: Nameservers,
+    transport: TransportTwin,
+    timeout: u64,
+}
+
+/// `Caravan.Native.membership_new/1`'s argument.
+#[derive(NifMap)]
+#[rustler(decode)]
+pub(crate) struct MembershipSpec {
+    queries: Vec<String>,
+    r#type: TypeTwin,
+    nameservers: Nameservers,
+    transport: TransportTwin,
+    timeout: u64,
+    sname: String,
+    template: String,
+    expire_after: u64,
+    withdraw_after: Option<u64>,
+    max_members: usize,
+    allow: Vec<String>,
+}
+
+fn spec(
+    query: String,
+    of: &TypeTwin,
+    servers: &Nameservers,
+    transport: &TransportTwin,
+    timeout: u64,
+) -> Result<Spec, Error> {
+    let nameservers = match servers {
+        Nameservers::System(_) => None,
+        Nameservers::Given(servers) => Some(
+            servers
+                .iter()
+                .map(|server| socket_address(server))
+                .collect::<Result<_, _>>()?,
+        ),
+    };
+    let record_type = match of {
+        TypeTwin::Srv => Type::Srv,
+        TypeTwin::A => Type::A,
+        TypeTwin::Aaaa => Type::Aaaa,
+        TypeTwin::Ip => Type::Ip,
+    };
+    let tcp = matches!(transport, TransportTwin::Tcp);
+    Ok(Spec {
+        query,
+        record_type,
+        nameservers,
+        tcp,
+        timeout: Duration::from_millis(timeout),
+    })
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, Error> {
+    text.parse().map_err(|_| Error::InvalidOption {
+        option: "nameservers",
+        expected: "addresses such as \"127.0.0.1:8600\" or \"[::1]:53\"".into(),
+        got: text.into(),
+    })
+}
+
+impl LookupSpec {
+    pub(crate) fn read(self) -> Result<Spec, Error> {
+        spec(
+            self.query,
+            &self.r#type,
+            &self.nameservers,
+            &self.transport,
+            self.timeout,
+        )
+    }
+}
+
+impl MembershipSpec {
+    pub(crate) fn read(self) -> Result<Plan, Error> {
+        Ok(Plan {
+            spec: spec(
+                String::new(),
+                &self.r#type,
+                &self.nameservers,
+                &self.transport,
+                self.timeout,
+            )?,
+            queries: self.queries,
+            sname: self.sname,
+            template: self.template,
+            allow: self.allow,
+            limits: Limits {
+                expire_after: Duration::from_millis(self.expire_after),
+                withdraw_after: self.withdraw_after.map(Duration::from_millis),
+                max_members: self.max_members,
+            },
+        })
+    }
+}

@@ -1,0 +1,73 @@
+defmodule Caravan.Nodes.BootTest do
+  use ExUnit.Case, async: false
+  alias Caravan.Vm
+
+  @moduletag :nodes
+  @moduletag :tmp_dir
+  @moduletag timeout: 60_000
+  setup do: Vm.no_epmd()
+
+  test "-caravan base_port is what ordinals are added to" do
+    [port] = Vm.free_ports(1)
+    _vm = Vm.start(~w(-name app-1@127.0.0.1 -caravan base_port #{port - 1}))
+    assert Vm.listening?(port)
+  end
+
+  test "-caravan base_port is the port of a name without digits" do
+    [port] = Vm.free_ports(1)
+    _vm = Vm.start(~w(-name app@127.0.0.1 -caravan base_port #{port}))
+    assert Vm.listening?(port)
+  end
+
+  test "-caravan dist_port is the port of every node" do
+    [port] = Vm.free_ports(1)
+    flags = ~w(-caravan dist_port #{port})
+    a = Vm.start(~w(-name app-1@127.0.0.2) ++ flags, ip: {127, 0, 0, 2})
+    _b = Vm.start(~w(-name app-2@127.0.0.3) ++ flags, ip: {127, 0, 0, 3})
+    assert Vm.listening?(port, {127, 0, 0, 2}) and Vm.listening?(port, {127, 0, 0, 3})
+    assert Vm.eval(a, "net_kernel:connect_node('app-2@127.0.0.3')") == true
+  end
+
+  test "a name whose number is no port", %{tmp_dir: dir} do
+    line = refused(dir, ~w(-name app-70000@127.0.0.1))
+    assert line =~ "app-70000" and line =~ "65535"
+  end
+
+  for flag <- ~w(base_port dist_port), value <- ~w(abc 0 65536) do
+    test "-caravan #{flag} #{value}", %{tmp_dir: dir} do
+      line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan #{unquote(flag)} #{unquote(value)}))
+
+      assert line =~ unquote(flag) and line =~ unquote(value)
+    end
+  end
+
+  test "a missing library", %{tmp_dir: dir} do
+    line = refused(dir, ~w(-name app-1@127.0.0.1), ebin: copy(dir))
+    assert line =~ "caravan_nif.so"
+  end
+
+  test "a library for another platform", %{tmp_dir: dir} do
+    ebin = copy(dir)
+    library = Path.join(dir, "caravan/priv/caravan_nif.so")
+    File.mkdir_p!(Path.dirname(library))
+    File.write!(library, "no library at all\n")
+    line = refused(dir, ~w(-name app-1@127.0.0.1), ebin: ebin)
+    assert line =~ "caravan_nif.so"
+  end
+
+  # Caravan's beams without its library.
+  defp copy(dir) do
+    ebin = Path.join(dir, "caravan/ebin")
+    File.mkdir_p!(ebin)
+    File.cp_r!(Application.app_dir(:caravan, "ebin"), ebin)
+    ebin
+  end
+
+  # The one line that a VM that can't boot leaves behind.
+  defp refused(dir, args, opts \\ []) do
+    assert {1, output} = Vm.run_to_exit(["-noinput" | args], [cd: dir] ++ opts)
+    assert [line] = String.split(output, ~r/\R/, trim: true), "expected one line: #{output}"
+    assert String.length(line) > 20 and not String.contains?(line, ["{", "#", "<<"]), line
+    line
+  end
+end

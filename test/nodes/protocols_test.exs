@@ -1,0 +1,90 @@
+defmodule Caravan.Nodes.ProtocolsTest do
+  use ExUnit.Case, async: false
+  alias Caravan.Vm
+
+  @moduletag :nodes
+  @moduletag :tmp_dir
+  @moduletag timeout: 90_000
+  setup do: Vm.no_epmd()
+
+  @v6 {0, 0, 0, 0, 0, 0, 0, 1}
+  @subject_alt_name {2, 5, 29, 17}
+
+  if match?({:error, _}, :gen_tcp.listen(0, [:inet6, ip: @v6])) do
+    @no_v6 "this machine has no ::1"
+  else
+    @no_v6 false
+  end
+
+  @tag skip: @no_v6
+  test "IPv6" do
+    assert_connects("::1", @v6, ~w(-proto_dist inet6_tcp))
+  end
+
+  test "TLS, verified on both sides", %{tmp_dir: dir} do
+    assert_connects("127.0.0.1", {127, 0, 0, 1}, ~w(-proto_dist inet_tls) ++ tls(dir))
+  end
+
+  @tag skip: @no_v6
+  test "TLS over IPv6", %{tmp_dir: dir} do
+    assert_connects("::1", @v6, ~w(-proto_dist inet6_tls) ++ tls(dir))
+  end
+
+  test "TLS refuses a certificate of another authority", %{tmp_dir: dir} do
+    ours = ~w(-proto_dist inet_tls) ++ tls(Path.join(dir, "ours"))
+    theirs = ~w(-proto_dist inet_tls) ++ tls(Path.join(dir, "theirs"))
+    {_, name, _} = Vm.start_node(ours)
+    {stranger, _, _} = Vm.start_node(theirs)
+    assert Vm.eval(stranger, "net_kernel:connect_node('#{name}')") == false
+  end
+
+  defp assert_connects(host, ip, args) do
+    [a_port, b_port] = Vm.free_ports(2)
+    a = Vm.start(["-name", "app-#{a_port}@#{host}" | args], ip: ip)
+    b = Vm.start(["-name", "app-#{b_port}@#{host}" | args], ip: ip)
+    assert Vm.listening?(a_port, ip) and Vm.listening?(b_port, ip)
+    assert Vm.eval(a, "net_kernel:connect_node('app-#{b_port}@#{host}')") == true
+    assert Vm.eval(b, "nodes()") == [:"app-#{a_port}@#{host}"]
+  end
+
+  # One certificate that both sides show and check, made by an authority of this test's own.
+  defp tls(dir) do
+    File.mkdir_p!(dir)
+
+    names = [
+      dNSName: ~c"127.0.0.1",
+      dNSName: ~c"::1",
+      iPAddress: <<127, 0, 0, 1>>,
+      iPAddress: <<1::128>>
+    ]
+
+    peer = [extensions: [{:Extension, @subject_alt_name, false, names}]]
+    chain = %{root: [], intermediates: [], peer: peer}
+    made = :public_key.pkix_test_data(%{server_chain: chain, client_chain: chain})
+
+    # A node is a server to some peers and a client to others.
+    server = side(dir, "server", made.server_config) ++ [fail_if_no_peer_cert: true]
+    client = side(dir, "client", made.client_config)
+    options = Path.join(dir, "tls.conf")
+    File.write!(options, :io_lib.format("~p.~n", [[server: server, client: client]]))
+    ["-ssl_dist_optfile", options]
+  end
+
+  defp side(dir, name, config) do
+    {key_type, key} = config[:key]
+    file = fn kind -> dir |> Path.join("#{name}-#{kind}.pem") |> to_charlist() end
+
+    write_pem(file.("cert"), [{:Certificate, config[:cert], :not_encrypted}])
+    write_pem(file.("key"), [{key_type, key, :not_encrypted}])
+    write_pem(file.("ca"), for(der <- config[:cacerts], do: {:Certificate, der, :not_encrypted}))
+
+    [
+      certfile: file.("cert"),
+      keyfile: file.("key"),
+      cacertfile: file.("ca"),
+      verify: :verify_peer
+    ]
+  end
+
+  defp write_pem(path, entries), do: File.write!(path, :public_key.pem_encode(entries))
+end

@@ -1,0 +1,84 @@
+defmodule Caravan.Nodes.ReleaseTest do
+  use ExUnit.Case, async: false
+  alias Caravan.{DnsServer, ReleaseApp, Vm}
+
+  @moduletag :releases
+  @moduletag timeout: 300_000
+  setup do: Vm.no_epmd()
+
+  # One build for all tests: it takes longer than they do.
+  setup_all do
+    dir = Path.join(System.tmp_dir!(), "caravan-release-#{System.pid()}")
+    File.rm_rf!(dir)
+    File.mkdir_p!(dir)
+
+    on_exit(fn ->
+      Vm.kill_within(dir)
+      File.rm_rf!(dir)
+    end)
+
+    %{dir: dir, bin: ReleaseApp.build(dir)}
+  end
+
+  setup %{bin: bin, dir: dir} do
+    server = DnsServer.start()
+    ports = Vm.free_ports(2)
+    DnsServer.publish(server, "tiny.test", ports, "here.test")
+    [a, b] = for port <- ports, do: ReleaseApp.instance(bin, dir, port, server.address)
+    on_exit(fn -> Vm.kill_within(dir) end)
+    Enum.each([a, b], &daemon/1)
+    %{a: a, b: b}
+  end
+
+  test "two nodes on one host form a cluster, restart and stop", %{a: a, b: b} do
+    joined(a, b)
+    joined(b, a)
+    # Embedded mode, so that this is what production does.
+    assert ReleaseApp.rpc(a, ":code.get_mode()") == ":embedded"
+
+    assert {0, pid} = ReleaseApp.run(a, ["pid"])
+    assert ReleaseApp.rpc(a, "System.pid()") == inspect(String.trim(pid))
+
+    # A restart keeps the OS process and forgets the environment.
+    ReleaseApp.rpc(a, "Application.put_env(:tiny, :mark, 1)")
+    assert {0, _} = ReleaseApp.run(a, ["restart"])
+
+    Vm.eventually("it is up again", fn ->
+      ReleaseApp.rpc(a, "Application.get_env(:tiny, :mark)") == "nil"
+    end)
+
+    assert {0, ^pid} = ReleaseApp.run(a, ["pid"])
+    joined(a, b)
+    joined(b, a)
+
+    for app <- [a, b] do
+      {0, pid} = ReleaseApp.run(app, ["pid"])
+      assert {0, _} = ReleaseApp.run(app, ["stop"])
+      Vm.eventually("it has ended", fn -> not alive?(String.trim(pid)) end)
+    end
+  end
+
+  if System.find_executable("script") == nil, do: @tag(skip: "needs script, of util-linux")
+
+  test "remote", %{a: a} do
+    Vm.on_terminal(
+      "#{a.bin} remote",
+      ~s|IO.puts("this is " <> to_string(node()))\r|,
+      "this is #{a.node}",
+      env: a.env
+    )
+  end
+
+  defp daemon(app) do
+    assert {0, _} = ReleaseApp.run(app, ["daemon"])
+    Vm.eventually("#{app.node} is up", fn -> match?({0, _}, ReleaseApp.run(app, ["pid"])) end)
+  end
+
+  defp joined(app, other) do
+    Vm.eventually("#{app.node} has joined #{other.node}", fn ->
+      ReleaseApp.rpc(app, "Node.list()") == "[:\"#{other.node}\"]"
+    end)
+  end
+
+  defp alive?(pid), do: match?({_, 0}, System.cmd("kill", ["-0", pid], stderr_to_stdout: true))
+end

@@ -1,0 +1,102 @@
+defmodule Caravan.ReleaseApp do
+  @moduledoc "A small application with Caravan as its dependency, made into a release, for tests."
+
+  alias Caravan.Vm
+
+  @name "tiny"
+
+  @mix """
+  defmodule Tiny.MixProject do
+    use Mix.Project
+
+    def project do
+      [app: :tiny, version: "0.1.0", deps: [{:caravan, path: System.fetch_env!("CARAVAN_CHECKOUT")}]]
+    end
+
+    def application, do: [mod: {Tiny, []}, extra_applications: [:logger]]
+  end
+  """
+
+  @application """
+  defmodule Tiny do
+    use Application
+
+    def start(_type, _args) do
+      topology = [
+        query: "tiny.test",
+        node_name: "{sname}-{port}@{ip}",
+        nameservers: [System.fetch_env!("TINY_NAMESERVER")],
+        poll_interval: 200
+      ]
+
+      Supervisor.start_link([{Caravan, topologies: [tiny: topology]}], strategy: :one_for_one)
+    end
+  end
+  """
+
+  # The interface keeps the tests on this machine.
+  @flags """
+  -start_epmd false
+  -epmd_module caravan_epmd
+  -kernel inet_dist_use_interface {127,0,0,1}
+  """
+
+  defstruct [:bin, :dir, :env, :node]
+
+  @doc "Builds the release in `dir` with the library that is built already. Answers with the path of its script."
+  def build(dir) do
+    for {path, content} <- [
+          {"mix.exs", @mix},
+          {"lib/tiny.ex", @application},
+          {"rel/vm.args.eex", @flags},
+          {"rel/remote.vm.args.eex", @flags}
+        ] do
+      path = Path.join(dir, path)
+      File.mkdir_p!(Path.dirname(path))
+      File.write!(path, content)
+    end
+
+    # What the surrounding `mix test` was told about its own build is not for this one.
+    unset = for name <- ~w(MIX_BUILD_PATH MIX_BUILD_ROOT MIX_EXS MIX_DEPS_PATH), do: {name, nil}
+
+    env = [
+      {"MIX_ENV", "prod"},
+      {"CARAVAN_CHECKOUT", File.cwd!()},
+      {"CARAVAN_NIF_PATH", Application.app_dir(:caravan, "priv/caravan_nif.so")},
+      {"CARAVAN_NIF_SHA256", nil}
+    ]
+
+    case Vm.command("mix", ["release"], cd: dir, env: unset ++ env, timeout: 180_000) do
+      {0, _} -> Path.join(dir, "_build/prod/rel/#{@name}/bin/#{@name}")
+      {status, output} -> raise "mix release ended with #{status}: #{output}"
+    end
+  end
+
+  @doc "One instance of the release, with folders of its own in `dir`. Not started yet."
+  def instance(bin, dir, port, nameserver) do
+    node = "#{@name}-#{port}@127.0.0.1"
+    dir = Path.join(dir, "instance-#{port}")
+    File.mkdir_p!(dir)
+
+    env = [
+      {"RELEASE_NODE", node},
+      {"RELEASE_DISTRIBUTION", "name"},
+      {"RELEASE_TMP", dir},
+      {"TINY_NAMESERVER", nameserver}
+    ]
+
+    %__MODULE__{bin: bin, dir: dir, env: env, node: node}
+  end
+
+  @doc "Runs a command of the release's script: `{exit status, output}`."
+  def run(app, args), do: Vm.command(app.bin, args, env: app.env, timeout: 30_000)
+
+  @doc "What the instance prints for an expression; `nil` while it can't be asked."
+  def rpc(app, code) do
+    with {status, _} when status != 0 <- run(app, ["rpc", "IO.puts(inspect(#{code}))"]) do
+      nil
+    else
+      {0, output} -> String.trim(output)
+    end
+  end
+end

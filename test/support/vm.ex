@@ -1,0 +1,249 @@
+defmodule Caravan.Vm do
+  @moduledoc """
+  Real Erlang VMs for tests, each an OS process with `:caravan_epmd` and without epmd. A VM belongs to the test
+  process that started it: it ends with it, since the end of its input ends it.
+  """
+
+  import ExUnit.Assertions, only: [assert: 2]
+
+  @deadline 20_000
+  @cookie "caravan"
+
+  # Reads an expression a line, answers with its value. Terms travel in base64, so that pids and strings stay what
+  # they are and nothing else that is printed looks like an answer.
+  @loop ~S"""
+  spawn(fun() ->
+    Loop = fun Loop() ->
+      case io:get_line(standard_io, "") of
+        Line when is_list(Line) ->
+          Answer = try
+            {ok, Tokens, _} = erl_scan:string(Line),
+            {ok, Exprs} = erl_parse:parse_exprs(Tokens),
+            {value, Value, _} = erl_eval:exprs(Exprs, []),
+            {ok, Value}
+          catch Class:Reason:Stack -> {Class, {Reason, Stack}} end,
+          io:put_chars(["RESULT ", base64:encode(term_to_binary(Answer)), "\n"]),
+          Loop();
+        _ -> halt(0, [{flush, false}])
+      end
+    end,
+    io:put_chars("READY\n"),
+    Loop()
+  end).
+  """
+
+  # What would make the VM another one than the arguments say.
+  @inherited ~w(ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS ERL_CRASH_DUMP ERL_CRASH_DUMP_SECONDS)
+
+  defstruct [:port]
+
+  @doc "For `setup`: the test must not leave an epmd behind that was not there before."
+  def no_epmd do
+    before = epmds()
+    ExUnit.Callbacks.on_exit(fn -> assert epmds() -- before == [], "a test started epmd" end)
+  end
+
+  @doc """
+  Starts a VM and waits until it is up.
+
+  `args` come after those that every VM here has. `ip` is the address its distribution listens on, 127.0.0.1 unless
+  told. `ebin` replaces the path of Caravan's beams, `env` adds to the environment.
+  """
+  def start(args, opts \\ []) do
+    code = String.replace(@loop, ~r/\s+/, " ")
+    args = arguments(args, opts) ++ ["-noshell", "-eval", code]
+    port = open("erl", args, opts, [{:line, 1_000_000}])
+    await_line(port, "READY", "it to start", now() + @deadline)
+    %__MODULE__{port: port}
+  end
+
+  @doc "Starts a VM with long names on a free port; answers with the VM, its name and its port."
+  def start_node(args \\ [], opts \\ []) do
+    [port] = free_ports(1)
+    name = "app-#{port}@127.0.0.1"
+    {start(["-name", name | args], opts), String.to_atom(name), port}
+  end
+
+  @doc "The value of Erlang expressions in the VM. Raises where they do."
+  def eval(%{port: port}, code) do
+    Port.command(port, [String.replace(code, "\n", " "), ".\n"])
+    answer = await_line(port, "RESULT ", code, now() + @deadline)
+
+    case answer |> Base.decode64!() |> :erlang.binary_to_term() do
+      {:ok, value} -> value
+      {class, {reason, stack}} -> :erlang.raise(:error, {class, reason, code}, stack)
+    end
+  end
+
+  @doc "Ends the VM and waits until its process is gone."
+  def stop(%{port: port}) do
+    Port.command(port, "halt(0).\n")
+    await_exit(port, [], now() + @deadline)
+    :ok
+  end
+
+  @doc "Runs a VM until it ends by itself: `{exit status, output}`."
+  def run_to_exit(args, opts \\ []), do: command("erl", arguments(args, opts), opts)
+
+  @doc """
+  Runs `executable` with `args` until it ends: `{exit status, output}`. Kills it at the deadline (`timeout`).
+
+  `cd` is the folder to run in, `env` adds to the environment.
+  """
+  def command(executable, args, opts \\ []) do
+    port = open(executable, args, opts, [])
+    await_exit(port, [], now() + Keyword.get(opts, :timeout, @deadline))
+  end
+
+  @doc "Types `input` into a program on a terminal and waits until `expected` comes out. Needs `script`."
+  def on_terminal(command, input, expected, opts \\ []) do
+    port = open("script", ["-q", "-e", "-c", command, "/dev/null"], opts, [])
+    deadline = now() + @deadline
+
+    try do
+      # A shell drops what is typed before it is there: its prompt ends in "> ".
+      await_output(port, "> ", "", deadline)
+      Port.command(port, input)
+      await_output(port, expected, "", deadline)
+    after
+      kill(port)
+    end
+  end
+
+  @doc "The arguments that make `erl` a node of Caravan's."
+  def arguments(args, opts \\ []) do
+    ip = Keyword.get(opts, :ip, {127, 0, 0, 1})
+    ebin = Keyword.get(opts, :ebin, Application.app_dir(:caravan, "ebin"))
+    elixir = :elixir |> :code.lib_dir() |> Path.join("ebin")
+
+    ~w(-start_epmd false -epmd_module caravan_epmd -setcookie #{@cookie} -pa #{ebin} -pa #{elixir}) ++
+      ["-kernel", "inet_dist_use_interface", "#{:io_lib.format("~w", [ip])}"] ++ args
+  end
+
+  def cookie, do: @cookie
+
+  @doc "Ports that nothing listens on just now."
+  def free_ports(count) do
+    sockets = for _ <- 1..count, do: elem(:gen_tcp.listen(0, ip: {127, 0, 0, 1}), 1)
+    ports = for socket <- sockets, do: elem(:inet.port(socket), 1)
+    Enum.each(sockets, &:gen_tcp.close/1)
+    ports
+  end
+
+  @doc "Whether something listens there."
+  def listening?(port, ip \\ {127, 0, 0, 1}) do
+    family = if tuple_size(ip) == 8, do: :inet6, else: :inet
+
+    case :gen_tcp.connect(ip, port, [family], 2_000) do
+      {:ok, socket} -> :gen_tcp.close(socket) == :ok
+      {:error, _} -> false
+    end
+  end
+
+  @doc "Tries `fun` until it is true, for what sends no event; raises at the deadline."
+  def eventually(what, fun, timeout \\ @deadline), do: retry(what, fun, now() + timeout)
+
+  @doc "Kills, one by one, the processes that were started from the folder `dir`."
+  def kill_within(dir) do
+    for {pid, command} <- processes(), String.contains?(command, dir) do
+      System.cmd("kill", ["-KILL", pid], stderr_to_stdout: true)
+    end
+  end
+
+  defp retry(what, fun, deadline) do
+    cond do
+      value = fun.() ->
+        value
+
+      now() > deadline ->
+        raise "not in time: #{what}"
+
+      true ->
+        Process.sleep(50)
+        retry(what, fun, deadline)
+    end
+  end
+
+  defp epmds do
+    for {pid, command} <- processes(),
+        [executable | _] = String.split(command),
+        Path.basename(executable) == "epmd",
+        do: pid
+  end
+
+  defp processes do
+    {list, 0} = System.cmd("ps", ["-A", "-ww", "-o", "pid=,args="])
+
+    for line <- String.split(list, "\n", trim: true),
+        [pid, command] <- [line |> String.trim() |> String.split(" ", parts: 2)],
+        do: {pid, command}
+  end
+
+  defp open(executable, args, opts, port_opts) do
+    path = System.find_executable(executable) || raise "no #{executable} on PATH"
+
+    env =
+      for {name, value} <- Keyword.get(opts, :env, []),
+          do: {~c"#{name}", value != nil && ~c"#{value}"}
+
+    clean =
+      for name <- @inherited, not List.keymember?(env, ~c"#{name}", 0), do: {~c"#{name}", false}
+
+    cd = if dir = opts[:cd], do: [cd: dir], else: []
+
+    Port.open(
+      {:spawn_executable, path},
+      [:binary, :exit_status, :stderr_to_stdout, args: args, env: clean ++ env] ++ cd ++ port_opts
+    )
+  end
+
+  defp await_line(port, start, awaited, deadline, seen \\ []) do
+    receive do
+      {^port, {:data, {:eol, line}}} ->
+        if String.starts_with?(line, start),
+          do: binary_part(line, byte_size(start), byte_size(line) - byte_size(start)),
+          else: await_line(port, start, awaited, deadline, [seen, line, "\n"])
+
+      {^port, {:exit_status, status}} ->
+        raise "the VM ended with #{status}, awaiting #{awaited}; it said: #{seen}"
+    after
+      left(deadline) ->
+        kill(port)
+        raise "the VM is silent, awaiting #{awaited}; it said: #{seen}"
+    end
+  end
+
+  defp await_exit(port, output, deadline) do
+    receive do
+      {^port, {:data, {_, line}}} -> await_exit(port, [output, line, "\n"], deadline)
+      {^port, {:data, data}} -> await_exit(port, [output, data], deadline)
+      {^port, {:exit_status, status}} -> {status, IO.iodata_to_binary(output)}
+    after
+      left(deadline) ->
+        kill(port)
+        raise "it has not ended in time; it said: #{output}"
+    end
+  end
+
+  defp await_output(port, expected, output, deadline) do
+    if String.contains?(output, expected) do
+      output
+    else
+      receive do
+        {^port, {:data, data}} -> await_output(port, expected, output <> data, deadline)
+        {^port, {:exit_status, status}} -> raise "it ended with #{status}; it said: #{output}"
+      after
+        left(deadline) -> raise "no #{inspect(expected)} in time; it said: #{output}"
+      end
+    end
+  end
+
+  defp kill(port) do
+    with {:os_pid, pid} <- Port.info(port, :os_pid) do
+      System.cmd("kill", ["-KILL", "#{pid}"], stderr_to_stdout: true)
+    end
+  end
+
+  defp now, do: System.monotonic_time(:millisecond)
+  defp left(deadline), do: max(deadline - now(), 0)
+end
