@@ -62,7 +62,7 @@ defmodule Demo do
       )
       |> check(
         "a node doesn't listen on the port in its name",
-        &Enum.all?(ports, fn p -> listens?(p) end)
+        fn _ -> Enum.all?(ports, &listens?/1) end
       )
       |> passed()
       |> step("Their SRV records are added: they form the mesh")

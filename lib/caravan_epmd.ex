@@ -107,16 +107,20 @@ defmodule :caravan_epmd do
   @doc "The names known on a host: this node and its peers there. Never an error, which would end the boot of some users."
   @spec names(term()) :: {:ok, [{charlist(), :inet.port_number()}]}
   def names(host) do
-    wanted = text(host)
-
-    {:ok,
-     for node <- [:erlang.node() | :erlang.nodes(:connected)],
-         full = :erlang.atom_to_list(node),
-         wanted == [] or host_of(full) == wanted,
-         {:ok, port} <- [dist_port(full)] do
-       {base_of(full), port}
-     end}
+    {:ok, on_host([:erlang.node() | :erlang.nodes(:connected)], text(host))}
   end
+
+  # Written out, since a comprehension would call Enum.
+  defp on_host([node | nodes], host) do
+    name = :erlang.atom_to_list(node)
+
+    case (host == [] or host == host_of(name)) and dist_port(name) do
+      {:ok, port} -> [{base_of(name), port} | on_host(nodes, host)]
+      _elsewhere_or_without_port -> on_host(nodes, host)
+    end
+  end
+
+  defp on_host([], _host), do: []
 
   defp base_of([?@ | _host]), do: []
   defp base_of([char | rest]), do: [char | base_of(rest)]

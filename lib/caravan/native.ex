@@ -38,10 +38,16 @@ defmodule Caravan.Native do
   defp cure(_reason, path) do
     case :erl_prim_loader.read_file_info(path ++ ~c".so") do
       {:ok, _info} ->
-        [path, ".so is no library for this system. Build Caravan on the system it runs on, or set CARAVAN_NIF_PATH."]
+        [
+          path,
+          ".so is no library for this system. Build Caravan on the system it runs on, or set CARAVAN_NIF_PATH."
+        ]
 
       :error ->
-        [path, ".so is missing. Run `mix deps.compile caravan --force` (with Rust) and build the release again."]
+        [
+          path,
+          ".so is missing. Run `mix deps.compile caravan --force` (with Rust) and build the release again."
+        ]
     end
   end
 
@@ -86,13 +92,25 @@ defmodule Caravan.Native do
        do: find_port(rest, key, default)
 
   defp find_port([unknown | _rest], _key, _default) do
-    {:error, sentence(["flag -caravan: expected base_port N or dist_port N, got \"", unknown, "\"; correct vm.args."])}
+    {:error,
+     sentence([
+       "flag -caravan: expected base_port N or dist_port N, got \"",
+       unknown,
+       "\"; correct vm.args."
+     ])}
   end
 
   defp find_port([], _key, default), do: {:ok, default}
 
   defp bad_flag(key, got) do
-    {:error, sentence(["flag -caravan ", key, ": expected a port from 1 to 65535, got ", got, "; correct vm.args."])}
+    {:error,
+     sentence([
+       "flag -caravan ",
+       key,
+       ": expected a port from 1 to 65535, got ",
+       got,
+       "; correct vm.args."
+     ])}
   end
 
   defp port(digits) when digits != [] and length(digits) <= 5 do

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use crate::error::Error;
 
 /// Requests under way at once, look-ups and probes together; each holds a few sockets at the most.
-pub const MAX_IN_FLIGHT: usize = 2_048;
+pub(crate) const MAX_IN_FLIGHT: usize = 2_048;
 
 static RUNTIME: OnceCell<Handle> = OnceCell::new();
 static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
@@ -37,7 +37,7 @@ fn runtime() -> io::Result<&'static Handle> {
 }
 
 /// A request under way. The monitor on its caller ends the work when the caller dies.
-pub struct Request {
+pub(crate) struct Request {
     abort: OnceCell<AbortHandle>,
 }
 
@@ -56,7 +56,7 @@ impl Resource for Request {
 ///
 /// # Errors
 /// `Overloaded` when too much is under way, or the thread could not be started.
-pub fn run<T>(
+pub(crate) fn run<T>(
     env: Env<'_>,
     tag: Term<'_>,
     work: impl Future<Output = T> + Send + 'static,
@@ -141,7 +141,7 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.message.is_some() && !thread_is_scheduler() {
-            self.deliver(&crate::failure(&Error::Overloaded {
+            self.deliver(&crate::terms::Failure::from(&Error::Overloaded {
                 reason: "the work on this request was broken off".into(),
             }));
         }

@@ -1,0 +1,118 @@
+//! The functions of `Caravan.Native`. Decode, call, encode; no decisions.
+
+use std::time::Duration;
+
+use rustler::{Atom, Encoder, Env, NifResult, OwnedEnv, Resource, ResourceArc, Term};
+
+use crate::discovery::{self, Discovery, Settings};
+use crate::error::Error;
+use crate::node_name::{self, PortRules};
+use crate::terms::{self, Failure, LookupSpec, MembershipSpec, Outcome, atoms};
+use crate::{resolver, runtime};
+
+rustler::init!("Elixir.Caravan.Native", load = load);
+
+/// A topology's discovery, held by its process and dropped with it.
+struct MembershipRef(std::sync::Arc<Discovery>);
+
+#[rustler::resource_impl]
+impl Resource for MembershipRef {}
+
+fn load(_env: Env<'_>, info: Term<'_>) -> bool {
+    let Ok((base_port, dist_port, family)) = info.decode::<(u16, u16, Atom)>() else {
+        return false;
+    };
+    let rules = PortRules {
+        base_port,
+        dist_port: (dist_port != 0).then_some(dist_port),
+    };
+    discovery::configure(Settings {
+        rules,
+        ipv6: family == atoms::inet6(),
+    });
+    true
+}
+
+#[rustler::nif]
+fn loaded() -> bool {
+    true
+}
+
+#[rustler::nif]
+fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
+    let mut buffer = [0; terms::TEXT_BUFFER];
+    let name = terms::text(name, &mut buffer);
+    match node_name::dist_port(name, &discovery::settings().rules) {
+        Ok(port) => (atoms::ok(), port).encode(env),
+        Err(error) => Failure::from(&error).encode(env),
+    }
+}
+
+#[rustler::nif]
+fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
+    let mut buffer = [0; terms::TEXT_BUFFER];
+    let host = std::str::from_utf8(terms::text(host, &mut buffer)).unwrap_or_default();
+    match discovery::address(host, family == atoms::inet6()) {
+        Some(ip) => (atoms::ok(), terms::Ip(ip)).encode(env),
+        None => atoms::error().encode(env),
+    }
+}
+
+#[rustler::nif]
+fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> NifResult<Term<'a>> {
+    let work = spec
+        .read()
+        .map(|spec| async move { Outcome(resolver::lookup(&spec).await) });
+    Ok(started(
+        env,
+        work.and_then(|work| runtime::run(env, tag, work)),
+    ))
+}
+
+#[rustler::nif]
+fn membership_new(env: Env<'_>, spec: MembershipSpec) -> Term<'_> {
+    match spec.read().and_then(Discovery::new) {
+        Ok(discovery) => (
+            atoms::ok(),
+            ResourceArc::new(MembershipRef(std::sync::Arc::new(discovery))),
+        )
+            .encode(env),
+        Err(error) => Failure::from(&error).encode(env),
+    }
+}
+
+#[rustler::nif]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "NIF arguments arrive by value"
+)]
+fn poll<'a>(
+    env: Env<'a>,
+    membership: ResourceArc<MembershipRef>,
+    index: u32,
+    tag: Term<'a>,
+    self_name: String,
+) -> Term<'a> {
+    // The work holds the discovery, not the resource: that ends with its owner.
+    let discovery = std::sync::Arc::clone(&membership.0);
+    let work = async move {
+        let is_atom = |name: &str| {
+            OwnedEnv::new().run(|env| Atom::existing_from_bytes(env, name.as_bytes()).is_ok())
+        };
+        Outcome(discovery.poll(index, &self_name, is_atom).await)
+    };
+    started(env, runtime::run(env, tag, work))
+}
+
+#[rustler::nif]
+fn probe<'a>(env: Env<'a>, tag: Term<'a>, name: String, timeout: u64) -> Term<'a> {
+    let work = async move { Outcome(discovery::probe(name, Duration::from_millis(timeout)).await) };
+    started(env, runtime::run(env, tag, work))
+}
+
+fn started<'a>(env: Env<'a>, outcome: Result<(), Error>) -> Term<'a> {
+    match outcome {
+        Ok(()) => atoms::ok().encode(env),
+        Err(error) => Failure::from(&error).encode(env),
+    }
+}

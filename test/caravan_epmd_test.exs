@@ -1,0 +1,89 @@
+defmodule CaravanEpmdTest do
+  use ExUnit.Case, async: true
+
+  @epmd :caravan_epmd
+
+  test "it uses :erlang, :init, :inet and the library only" do
+    {:ok, {_module, [imports: imports]}} = :beam_lib.chunks(:code.which(@epmd), [:imports])
+    modules = imports |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
+    assert modules -- [:erlang, :init, :inet, Caravan.Native] == []
+  end
+
+  test "the stubs use nothing of Elixir's before the library is in" do
+    {:ok, {_module, [imports: imports]}} =
+      :beam_lib.chunks(:code.which(Caravan.Native), [:imports])
+
+    modules = imports |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
+    assert modules -- [:erlang, :init, :code, :filename, :lists, :erl_prim_loader] == []
+  end
+
+  test "a node listens on the port of its name, a release's tool on any" do
+    assert @epmd.listen_port_please(:"likes-service-3434", ~c"host") == {:ok, 3434}
+    assert @epmd.listen_port_please(:"my-app-2", ~c"host") == {:ok, 4372}
+    assert @epmd.listen_port_please(:"rem-1a2b-likes-service-3434", ~c"host") == {:ok, 0}
+  end
+
+  test "every registration gives a random creation" do
+    assert @epmd.register_node(:app, 4370, :inet) == {:ok, -1}
+    assert @epmd.register_node(:app, 4370) == {:ok, -1}
+  end
+
+  test "literal addresses of either family are answered from memory" do
+    assert @epmd.address_please(~c"app-3434", ~c"127.0.0.2", :inet) ==
+             {:ok, {127, 0, 0, 2}, 3434, 6}
+
+    assert @epmd.address_please(~c"app-3434", ~c"::1", :inet6) ==
+             {:ok, {0, 0, 0, 0, 0, 0, 0, 1}, 3434, 6}
+  end
+
+  test "a name that can't be dialled is an error at once" do
+    assert @epmd.address_please(~c"rpc-1-app-3434", ~c"127.0.0.1", :inet) == {:error, :tool_node}
+
+    assert @epmd.address_please(~c"app-70000", ~c"127.0.0.1", :inet) ==
+             {:error, :port_out_of_range}
+
+    assert @epmd.port_please(~c"app-70000", {127, 0, 0, 1}) == :noport
+  end
+
+  test "ports follow from the name" do
+    assert @epmd.port_please(~c"app-3434", {127, 0, 0, 1}) == {:port, 3434, 6}
+    assert @epmd.port_please(:app, {127, 0, 0, 1}, 1_000) == {:port, 4370, 6}
+  end
+
+  test "names/1 is never an error" do
+    assert {:ok, names} = @epmd.names()
+    assert is_list(names)
+    assert {:ok, []} = @epmd.names(~c"no-such-host")
+    assert {:ok, _names} = @epmd.names({127, 0, 0, 1})
+  end
+
+  test "no term makes a callback raise" do
+    :rand.seed(:exsss, {1, 2, 3})
+
+    for _round <- 1..2_000 do
+      [one, two, three] = [term(3), term(3), Enum.random([:inet, :inet6, term(1)])]
+
+      # A host that needs resolving would ask the system; literal and odd ones show all there is to show.
+      answer = @epmd.address_please(one, two, three)
+      assert elem(answer, 0) in [:ok, :error]
+      port = @epmd.port_please(one, two)
+      assert port == :noport or match?({:port, _port, 6}, port)
+      assert {:ok, list} = @epmd.names(two)
+      assert is_list(list)
+      assert @epmd.register_node(one, two, three) == {:ok, -1}
+    end
+  end
+
+  defp term(0), do: Enum.random([:a, "", 1, -1, 1.5, [], {}, %{}, self(), <<255>>, :a@b, nil])
+
+  defp term(depth) do
+    case :rand.uniform(6) do
+      1 -> [term(depth - 1) | term(depth - 1)]
+      2 -> {term(depth - 1), term(depth - 1)}
+      3 -> for _ <- 1..:rand.uniform(300), do: :rand.uniform(300)
+      4 -> :rand.bytes(:rand.uniform(300))
+      5 -> ~c"app-#{:rand.uniform(99_999)}@#{:rand.uniform(255)}"
+      6 -> term(0)
+    end
+  end
+end

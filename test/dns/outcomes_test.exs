@@ -1,0 +1,165 @@
+defmodule Caravan.OutcomesTest do
+  use ExUnit.Case, async: false
+
+  alias Caravan.DnsServer
+
+  @moduletag :dns
+
+  setup do
+    server = DnsServer.start()
+    DnsServer.command(server, "add app.test 5 A 127.0.0.2")
+    {:ok, server: server}
+  end
+
+  defp kind(server, opts \\ []) do
+    opts = Keyword.merge([type: :a, nameservers: [server.address], timeout: 500], opts)
+
+    with {:error, %Caravan.Error{kind: kind, message: message}} <-
+           Caravan.lookup("app.test", opts) do
+      assert message =~ "app.test" and message =~ server.address
+      kind
+    end
+  end
+
+  for {fault, kind} <- [
+        {"silence", :timeout},
+        {"servfail", :servfail},
+        {"refused", :refused},
+        {"nxdomain", :nxdomain},
+        {"empty", :nodata},
+        {"truncate-no-tcp", :truncated},
+        {"malformed loop", :malformed},
+        {"malformed counts", :malformed},
+        {"malformed rdata", :malformed},
+        {"malformed label", :malformed},
+        {"malformed garbage", :malformed},
+        {"malformed id", :timeout},
+        {"malformed question", :timeout}
+      ] do
+    test "#{fault} is #{kind}", %{server: server} do
+      DnsServer.command(server, "fault #{unquote(fault)}")
+      assert kind(server) == unquote(kind)
+    end
+  end
+
+  test "a closed port is told long before the deadline" do
+    {:ok, socket} = :gen_udp.open(0, ip: {127, 0, 0, 1})
+    {:ok, port} = :inet.port(socket)
+    :gen_udp.close(socket)
+
+    assert {:error, %{kind: :network, message: message}} =
+             Caravan.lookup("app.test",
+               type: :a,
+               nameservers: ["127.0.0.1:#{port}"],
+               timeout: 60_000
+             )
+
+    assert message =~ "nothing listens there"
+  end
+
+  test "a dead first server does not cost the answer of a live second one", %{server: live} do
+    dead = DnsServer.start()
+    DnsServer.command(dead, "fault silence")
+
+    for second <- [[dead.address, live.address], [live.address, dead.address]] do
+      assert {:ok, %{server: server}} =
+               Caravan.lookup("app.test", type: :a, nameservers: second, timeout: 2_000)
+
+      assert server == live.address
+    end
+  end
+
+  test "a server that fails is passed over for one that does not", %{server: live} do
+    sick = DnsServer.start()
+
+    for fault <- ["servfail", "refused", "malformed garbage"] do
+      DnsServer.command(sick, "fault #{fault}")
+
+      assert {:ok, %{server: server}} =
+               Caravan.lookup("app.test", type: :a, nameservers: [sick.address, live.address])
+
+      assert server == live.address
+    end
+  end
+
+  test "a cut answer comes whole over TCP, and an unmarked one when asked", %{server: server} do
+    for n <- 3..22, do: DnsServer.command(server, "add app.test 5 A 127.0.0.#{n}")
+
+    count = fn opts ->
+      {:ok, found} = Caravan.lookup("app.test", [type: :a, nameservers: [server.address]] ++ opts)
+
+      {length(found.endpoints), found.transport}
+    end
+
+    DnsServer.command(server, "fault truncate")
+    assert count.([]) == {21, :tcp}
+    DnsServer.command(server, "fault shorten 3")
+    assert count.([]) == {3, :udp}
+    assert count.(transport: :tcp) == {21, :tcp}
+  end
+
+  test "targets that can't be hosts are refused, targets that don't resolve are told", %{
+    server: server
+  } do
+    DnsServer.command(server, "add s.test 5 SRV 0 0 3434 ok.test")
+    DnsServer.command(server, "add ok.test 5 A 127.0.0.3")
+    DnsServer.command(server, "add s.test 5 SRV 0 0 3434 gone.test")
+    DnsServer.command(server, ~S(add s.test 5 SRV 0 0 3434 ba\032d.test))
+    DnsServer.command(server, "additional off")
+
+    assert {:ok, found} = Caravan.lookup("s.test", type: :srv, nameservers: [server.address])
+    assert ["gone.test"] = found.unresolved
+    assert [%{reason: :invalid_name, count: 1}] = found.refused
+    assert [%{host: "gone.test", addresses: []}, %{addresses: [{127, 0, 0, 3}]}] = found.endpoints
+  end
+
+  test "endless aliases are malformed", %{server: server} do
+    DnsServer.command(server, "remove app.test")
+    DnsServer.command(server, "add app.test 5 CNAME b.test")
+    DnsServer.command(server, "add b.test 5 CNAME app.test")
+    assert kind(server) == :malformed
+  end
+
+  test "the caller's death ends the work, and the bound is told as overload", %{server: server} do
+    DnsServer.command(server, "fault silence")
+
+    spec = %{
+      query: "app.test",
+      type: :a,
+      nameservers: [server.address],
+      transport: :auto,
+      timeout: 60_000
+    }
+
+    flood = fn ->
+      Stream.repeatedly(fn -> Caravan.Native.lookup(make_ref(), spec) end)
+      |> Enum.find_index(&match?({:error, {:overloaded, _}}, &1))
+    end
+
+    {pid, monitor} =
+      spawn_monitor(fn ->
+        exit({:accepted, flood.()})
+      end)
+
+    assert_receive {:DOWN, ^monitor, :process, ^pid, {:accepted, accepted}}, 10_000
+    assert accepted > 1_000
+    # Its places are free again.
+    assert eventually(fn -> match?({:ok, _}, freed(server)) end)
+  end
+
+  defp freed(server) do
+    DnsServer.command(server, "fault none")
+    Caravan.lookup("app.test", type: :a, nameservers: [server.address])
+  end
+
+  defp eventually(fun, tries \\ 200) do
+    fun.() || (tries > 0 && receive_nothing() && eventually(fun, tries - 1))
+  end
+
+  defp receive_nothing do
+    receive do
+    after
+      20 -> true
+    end
+  end
+end
