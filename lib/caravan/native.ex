@@ -62,7 +62,9 @@ defmodule Caravan.Native do
           directory
       end
 
-    :filename.absname(:filename.join(directory, ~c"caravan_nif"))
+    # Not absname/1: the file server is not up yet when distribution starts.
+    {:ok, here} = :erl_prim_loader.get_cwd()
+    :filename.absname(:filename.join(directory, ~c"caravan_nif"), here)
   end
 
   defp beside(beam) when is_list(beam),

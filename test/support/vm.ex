@@ -35,6 +35,8 @@ defmodule Caravan.Vm do
   # What would make the VM another one than the arguments say.
   @inherited ~w(ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS ERL_CRASH_DUMP ERL_CRASH_DUMP_SECONDS)
 
+  @no_dump [ERL_CRASH_DUMP_SECONDS: 0]
+
   defstruct [:port]
 
   @doc "For `setup`: the test must not leave an epmd behind that was not there before."
@@ -52,6 +54,8 @@ defmodule Caravan.Vm do
   def start(args, opts \\ []) do
     code = String.replace(@loop, ~r/\s+/, " ")
     args = arguments(args, opts) ++ ["-noshell", "-eval", code]
+    # One that can't start says why in the test's failure; it need not leave a dump.
+    opts = Keyword.update(opts, :env, @no_dump, &(@no_dump ++ &1))
     port = open("erl", args, opts, [{:line, 1_000_000}])
     await_line(port, "READY", "it to start", now() + @deadline)
     %__MODULE__{port: port}
