@@ -157,9 +157,7 @@ defmodule Caravan.Discovery do
       expire_after: options.expire_after,
       withdraw_after: if(options.disconnect, do: options.disconnect[:after]),
       max_members: options.max_members,
-      allow: options.allow,
-      # Two polls, since a TTL may be 0 and a name must still be known when it is dialled.
-      keep_addresses: 2 * options.poll_interval
+      allow: options.allow
     }
 
     case Native.membership_new(spec) do

@@ -54,7 +54,7 @@ pub struct Changes {
     pub withdrawn: Vec<String>,
     /// Withdrawn ones that are back.
     pub returned: Vec<String>,
-    /// Members with other addresses than before.
+    /// Members with other addresses than before, or with some at last.
     pub moved: Vec<String>,
     /// Names that were not admitted, in this answer.
     pub refused: Vec<(String, Refusal)>,
@@ -156,9 +156,7 @@ impl Membership {
             }
             // An answer without addresses says nothing about them.
             if !addresses.is_empty() && *member.addresses != *addresses {
-                if !member.addresses.is_empty() {
-                    changes.moved.push(node.name);
-                }
+                changes.moved.push(node.name);
                 member.addresses = addresses.into();
             }
             return;

@@ -40,7 +40,7 @@ fn loaded() -> bool {
 
 #[rustler::nif]
 fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
-    let mut buffer = [0; terms::TEXT_BUFFER];
+    let mut buffer = terms::TextBuffer::new();
     let name = terms::text(name, &mut buffer);
     match node_name::dist_port(name, &discovery::settings().rules) {
         Ok(port) => (atoms::ok(), port).encode(env),
@@ -50,7 +50,7 @@ fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
 
 #[rustler::nif]
 fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
-    let mut buffer = [0; terms::TEXT_BUFFER];
+    let mut buffer = terms::TextBuffer::new();
     let host = std::str::from_utf8(terms::text(host, &mut buffer)).unwrap_or_default();
     match discovery::address(host, family == atoms::inet6()) {
         Some(ip) => (atoms::ok(), terms::Ip(ip)).encode(env),

@@ -1,5 +1,6 @@
 //! The shapes that cross the border: twins of the structs and maps on Elixir's side.
 
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -11,8 +12,17 @@ use crate::error::{Error, Kind};
 use crate::membership::{Limits, Refusal};
 use crate::resolver::{self, Spec, Transport, Type};
 
-/// Room for the longest name the VM can hold, and one byte that shows that a list was longer.
-pub(crate) const TEXT_BUFFER: usize = 512;
+/// Room for the longest name the VM can hold, and enough more to show that a list was longer.
+const TEXT_BUFFER: usize = 512;
+
+/// Where [`text`] puts what it reads; not zeroed, since that would cost as much as reading a name.
+pub(crate) struct TextBuffer([MaybeUninit<u8>; TEXT_BUFFER]);
+
+impl TextBuffer {
+    pub(crate) fn new() -> Self {
+        Self([MaybeUninit::uninit(); TEXT_BUFFER])
+    }
+}
 
 pub(crate) mod atoms {
     rustler::atoms! {
@@ -24,13 +34,13 @@ pub(crate) mod atoms {
 }
 
 /// The text of an atom, a charlist or a binary, without allocating; empty for other terms and for what is not Latin-1.
-pub(crate) fn text<'a, 'b>(term: Term<'a>, buffer: &'b mut [u8; TEXT_BUFFER]) -> &'b [u8]
+pub(crate) fn text<'a, 'b>(term: Term<'a>, buffer: &'b mut TextBuffer) -> &'b [u8]
 where
     'a: 'b,
 {
     let room = TEXT_BUFFER as sys::c_uint;
     let env = term.get_env().as_c_arg();
-    let out = buffer.as_mut_ptr().cast();
+    let out = buffer.0.as_mut_ptr().cast();
     let latin1 = sys::ErlNifCharEncoding::ERL_NIF_LATIN1;
     // SAFETY: both write at most `room` bytes into the buffer, the closing zero included, and tell how many.
     let written = unsafe {
@@ -43,9 +53,11 @@ where
         Ok(0) => term
             .decode::<rustler::Binary<'a>>()
             .map_or(&[], |binary| binary.as_slice()),
-        Ok(written) => &buffer[..written - 1],
+        // SAFETY: that many bytes were written.
+        Ok(written) => unsafe { buffer.0[..written - 1].assume_init_ref() },
         // Negative: the list is longer than any name.
-        Err(_) => &buffer[..TEXT_BUFFER - 1],
+        // SAFETY: the buffer was filled.
+        Err(_) => unsafe { buffer.0[..TEXT_BUFFER - 1].assume_init_ref() },
     }
 }
 
