@@ -38,7 +38,7 @@ defmodule Bench do
   end
 
   defp regex(list) do
-    if Code.ensure_loaded?(Caravan.Epmd.Client),
+    if Code.ensure_loaded?(Caravan.Epmd),
       do: [
         {"Caravan 1.0, charlist",
          fn -> apply(Caravan.Epmd.Client, :port_please, [list, ~c"h"]) end}

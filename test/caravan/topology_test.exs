@@ -129,6 +129,11 @@ defmodule Caravan.TopologyTest do
     DnsServer.publish(context.server, "more.test", [4001, 4002])
     start(context, query: ["app.test", "more.test", "none.test"])
     assert {:ok, [_, _]} = Caravan.await(context.name, min: 2)
+    # Each comes again with the next poll, so their order does not matter.
+    for query <- ["app.test", "more.test"],
+        do: await_event([:lookup, :stop], &(&1.query == query))
+
+    await_event([:lookup, :exception], &(&1.query == "none.test"))
 
     assert [%{query: "app.test", outcome: :ok}, %{query: "more.test", outcome: :ok}, none] =
              status(context).queries
