@@ -147,7 +147,11 @@ defmodule Caravan.MixProject do
   end
 
   def application do
-    [mod: {Caravan.Application, []}, extra_applications: [:logger]]
+    # The tests make certificates.
+    [
+      mod: {Caravan.Application, []},
+      extra_applications: if(Mix.env() == :test, do: [:logger, :ssl], else: [:logger])
+    ]
   end
 
   defp elixirc_paths(:test), do: ["lib", "test/support"]

@@ -16,4 +16,6 @@ mod nif;
 #[cfg(not(test))]
 mod runtime;
 #[cfg(not(test))]
+mod specs;
+#[cfg(not(test))]
 mod terms;

@@ -7,7 +7,8 @@ use rustler::{Atom, Encoder, Env, NifResult, OwnedEnv, Resource, ResourceArc, Te
 use crate::discovery::{self, Discovery, Settings};
 use crate::error::Error;
 use crate::node_name::{self, PortRules};
-use crate::terms::{self, Failure, LookupSpec, MembershipSpec, Outcome, atoms};
+use crate::specs::{LookupSpec, MembershipSpec};
+use crate::terms::{self, Failure, Outcome, atoms};
 use crate::{resolver, runtime};
 
 rustler::init!("Elixir.Caravan.Native", load = load);

@@ -1,33 +1,32 @@
-//! Look-ups: the only file that names hickory.
+//! Look-ups: this and its parts are the only files that name hickory.
 //!
 //! hickory-resolver gives the wire format, `resolv.conf` and the hosts file. Who is asked, when, and what an answer
 //! means is decided here, because one deadline has to hold over all servers, retries, TCP and the addresses of SRV
 //! targets: hickory's own pool makes one attempt more than it is told, does not notice that a port is closed, and ends
 //! at the first SERVFAIL.
 
-use std::collections::HashMap;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+mod exchange;
+mod records;
+mod system;
 
-use hickory_resolver::config::{ResolverConfig, ResolverOpts};
-use hickory_resolver::proto::op::{Edns, Message, Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::{Hosts, system_conf};
-use tokio::net::{TcpStream, UdpSocket};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use self::exchange::exchange;
+use self::records::{plain, text};
+use self::system::{HOSTS, RESOLV_CONF, System};
 use crate::endpoint::{self, Data, Endpoint, Found, MAX_ALIASES, Record, Refused};
 use crate::error::{Asked, Error};
 
-/// The UDP size offered (EDNS, RFC 6891): what crosses every network unfragmented (DNS flag day 2020).
-const EDNS_SIZE: u16 = 1232;
 /// SRV targets resolved at the same time, by one look-up.
 const TARGETS_AT_ONCE: usize = 64;
-const RESOLV_CONF: &str = "/etc/resolv.conf";
-const HOSTS: &str = "/etc/hosts";
 
 /// Which records are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -519,228 +518,6 @@ impl Asking {
             servers: servers.iter().map(ToString::to_string).collect(),
             elapsed: self.start.elapsed(),
         }
-    }
-}
-
-/// How one exchange with one server failed.
-enum Broken {
-    Io(io::Error),
-    Malformed(String),
-    Truncated(io::Error),
-}
-
-impl Broken {
-    fn explained(self, asked: Asked) -> Error {
-        match self {
-            Self::Io(error) => Error::unreachable(asked, &error),
-            Self::Malformed(reason) => Error::Malformed { asked, reason },
-            Self::Truncated(error) => Error::Truncated {
-                asked,
-                reason: error.to_string(),
-            },
-        }
-    }
-}
-
-async fn exchange(
-    server: SocketAddr,
-    question: &Query,
-    tcp: bool,
-    deadline: Instant,
-) -> Result<(Message, Transport), Broken> {
-    if tcp {
-        let message = over_tcp(server, question, deadline).await?;
-        return Ok((message, Transport::Tcp));
-    }
-    let message = over_udp(server, question).await?;
-    if !message.metadata.truncation {
-        return Ok((message, Transport::Udp));
-    }
-    match over_tcp(server, question, deadline).await {
-        Ok(message) => Ok((message, Transport::Tcp)),
-        Err(Broken::Io(error)) => Err(Broken::Truncated(error)),
-        Err(broken) => Err(broken),
-    }
-}
-
-async fn over_udp(server: SocketAddr, question: &Query) -> Result<Message, Broken> {
-    let any: IpAddr = if server.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
-    let socket = UdpSocket::bind((any, 0)).await.map_err(Broken::Io)?;
-    // Connected: the kernel drops what comes from elsewhere, and tells when the port is closed.
-    socket.connect(server).await.map_err(Broken::Io)?;
-    let request = request(question);
-    socket.send(&bytes(&request)?).await.map_err(Broken::Io)?;
-    let mut buffer = vec![0; 4096];
-    loop {
-        let length = socket.recv(&mut buffer).await.map_err(Broken::Io)?;
-        if let Some(message) = read(&buffer[..length], &request)? {
-            return Ok(message);
-        }
-    }
-}
-
-async fn over_tcp(
-    server: SocketAddr,
-    question: &Query,
-    deadline: Instant,
-) -> Result<Message, Broken> {
-    let work = async {
-        let stream = TcpStream::connect(server).await.map_err(Broken::Io)?;
-        let request = request(question);
-        let body = bytes(&request)?;
-        // RFC 7766: the length goes before the message, in one segment with it.
-        let mut framed = u16::try_from(body.len())
-            .unwrap_or(0)
-            .to_be_bytes()
-            .to_vec();
-        framed.extend(body);
-        write_all(&stream, &framed).await.map_err(Broken::Io)?;
-        loop {
-            let mut length = [0; 2];
-            read_exact(&stream, &mut length).await.map_err(Broken::Io)?;
-            let mut body = vec![0; u16::from_be_bytes(length).into()];
-            read_exact(&stream, &mut body).await.map_err(Broken::Io)?;
-            if let Some(message) = read(&body, &request)? {
-                return Ok(message);
-            }
-        }
-    };
-    timeout_at(deadline, work)
-        .await
-        .unwrap_or_else(|_| Err(Broken::Io(io::ErrorKind::TimedOut.into())))
-}
-
-async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-async fn read_exact(stream: &TcpStream, mut buffer: &mut [u8]) -> io::Result<()> {
-    while !buffer.is_empty() {
-        stream.readable().await?;
-        match stream.try_read(buffer) {
-            Ok(0) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the server closed the connection",
-                ));
-            }
-            Ok(count) => buffer = &mut buffer[count..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn request(question: &Query) -> Message {
-    let mut request = Message::query();
-    request.metadata.recursion_desired = true;
-    request.add_query(question.clone());
-    let mut edns = Edns::new();
-    edns.set_max_payload(EDNS_SIZE).set_version(0);
-    request.set_edns(edns);
-    request
-}
-
-fn bytes(request: &Message) -> Result<Vec<u8>, Broken> {
-    request
-        .to_vec()
-        .map_err(|error| Broken::Malformed(error.to_string()))
-}
-
-/// The answer to `request`; `None` for what is none, which anybody may have sent.
-fn read(bytes: &[u8], request: &Message) -> Result<Option<Message>, Broken> {
-    if bytes.get(..2) != Some(&request.metadata.id.to_be_bytes()[..]) {
-        return Ok(None);
-    }
-    let message = Message::from_vec(bytes).map_err(|error| Broken::Malformed(error.to_string()))?;
-    Ok((message.queries == request.queries).then_some(message))
-}
-
-/// hickory's records as ours; others than those that endpoints are made of are left out.
-fn plain(records: &[hickory_resolver::proto::rr::Record]) -> Vec<Record> {
-    // Big answers repeat one owner: its text is made once.
-    let mut last: Option<(&Name, Arc<str>)> = None;
-    let mut plain = Vec::with_capacity(records.len());
-    for record in records {
-        let data = match &record.data {
-            RData::A(ip) => Data::Address(ip.0.into()),
-            RData::AAAA(ip) => Data::Address(ip.0.into()),
-            RData::CNAME(target) => Data::Alias(text(&target.0).into()),
-            RData::SRV(service) => Data::Service {
-                priority: service.priority,
-                weight: service.weight,
-                port: service.port,
-                target: text(&service.target).into(),
-            },
-            _ => continue,
-        };
-        let owner = match &last {
-            Some((name, owner)) if *name == &record.name => Arc::clone(owner),
-            _ => text(&record.name).into(),
-        };
-        last = Some((&record.name, Arc::clone(&owner)));
-        plain.push(Record {
-            owner,
-            ttl: record.ttl,
-            data,
-        });
-    }
-    plain
-}
-
-fn text(name: &Name) -> String {
-    let mut text = name.to_ascii();
-    text.make_ascii_lowercase();
-    if text.ends_with('.') {
-        text.pop();
-    }
-    text
-}
-
-/// The system's configuration, read again when one of its files changes.
-struct System {
-    config: ResolverConfig,
-    options: ResolverOpts,
-    hosts: Hosts,
-    changed: [Option<SystemTime>; 2],
-}
-
-impl System {
-    fn current() -> Result<Arc<Self>, String> {
-        static LAST: Mutex<Option<Arc<System>>> = Mutex::new(None);
-        let changed = [RESOLV_CONF, HOSTS].map(|file| {
-            std::fs::metadata(file)
-                .and_then(|data| data.modified())
-                .ok()
-        });
-        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(system) = last.as_ref().filter(|system| system.changed == changed) {
-            return Ok(Arc::clone(system));
-        }
-        let (config, options) =
-            system_conf::read_system_conf().map_err(|error| format!("{RESOLV_CONF}: {error}"))?;
-        let hosts = Hosts::from_system().unwrap_or_default();
-        let system = Arc::new(Self {
-            config,
-            options,
-            hosts,
-            changed,
-        });
-        *last = Some(Arc::clone(&system));
-        Ok(system)
     }
 }
 

@@ -1,16 +1,16 @@
-//! The shapes that cross the border: twins of the structs and maps on Elixir's side.
+//! What goes to Elixir: atoms, and twins of the structs and maps on its side; and how a name comes in.
 
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use rustler::{Atom, Encoder, Env, NifMap, NifStruct, NifUnitEnum, NifUntaggedEnum, Term, sys};
+use rustler::{Atom, Encoder, Env, NifMap, NifStruct, Term, sys};
 
-use crate::discovery::{Plan, Report};
+use crate::discovery::Report;
 use crate::endpoint;
 use crate::error::{Error, Kind};
-use crate::membership::{Limits, Refusal};
-use crate::resolver::{self, Spec, Transport, Type};
+use crate::membership::Refusal;
+use crate::resolver::{self, Transport};
 
 /// Room for the longest name the VM can hold, and enough more to show that a list was longer.
 const TEXT_BUFFER: usize = 512;
@@ -54,10 +54,10 @@ where
             .decode::<rustler::Binary<'a>>()
             .map_or(&[], |binary| binary.as_slice()),
         // SAFETY: that many bytes were written.
-        Ok(written) => unsafe { buffer.0[..written - 1].assume_init_ref() },
+        Ok(written) => unsafe { std::slice::from_raw_parts(buffer.0.as_ptr().cast(), written - 1) },
         // Negative: the list is longer than any name.
         // SAFETY: the buffer was filled.
-        Err(_) => unsafe { buffer.0[..TEXT_BUFFER - 1].assume_init_ref() },
+        Err(_) => unsafe { std::slice::from_raw_parts(buffer.0.as_ptr().cast(), TEXT_BUFFER - 1) },
     }
 }
 
@@ -285,133 +285,5 @@ impl From<&Report> for PollReport {
                 .collect(),
             unresolved: report.lookup.unresolved.clone(),
         }
-    }
-}
-
-#[derive(NifUnitEnum)]
-enum TypeTwin {
-    Srv,
-    A,
-    Aaaa,
-    Ip,
-}
-
-#[derive(NifUnitEnum)]
-enum TransportTwin {
-    Auto,
-    Tcp,
-}
-
-#[derive(NifUnitEnum)]
-enum SystemTwin {
-    System,
-}
-
-#[derive(NifUntaggedEnum)]
-enum Nameservers {
-    System(SystemTwin),
-    Given(Vec<String>),
-}
-
-/// `Caravan.Native.lookup/2`'s argument.
-#[derive(NifMap)]
-#[rustler(decode)]
-pub(crate) struct LookupSpec {
-    query: String,
-    r#type: TypeTwin,
-    nameservers: Nameservers,
-    transport: TransportTwin,
-    timeout: u64,
-}
-
-/// `Caravan.Native.membership_new/1`'s argument.
-#[derive(NifMap)]
-#[rustler(decode)]
-pub(crate) struct MembershipSpec {
-    queries: Vec<String>,
-    r#type: TypeTwin,
-    nameservers: Nameservers,
-    transport: TransportTwin,
-    timeout: u64,
-    sname: String,
-    template: String,
-    expire_after: u64,
-    withdraw_after: Option<u64>,
-    max_members: usize,
-    allow: Vec<String>,
-}
-
-fn spec(
-    query: String,
-    of: &TypeTwin,
-    servers: &Nameservers,
-    transport: &TransportTwin,
-    timeout: u64,
-) -> Result<Spec, Error> {
-    let nameservers = match servers {
-        Nameservers::System(_) => None,
-        Nameservers::Given(servers) => Some(
-            servers
-                .iter()
-                .map(|server| socket_address(server))
-                .collect::<Result<_, _>>()?,
-        ),
-    };
-    let record_type = match of {
-        TypeTwin::Srv => Type::Srv,
-        TypeTwin::A => Type::A,
-        TypeTwin::Aaaa => Type::Aaaa,
-        TypeTwin::Ip => Type::Ip,
-    };
-    let tcp = matches!(transport, TransportTwin::Tcp);
-    Ok(Spec {
-        query,
-        record_type,
-        nameservers,
-        tcp,
-        timeout: Duration::from_millis(timeout),
-    })
-}
-
-fn socket_address(text: &str) -> Result<SocketAddr, Error> {
-    text.parse().map_err(|_| Error::InvalidOption {
-        option: "nameservers",
-        expected: "addresses such as \"127.0.0.1:8600\" or \"[::1]:53\"".into(),
-        got: text.into(),
-    })
-}
-
-impl LookupSpec {
-    pub(crate) fn read(self) -> Result<Spec, Error> {
-        spec(
-            self.query,
-            &self.r#type,
-            &self.nameservers,
-            &self.transport,
-            self.timeout,
-        )
-    }
-}
-
-impl MembershipSpec {
-    pub(crate) fn read(self) -> Result<Plan, Error> {
-        Ok(Plan {
-            spec: spec(
-                String::new(),
-                &self.r#type,
-                &self.nameservers,
-                &self.transport,
-                self.timeout,
-            )?,
-            queries: self.queries,
-            sname: self.sname,
-            template: self.template,
-            allow: self.allow,
-            limits: Limits {
-                expire_after: Duration::from_millis(self.expire_after),
-                withdraw_after: self.withdraw_after.map(Duration::from_millis),
-                max_members: self.max_members,
-            },
-        })
     }
 }
