@@ -58,8 +58,10 @@ defmodule Caravan.Nodes.ProtocolsTest do
       iPAddress: <<1::128>>
     ]
 
-    peer = [extensions: [{:Extension, @subject_alt_name, false, names}]]
-    chain = %{root: [], intermediates: [], peer: peer}
+    # OTP's defaults, SHA-1 and a small RSA key, are refused by TLS 1.3 on OTP 27.
+    strong = [digest: :sha256, key: {:namedCurve, :secp256r1}]
+    peer = [extensions: [{:Extension, @subject_alt_name, false, names}]] ++ strong
+    chain = %{root: strong, intermediates: [], peer: peer}
     made = :public_key.pkix_test_data(%{server_chain: chain, client_chain: chain})
 
     # A node is a server to some peers and a client to others.
