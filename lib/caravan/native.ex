@@ -27,11 +27,11 @@ defmodule Caravan.Native do
     case :erlang.load_nif(path, info) do
       :ok -> :ok
       {:error, {:reload, _text}} -> :ok
-      {:error, {reason, text}} -> {:error, sentence([cure(reason, path), " The VM said: ", text])}
+      {:error, {_reason, text}} -> {:error, sentence([cure(path), " The VM said: ", text])}
     end
   end
 
-  defp cure(_reason, path) do
+  defp cure(path) do
     case :erl_prim_loader.read_file_info(path ++ ~c".so") do
       {:ok, _info} ->
         [

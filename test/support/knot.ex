@@ -8,7 +8,7 @@ defmodule Caravan.Knot do
   def start(zone, records) do
     dir = Path.join(System.tmp_dir!(), "caravan-knot-#{System.unique_integer([:positive])}")
     File.mkdir_p!(dir)
-    port = free_port()
+    [port] = Caravan.Vm.free_ports(1)
 
     File.write!(Path.join(dir, "#{zone}.zone"), """
     $ORIGIN #{zone}.
@@ -68,12 +68,5 @@ defmodule Caravan.Knot do
     after
       10_000 -> raise "knotd did not start within 10 s"
     end
-  end
-
-  defp free_port do
-    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    {:ok, port} = :inet.port(socket)
-    :gen_tcp.close(socket)
-    port
   end
 end

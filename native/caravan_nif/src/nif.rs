@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustler::{Atom, Encoder, Env, NifResult, OwnedEnv, Resource, ResourceArc, Term};
+use rustler::{Atom, Encoder, Env, OwnedEnv, Resource, ResourceArc, Term};
 
 use crate::discovery::{self, Discovery, Settings};
 use crate::error::Error;
@@ -60,14 +60,11 @@ fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
 }
 
 #[rustler::nif]
-fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> NifResult<Term<'a>> {
+fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> Term<'a> {
     let work = spec
         .read()
         .map(|spec| async move { Outcome(resolver::lookup(&spec).await) });
-    Ok(started(
-        env,
-        work.and_then(|work| runtime::run(env, tag, work)),
-    ))
+    started(env, work.and_then(|work| runtime::run(env, tag, work)))
 }
 
 #[rustler::nif]

@@ -226,11 +226,10 @@ impl Asking {
             Type::A => self.resolve(name, RecordType::A).await?,
             Type::Aaaa => self.resolve(name, RecordType::AAAA).await?,
             Type::Ip | Type::Srv => {
-                let (v4, v6) = both(
+                let (v4, v6) = tokio::join!(
                     self.resolve(name, RecordType::A),
                     self.resolve(name, RecordType::AAAA),
-                )
-                .await;
+                );
                 match (v4, v6) {
                     (Ok(mut v4), Ok(v6)) => {
                         v4.records.extend(v6.records);
@@ -519,30 +518,4 @@ impl Asking {
             elapsed: self.start.elapsed(),
         }
     }
-}
-
-/// Two futures at the same time, on this task.
-async fn both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
-    let (mut first, mut second) = (Box::pin(first), Box::pin(second));
-    let (mut one, mut two) = (None, None);
-    std::future::poll_fn(move |cx| {
-        if one.is_none()
-            && let std::task::Poll::Ready(done) = first.as_mut().poll(cx)
-        {
-            one = Some(done);
-        }
-        if two.is_none()
-            && let std::task::Poll::Ready(done) = second.as_mut().poll(cx)
-        {
-            two = Some(done);
-        }
-        match (one.take(), two.take()) {
-            (Some(one), Some(two)) => std::task::Poll::Ready((one, two)),
-            (left, right) => {
-                (one, two) = (left, right);
-                std::task::Poll::Pending
-            }
-        }
-    })
-    .await
 }
