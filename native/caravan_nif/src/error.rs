@@ -130,6 +130,10 @@ impl Error {
                 asked,
                 reason: "nothing listens there (connection refused)".into(),
             },
+            io::ErrorKind::UnexpectedEof => Self::Network {
+                asked,
+                reason: "the server closed the connection before it answered".into(),
+            },
             // EMFILE and ENFILE
             _ if matches!(error.raw_os_error(), Some(23 | 24)) => Self::Overloaded {
                 reason: "the process has no file descriptors left (ulimit -n)".into(),

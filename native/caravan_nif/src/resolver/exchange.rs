@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hickory_resolver::proto::op::{Edns, Message, Query};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
@@ -80,7 +81,7 @@ async fn over_tcp(
     deadline: Instant,
 ) -> Result<Message, Broken> {
     let work = async {
-        let stream = TcpStream::connect(server).await.map_err(Broken::Io)?;
+        let mut stream = TcpStream::connect(server).await.map_err(Broken::Io)?;
         let request = request(question);
         let body = bytes(&request)?;
         // RFC 7766: the length goes before the message, in one segment with it.
@@ -89,12 +90,12 @@ async fn over_tcp(
             .to_be_bytes()
             .to_vec();
         framed.extend(body);
-        write_all(&stream, &framed).await.map_err(Broken::Io)?;
+        stream.write_all(&framed).await.map_err(Broken::Io)?;
         loop {
             let mut length = [0; 2];
-            read_exact(&stream, &mut length).await.map_err(Broken::Io)?;
+            stream.read_exact(&mut length).await.map_err(Broken::Io)?;
             let mut body = vec![0; u16::from_be_bytes(length).into()];
-            read_exact(&stream, &mut body).await.map_err(Broken::Io)?;
+            stream.read_exact(&mut body).await.map_err(Broken::Io)?;
             if let Some(message) = read(&body, &request)? {
                 return Ok(message);
             }
@@ -103,36 +104,6 @@ async fn over_tcp(
     timeout_at(deadline, work)
         .await
         .unwrap_or_else(|_| Err(Broken::Io(io::ErrorKind::TimedOut.into())))
-}
-
-async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-async fn read_exact(stream: &TcpStream, mut buffer: &mut [u8]) -> io::Result<()> {
-    while !buffer.is_empty() {
-        stream.readable().await?;
-        match stream.try_read(buffer) {
-            Ok(0) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the server closed the connection",
-                ));
-            }
-            Ok(count) => buffer = &mut buffer[count..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 fn request(question: &Query) -> Message {

@@ -1,0 +1,257 @@
+//! The questions of one look-up: who is asked, when, and what an answer means, under one deadline.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RecordType};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use super::exchange::exchange;
+use super::records::plain;
+use super::system::{RESOLV_CONF, System};
+use super::{Spec, Transport};
+use crate::endpoint::{self, Data, Found, MAX_ALIASES, Record};
+use crate::error::{Asked, Error};
+
+/// How often each server is asked, where resolv.conf does not say it.
+const ATTEMPTS: usize = 2;
+
+/// One look-up under way: who may be asked, and until when.
+#[derive(Clone)]
+pub(super) struct Asking {
+    servers: Vec<SocketAddr>,
+    /// Where the system's own servers are asked: its search list and hosts file count too.
+    pub(super) system: Option<Arc<System>>,
+    tcp: bool,
+    attempts: usize,
+    /// How long one server may keep silent before the next one is asked too.
+    patience: Duration,
+    start: Instant,
+    deadline: Instant,
+}
+
+/// A decoded answer and where it came from.
+pub(super) struct Answer {
+    pub(super) records: Vec<Record>,
+    pub(super) additionals: Vec<Record>,
+    pub(super) server: SocketAddr,
+    pub(super) transport: Transport,
+}
+
+/// One kind of records of one name, aliases followed.
+pub(super) struct Resolved {
+    pub(super) records: Vec<Record>,
+    pub(super) ttl: u32,
+    pub(super) answer: Answer,
+}
+
+impl Asking {
+    pub(super) fn new(spec: &Spec) -> Result<Self, Error> {
+        let start = Instant::now();
+        let (servers, system) = match &spec.nameservers {
+            Some(servers) => (servers.clone(), None),
+            None => {
+                let system = System::current().map_err(|reason| Error::Network {
+                    asked: Asked {
+                        question: spec.query.clone(),
+                        servers: vec![RESOLV_CONF.into()],
+                        elapsed: start.elapsed(),
+                    },
+                    reason: format!("the system's name servers are not known ({reason}); give the option nameservers"),
+                })?;
+                (system.servers(), Some(system))
+            }
+        };
+        let attempts = system
+            .as_ref()
+            .map_or(ATTEMPTS, |system| system.options.attempts.clamp(1, 5));
+        // So that every server is asked once, and the first once more, before the deadline.
+        let share = spec.timeout / (u32::try_from(servers.len() * attempts).unwrap_or(1) + 1);
+        let patience = system
+            .as_ref()
+            .map_or(share, |system| share.min(system.options.timeout));
+        Ok(Self {
+            servers,
+            system,
+            tcp: spec.tcp,
+            attempts,
+            patience,
+            start,
+            deadline: start + spec.timeout,
+        })
+    }
+
+    /// The names to try, in order: the search list of resolv.conf applies to the system's servers only.
+    pub(super) fn candidates(&self, name: String, absolute: bool) -> Vec<String> {
+        match &self.system {
+            Some(system) if !absolute => system.candidates(name),
+            _ => vec![name],
+        }
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    pub(super) fn expired(&self, question: &str) -> Error {
+        Error::Timeout {
+            asked: Asked {
+                question: question.to_owned(),
+                servers: self.servers.iter().map(ToString::to_string).collect(),
+                elapsed: self.elapsed(),
+            },
+        }
+    }
+
+    /// Asks for one type of one name, and again where the answer ends at an alias.
+    pub(super) async fn resolve(&self, name: &str, of: RecordType) -> Result<Resolved, Error> {
+        let mut owner = name.to_owned();
+        let mut lowest = u32::MAX;
+        for _ in 0..MAX_ALIASES {
+            let answer = self.ask(&owner, of).await?;
+            let wanted = |data: &Data| match data {
+                Data::Address(ip) => {
+                    of == if ip.is_ipv4() {
+                        RecordType::A
+                    } else {
+                        RecordType::AAAA
+                    }
+                }
+                Data::Service { .. } => of == RecordType::SRV,
+                Data::Alias(_) => false,
+            };
+            match endpoint::find(&owner, &answer.records, wanted) {
+                Found::Records(records, ttl) => {
+                    return Ok(Resolved {
+                        records,
+                        ttl: ttl.min(lowest),
+                        answer,
+                    });
+                }
+                Found::Elsewhere(target) => {
+                    lowest = lowest.min(
+                        answer
+                            .records
+                            .iter()
+                            .map(|record| record.ttl)
+                            .min()
+                            .unwrap_or(lowest),
+                    );
+                    owner = target.to_string();
+                }
+                Found::Nothing => {
+                    let asked = self.asked(name, of, &[answer.server]);
+                    return Err(Error::NoData {
+                        asked,
+                        reason: "has no record of this type",
+                    });
+                }
+                Found::Endless => break,
+            }
+        }
+        let asked = self.asked(name, of, &self.servers);
+        Err(Error::Malformed {
+            asked,
+            reason: "its aliases (CNAME) never end".into(),
+        })
+    }
+
+    /// Asks the servers for one question: the next one whenever one fails or keeps silent, the first real answer counts.
+    async fn ask(&self, name: &str, of: RecordType) -> Result<Answer, Error> {
+        let Ok(owner) = Name::from_ascii(format!("{name}.")) else {
+            return Err(Error::InvalidName {
+                expected: "a domain name such as _app._tcp.example.org",
+                got: name.as_bytes().to_vec(),
+                reason: "it is none",
+            });
+        };
+        let question = Query::query(owner, of);
+        let mut plan = self.servers.repeat(self.attempts).into_iter().peekable();
+        let mut asked = Vec::new();
+        let mut failure = None;
+        let mut tries = JoinSet::new();
+        loop {
+            if let Some(server) = plan.next() {
+                if !asked.contains(&server) {
+                    asked.push(server);
+                }
+                let (question, tcp, deadline) = (question.clone(), self.tcp, self.deadline);
+                tries.spawn(
+                    async move { (server, exchange(server, &question, tcp, deadline).await) },
+                );
+            }
+            let until = if plan.peek().is_some() {
+                self.deadline.min(Instant::now() + self.patience)
+            } else {
+                self.deadline
+            };
+            match timeout_at(until, tries.join_next()).await {
+                Ok(Some(Ok((server, Ok((message, transport)))))) => {
+                    match self.judge(&message, transport, server, name, of) {
+                        Ok(answer) => return Ok(answer),
+                        Err(error @ (Error::NxDomain { .. } | Error::NoData { .. })) => {
+                            return Err(error);
+                        }
+                        Err(error) => failure = Some(error),
+                    }
+                }
+                Ok(Some(Ok((server, Err(broken))))) => {
+                    failure = Some(broken.explained(self.asked(name, of, &[server])));
+                }
+                Ok(Some(Err(_panicked))) => {}
+                Ok(None) if plan.peek().is_none() => break,
+                Ok(None) => {}
+                Err(_elapsed) if Instant::now() >= self.deadline => break,
+                Err(_elapsed) => {}
+            }
+        }
+        Err(failure.unwrap_or_else(|| Error::Timeout {
+            asked: self.asked(name, of, &asked),
+        }))
+    }
+
+    fn judge(
+        &self,
+        message: &Message,
+        transport: Transport,
+        server: SocketAddr,
+        name: &str,
+        of: RecordType,
+    ) -> Result<Answer, Error> {
+        let asked = || self.asked(name, of, &[server]);
+        match message.metadata.response_code {
+            ResponseCode::NoError => {}
+            ResponseCode::NXDomain => return Err(Error::NxDomain { asked: asked() }),
+            ResponseCode::Refused => return Err(Error::Refused { asked: asked() }),
+            ResponseCode::ServFail => {
+                return Err(Error::ServFail {
+                    asked: asked(),
+                    code: "SERVFAIL".into(),
+                });
+            }
+            other => {
+                return Err(Error::ServFail {
+                    asked: asked(),
+                    code: other.to_str().into(),
+                });
+            }
+        }
+        Ok(Answer {
+            records: plain(&message.answers),
+            additionals: plain(&message.additionals),
+            server,
+            transport,
+        })
+    }
+
+    pub(super) fn asked(&self, name: &str, of: RecordType, servers: &[SocketAddr]) -> Asked {
+        Asked {
+            question: format!("{name} {of}"),
+            servers: servers.iter().map(ToString::to_string).collect(),
+            elapsed: self.elapsed(),
+        }
+    }
+}
