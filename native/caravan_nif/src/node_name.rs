@@ -67,29 +67,43 @@ pub fn host(name: &[u8]) -> Result<Option<&[u8]>, Error> {
 
 /// The part before the `@` of a name that is fit to be one.
 fn base(name: &[u8]) -> Result<&[u8], Error> {
-    let invalid = |reason| {
+    let (base, rest) = name.split_at(plain(name));
+    let fit = match rest {
+        [] => true,
+        [b'@', host @ ..] => !host.is_empty() && plain(host) == host.len(),
+        _ => false,
+    };
+    if fit && !base.is_empty() && name.len() <= MAX_NAME {
+        Ok(base)
+    } else {
         Err(Error::InvalidName {
             expected: EXPECTED,
             got: name.to_vec(),
-            reason,
+            reason: fault(name),
         })
-    };
-    if name.is_empty() {
-        return invalid("it is empty");
     }
-    if name.len() > MAX_NAME {
-        return invalid("it is longer than 255 characters");
-    }
-    if !name.iter().all(u8::is_ascii_graphic) {
-        return invalid("it has a space or a character outside ASCII");
-    }
-    let mut parts = name.split(|&byte| byte == b'@');
-    let base = parts.next().unwrap_or_default();
-    match (base, parts.next(), parts.next()) {
-        (b"", _, _) => invalid("nothing stands before the @"),
-        (_, Some(b""), None) => invalid("nothing stands after the @"),
-        (_, _, Some(_)) => invalid("it has more than one @"),
-        (base, _, None) => Ok(base),
+}
+
+/// How many characters stand before the first `@`, space, or character outside printable ASCII.
+fn plain(text: &[u8]) -> usize {
+    text.iter()
+        .position(|byte| !byte.is_ascii_graphic() || *byte == b'@')
+        .unwrap_or(text.len())
+}
+
+#[cold]
+fn fault(name: &[u8]) -> &'static str {
+    match name {
+        [] => "it is empty",
+        _ if name.len() > MAX_NAME => "it is longer than 255 characters",
+        _ if !name.iter().all(u8::is_ascii_graphic) => {
+            "it has a space or a character outside ASCII"
+        }
+        [b'@', ..] => "nothing stands before the @",
+        [.., b'@'] if name.iter().filter(|byte| **byte == b'@').count() == 1 => {
+            "nothing stands after the @"
+        }
+        _ => "it has more than one @",
     }
 }
 
@@ -111,23 +125,14 @@ fn is_tool(base: &[u8]) -> bool {
 
 /// The number that the digits at the end of `base` make; saturates, since only its being too large matters then.
 fn number_at_end(base: &[u8]) -> Option<u64> {
-    let digits = digits_at_end(base);
-    (!digits.is_empty()).then(|| {
-        digits.iter().fold(0, |number: u64, digit| {
-            number
-                .saturating_mul(10)
-                .saturating_add(u64::from(digit - b'0'))
-        })
-    })
-}
-
-fn digits_at_end(base: &[u8]) -> &[u8] {
-    let count = base
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    &base[base.len() - count..]
+    let mut number = None;
+    let mut unit: u64 = 1;
+    for digit in base.iter().rev().take_while(|byte| byte.is_ascii_digit()) {
+        let value = u64::from(digit - b'0').saturating_mul(unit);
+        number = Some(value.saturating_add(number.unwrap_or(0)));
+        unit = unit.saturating_mul(10);
+    }
+    number
 }
 
 /// A node name with holes: `{sname}-{port}@{host}`.
