@@ -98,6 +98,77 @@ defmodule Caravan.OutcomesTest do
     assert count.(transport: :tcp) == {21, :tcp}
   end
 
+  for fault <- ["formerr", "notimp"] do
+    test "a server older than EDNS (#{fault}) is asked again without it", %{server: server} do
+      for n <- 3..102, do: DnsServer.command(server, "add app.test 5 A 127.0.0.#{n}")
+      DnsServer.command(server, "fault #{unquote(fault)}")
+      opts = [type: :a, nameservers: [server.address]]
+
+      # Its UDP answers end at 512 bytes, so that the rest comes over TCP.
+      assert {:ok, %{endpoints: endpoints, transport: :tcp}} = Caravan.lookup("app.test", opts)
+      assert length(endpoints) == 101
+      assert {:ok, _} = Caravan.lookup("app.test", [transport: :tcp] ++ opts)
+      assert ["udp=2 tcp=3"] = DnsServer.command(server, "stats")
+    end
+  end
+
+  test "what sends the question back is no DNS server" do
+    {:ok, socket} = :gen_udp.open(0, [:binary, ip: {127, 0, 0, 1}, active: false])
+    {:ok, port} = :inet.port(socket)
+    opts = [type: :a, nameservers: ["127.0.0.1:#{port}"], timeout: 500]
+    asking = Task.async(fn -> Caravan.lookup("app.test", opts) end)
+
+    for _attempt <- 1..2 do
+      {:ok, {ip, from, question}} = :gen_udp.recv(socket, 0, 5_000)
+      :ok = :gen_udp.send(socket, ip, from, question)
+    end
+
+    assert {:error, %{kind: :malformed}} = Task.await(asking)
+  end
+
+  test "an answer cut in the middle of a record comes whole over TCP", %{server: server} do
+    opts = [type: :a, transport: :auto, timeout: 2_000]
+    # Cuts over UDP; TCP goes through to the server.
+    {front, port} = udp_and_tcp()
+
+    cutting =
+      Task.async(fn ->
+        {:ok, {ip, from, question}} = :gen_udp.recv(front.udp, 0, 5_000)
+        <<id::16, _flags::16, rest::binary>> = question
+        cut = <<id::16, 0x8600::16, binary_part(rest, 0, byte_size(rest) - 11)::binary>>
+        # One answer is announced, and half of its owner's name is there.
+        <<head::binary-6, _answers::16, tail::binary>> = cut
+        :ok = :gen_udp.send(front.udp, ip, from, <<head::binary, 1::16, tail::binary, 3, ?a>>)
+        {:ok, connection} = :gen_tcp.accept(front.tcp, 5_000)
+        relay(connection, server)
+      end)
+
+    assert {:ok, %{endpoints: [%{addresses: [{127, 0, 0, 2}]}], transport: :tcp}} =
+             Caravan.lookup("app.test", [nameservers: ["127.0.0.1:#{port}"]] ++ opts)
+
+    Task.await(cutting)
+  end
+
+  defp udp_and_tcp do
+    {:ok, tcp} = :gen_tcp.listen(0, [:binary, packet: 2, active: false, ip: {127, 0, 0, 1}])
+    {:ok, port} = :inet.port(tcp)
+    {:ok, udp} = :gen_udp.open(port, [:binary, ip: {127, 0, 0, 1}, active: false])
+    {%{udp: udp, tcp: tcp}, port}
+  end
+
+  # One question and its answer.
+  defp relay(connection, server) do
+    [host, port] = String.split(server.address, ":")
+    options = [:binary, packet: 2, active: false]
+
+    {:ok, upstream} = :gen_tcp.connect(to_charlist(host), String.to_integer(port), options, 5_000)
+
+    {:ok, question} = :gen_tcp.recv(connection, 0, 5_000)
+    :ok = :gen_tcp.send(upstream, question)
+    {:ok, answer} = :gen_tcp.recv(upstream, 0, 5_000)
+    :ok = :gen_tcp.send(connection, answer)
+  end
+
   test "targets that can't be hosts are refused, targets that don't resolve are told", %{
     server: server
   } do

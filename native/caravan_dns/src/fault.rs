@@ -14,6 +14,8 @@ pub(crate) enum Fault {
     Silence,
     Delay(Duration),
     Code(ResponseCode),
+    /// To those who speak EDNS.
+    NoEdns(ResponseCode),
     Empty,
     Subset(usize),
     Truncate,
@@ -23,8 +25,8 @@ pub(crate) enum Fault {
     SlowTcp(Duration),
 }
 
-const EXPECTED: &str = "none, silence, delay MS, servfail, refused, nxdomain, empty, subset N, truncate, truncate-no-tcp, \
-                        shorten N, malformed KIND or slow-tcp MS, and perhaps `for NAME` behind it";
+const EXPECTED: &str = "none, silence, delay MS, servfail, refused, nxdomain, formerr, notimp, empty, subset N, truncate, \
+                        truncate-no-tcp, shorten N, malformed KIND or slow-tcp MS, and perhaps `for NAME` behind it";
 
 /// The words behind `fault`: None is `none`, and without a name it is meant for all.
 pub(crate) fn parse(words: &[&str]) -> Result<(Option<Fault>, Option<Name>), String> {
@@ -39,6 +41,8 @@ pub(crate) fn parse(words: &[&str]) -> Result<(Option<Fault>, Option<Name>), Str
         ["servfail"] => Fault::Code(ResponseCode::ServFail),
         ["refused"] => Fault::Code(ResponseCode::Refused),
         ["nxdomain"] => Fault::Code(ResponseCode::NXDomain),
+        ["formerr"] => Fault::NoEdns(ResponseCode::FormErr),
+        ["notimp"] => Fault::NoEdns(ResponseCode::NotImp),
         ["empty"] => Fault::Empty,
         ["subset", count] => Fault::Subset(number(count)?),
         ["truncate"] => Fault::Truncate,
@@ -113,6 +117,8 @@ mod tests {
             ("servfail", Some(Fault::Code(ResponseCode::ServFail))),
             ("refused", Some(Fault::Code(ResponseCode::Refused))),
             ("nxdomain", Some(Fault::Code(ResponseCode::NXDomain))),
+            ("formerr", Some(Fault::NoEdns(ResponseCode::FormErr))),
+            ("notimp", Some(Fault::NoEdns(ResponseCode::NotImp))),
             ("empty", Some(Fault::Empty)),
             ("subset 3", Some(Fault::Subset(3))),
             ("truncate", Some(Fault::Truncate)),

@@ -66,6 +66,9 @@ pub(crate) fn respond(script: &Script, dice: &Dice, request: &Request) -> Delive
     let mut answer = match fault {
         Some(Fault::Silence) => return Delivery::Silence,
         Some(Fault::TruncateNoTcp) if tcp => return Delivery::Close,
+        Some(Fault::NoEdns(code)) if request.edns.is_some() => {
+            return Delivery::now(older_than_edns(request, question, code));
+        }
         Some(Fault::Code(code)) => Answer::nothing(code),
         Some(Fault::Empty) => Answer::nothing(ResponseCode::NoError),
         _ => script.zone.answer(question.name(), question.query_type()),
@@ -124,16 +127,33 @@ fn check(request: &Request) -> Result<&LowerQuery, ResponseCode> {
     }
 }
 
+/// What the additional record makes of the question: FORMERR comes back without it, since it could not be read.
+fn older_than_edns(request: &Request, question: &LowerQuery, code: ResponseCode) -> Vec<u8> {
+    let response = Response {
+        metadata: metadata(request, code),
+        question: (code != ResponseCode::FormErr).then_some(question),
+        answer: &[],
+        additional: &[],
+        edns: false,
+    };
+    encode(&response, 512).expect("the header and one question fit in 512 bytes")
+}
+
+fn metadata(request: &Request, code: ResponseCode) -> Metadata {
+    let mut metadata = Metadata::response_from_request(&request.metadata);
+    metadata.authoritative = true;
+    metadata.recursion_available = true;
+    metadata.response_code = code;
+    metadata
+}
+
 fn message(
     request: &Request,
     answer: &Answer<'_>,
     additional: &[Cow<'_, Record>],
     truncated: bool,
 ) -> Vec<u8> {
-    let mut metadata = Metadata::response_from_request(&request.metadata);
-    metadata.authoritative = true;
-    metadata.recursion_available = true;
-    metadata.response_code = answer.code;
+    let mut metadata = metadata(request, answer.code);
     metadata.truncation = truncated;
     let question = match request.queries.queries() {
         [question] => Some(question),

@@ -51,9 +51,9 @@ pub enum Error {
         /// Who was asked for what, and for how long.
         asked: Asked,
     },
-    /// The answer did not fit into UDP and could not be had over TCP.
+    /// The answer did not fit into UDP, and could not be had over TCP or did not fit there either.
     #[error(
-        "{asked}: the answer was cut short over UDP and TCP failed ({reason}); let TCP through to the server"
+        "{asked}: the answer was cut short and TCP did not help ({reason}); let TCP through to the server, and publish no more than 64 KiB"
     )]
     Truncated {
         /// Who was asked for what, and for how long.

@@ -136,6 +136,27 @@ fn each_fault_over_udp_and_tcp() {
 }
 
 #[test]
+fn servers_older_than_edns_answer_those_who_do_not_speak_it() {
+    for (line, code, questions) in [
+        ("fault formerr", ResponseCode::FormErr, 0),
+        ("fault notimp", ResponseCode::NotImp, 1),
+    ] {
+        let script = script(&[line]);
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            let failed = sent(delivery(&script, "app.test", protocol));
+            assert_eq!(
+                (failed.response_code, failed.queries.len()),
+                (code, questions)
+            );
+            assert!(failed.edns.is_none() && failed.answers.is_empty());
+            let plain = request(&query("app.test", RecordType::SRV), protocol);
+            let answer = sent(respond(&script, &Dice::new(1), &plain));
+            assert_eq!((answer.response_code, answer.answers.len()), (OK, 10));
+        }
+    }
+}
+
+#[test]
 fn a_fault_for_a_name_is_for_that_name_only() {
     let script = script(&["fault subset 2 for alias.test"]);
     assert_eq!(

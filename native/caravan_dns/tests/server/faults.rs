@@ -38,6 +38,32 @@ fn faults_that_change_the_answer() {
 }
 
 #[test]
+fn servers_older_than_edns() {
+    let mut server = Server::with(&["add a.test 5 A 127.0.0.2"]);
+    let asked = question(7, "a.test", A, None);
+    // A bare header, or with the question; never with an OPT record.
+    for (fault, code, length) in [("formerr", 1, 12), ("notimp", 4, asked.len())] {
+        server.ok(&format!("fault {fault}"));
+        let socket = server.udp();
+        socket
+            .send(&question(7, "a.test", A, Some(1_232)))
+            .expect("sent");
+        let failed = receive(&socket);
+        assert_eq!(
+            (failed[3] & 15, failed.len(), &failed[10..12]),
+            (code, length, &[0, 0][..]),
+            "{fault}"
+        );
+        socket.send(&asked).expect("sent");
+        assert_eq!(
+            Answer::read(receive(&socket)).shape(),
+            (0, false, 1, 0),
+            "{fault}"
+        );
+    }
+}
+
+#[test]
 fn subsets_are_random() {
     let mut server = Server::with(&["fault subset 3 for a.test"]);
     (1..=20).for_each(|n| server.ok(&format!("add a.test 5 A 127.0.0.{n}")));

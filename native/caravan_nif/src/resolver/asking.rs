@@ -233,9 +233,14 @@ impl Asking {
                 });
             }
             other => {
+                let code = match other {
+                    ResponseCode::FormErr => "FORMERR",
+                    ResponseCode::NotImp => "NOTIMP",
+                    other => other.to_str(),
+                };
                 return Err(Error::ServFail {
                     asked: asked(),
-                    code: other.to_str().into(),
+                    code: code.into(),
                 });
             }
         }
