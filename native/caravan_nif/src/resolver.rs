@@ -1,14 +1,15 @@
 //! Look-ups: this and its parts are the only files that name hickory.
 //!
-//! hickory-resolver gives the wire format, `resolv.conf` and the hosts file. Who is asked, when, and what an answer
-//! means is decided here, because one deadline has to hold over all servers, retries, TCP and the addresses of SRV
+//! hickory-resolver gives the wire format. Who is asked, when, and what an answer means is decided here, because one deadline has to hold over all servers, retries, TCP and the addresses of SRV
 //! targets: hickory's own pool makes one attempt more than it is told, does not notice that a port is closed, and ends
 //! at the first SERVFAIL.
 
 mod addresses;
 mod asking;
 mod exchange;
+mod hosts;
 mod records;
+mod resolv_conf;
 mod services;
 mod system;
 
@@ -56,6 +57,8 @@ pub struct Spec {
     pub tcp: bool,
     /// The deadline of it all.
     pub timeout: Duration,
+    /// Whether hosts are wanted with IPv6 addresses, since distribution runs over IPv6.
+    pub ipv6: bool,
 }
 
 /// The endpoints and TTL of one query, and how they came.
@@ -108,20 +111,38 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
             reason: "labels of 1 to 63 letters, digits, - and _ with dots between, 253 at the most",
         });
     }
-    let asking = Asking::new(spec)?;
-    let mut failure = None;
+    let asking = Asking::new(spec);
+    // Before any server, and for the name as it was given only: so do all that read the hosts file.
+    if let Some(found) = addresses::in_hosts(&asking, &name, spec.record_type) {
+        return Ok(found);
+    }
+    let mut failure: Option<Error> = None;
     for name in asking.candidates(name, query.ends_with('.')) {
         let outcome = match spec.record_type {
             Type::Srv => services::look_up(&asking, &name).await,
             wanted => addresses::look_up(&asking, &name, wanted).await,
         };
         match outcome {
-            // The search list goes on after these two only, as in getaddrinfo; "no data" tells more than "no name".
-            Err(error @ Error::NoData { .. }) => failure = Some(error),
-            Err(error @ Error::NxDomain { .. }) => failure = failure.or(Some(error)),
+            Err(error) if rank(&error) > 0 => {
+                // The first of a kind: the name as it was given comes first or has no better chance.
+                failure = failure
+                    .filter(|before| rank(before) >= rank(&error))
+                    .or(Some(error));
+            }
             decided => return decided,
         }
     }
     // There is at least the name itself.
     Err(failure.unwrap_or_else(|| asking.expired(query)))
+}
+
+/// After which failures the search list goes on, as in getaddrinfo: those that a server answered, not its silence. The
+/// highest is told: a server that could not say hides more than one that knows of no data, and that more than no name.
+fn rank(error: &Error) -> u8 {
+    match error {
+        Error::ServFail { .. } | Error::Refused { .. } => 3,
+        Error::NoData { .. } => 2,
+        Error::NxDomain { .. } => 1,
+        _ => 0,
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustler::{NifMap, NifUnitEnum, NifUntaggedEnum};
 
-use crate::discovery::Plan;
+use crate::discovery::{self, Plan};
 use crate::error::Error;
 use crate::membership::Limits;
 use crate::resolver::{Spec, Type};
@@ -92,6 +92,7 @@ fn spec(
         nameservers,
         tcp,
         timeout: Duration::from_millis(timeout),
+        ipv6: discovery::settings().ipv6,
     })
 }
 

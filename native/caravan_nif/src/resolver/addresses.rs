@@ -1,10 +1,13 @@
-//! Look-ups of addresses: the hosts file for the system's servers, A and AAAA records for all.
+//! Look-ups of addresses: A and AAAA records, and the hosts file where the system's servers are asked.
+
+use std::net::IpAddr;
 
 use hickory_resolver::proto::rr::RecordType;
 
 use super::asking::Asking;
+use super::system::HOSTS;
 use super::{Lookup, Transport, Type};
-use crate::endpoint::{self, Refused};
+use crate::endpoint::{self, Data, Record, Refused};
 use crate::error::Error;
 
 pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result<Lookup, Error> {
@@ -13,9 +16,6 @@ pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result
         Type::Aaaa => &[RecordType::AAAA],
         Type::Ip | Type::Srv => &[RecordType::A, RecordType::AAAA],
     };
-    if let Some(found) = in_hosts(asking, name, types) {
-        return Ok(found);
-    }
     let resolved = match *types {
         [one] => asking.resolve(name, one).await?,
         _ => {
@@ -40,16 +40,38 @@ pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result
     Ok(Lookup::of(endpoints, &resolved, asking))
 }
 
-fn in_hosts(asking: &Asking, name: &str, types: &[RecordType]) -> Option<Lookup> {
-    let system = asking.system.as_ref()?;
-    let endpoints = endpoint::addresses(&system.static_addresses(name, types));
+/// What the hosts file says of a name.
+pub(super) fn in_hosts(asking: &Asking, name: &str, wanted: Type) -> Option<Lookup> {
+    let records: Vec<Record> = static_addresses(asking, name)
+        .iter()
+        .filter(|ip| match wanted {
+            Type::A => ip.is_ipv4(),
+            Type::Aaaa => ip.is_ipv6(),
+            Type::Ip => true,
+            Type::Srv => false,
+        })
+        .map(|ip| Record {
+            owner: name.into(),
+            ttl: 0,
+            data: Data::Address(*ip),
+        })
+        .collect();
+    let endpoints = endpoint::addresses(&records);
     (!endpoints.is_empty()).then(|| Lookup {
         endpoints,
         ttl: 0,
-        server: super::system::HOSTS.into(),
+        server: HOSTS.into(),
         transport: Transport::Hosts,
         elapsed: asking.elapsed(),
         unresolved: Vec::new(),
         refused: Refused::default(),
     })
+}
+
+/// The addresses of a host that the hosts file has.
+pub(super) fn static_addresses<'a>(asking: &'a Asking, name: &str) -> &'a [IpAddr] {
+    asking
+        .system
+        .as_ref()
+        .map_or(&[], |system| system.hosts.get(name))
 }

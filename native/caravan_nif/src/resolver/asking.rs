@@ -1,7 +1,6 @@
 //! The questions of one look-up: who is asked, when, and what an answer means, under one deadline.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
@@ -11,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::exchange::exchange;
 use super::records::plain;
-use super::system::{RESOLV_CONF, System};
+use super::system::System;
 use super::{Spec, Transport};
 use crate::endpoint::{self, Data, Found, MAX_ALIASES, Record};
 use crate::error::{Asked, Error};
@@ -24,7 +23,8 @@ const ATTEMPTS: usize = 2;
 pub(super) struct Asking {
     servers: Vec<SocketAddr>,
     /// Where the system's own servers are asked: its search list and hosts file count too.
-    pub(super) system: Option<Arc<System>>,
+    pub(super) system: Option<System>,
+    pub(super) ipv6: bool,
     tcp: bool,
     attempts: usize,
     /// How long one server may keep silent before the next one is asked too.
@@ -49,45 +49,35 @@ pub(super) struct Resolved {
 }
 
 impl Asking {
-    pub(super) fn new(spec: &Spec) -> Result<Self, Error> {
+    pub(super) fn new(spec: &Spec) -> Self {
         let start = Instant::now();
-        let (servers, system) = match &spec.nameservers {
-            Some(servers) => (servers.clone(), None),
-            None => {
-                let system = System::current().map_err(|reason| Error::Network {
-                    asked: Asked {
-                        question: spec.query.clone(),
-                        servers: vec![RESOLV_CONF.into()],
-                        elapsed: start.elapsed(),
-                    },
-                    reason: format!("the system's name servers are not known ({reason}); give the option nameservers"),
-                })?;
-                (system.servers(), Some(system))
-            }
-        };
-        let attempts = system
-            .as_ref()
-            .map_or(ATTEMPTS, |system| system.options.attempts.clamp(1, 5));
+        let system = spec.nameservers.is_none().then(System::current);
+        let resolver = system.as_ref().map(|system| &*system.resolver);
+        let servers = spec
+            .nameservers
+            .clone()
+            .or_else(|| resolver.map(|resolver| resolver.servers.clone()))
+            .unwrap_or_default();
+        let conf = resolver.map(|resolver| &resolver.conf);
+        let attempts = conf.map_or(ATTEMPTS, |conf| conf.attempts);
         // So that every server is asked once, and the first once more, before the deadline.
         let share = spec.timeout / (u32::try_from(servers.len() * attempts).unwrap_or(1) + 1);
-        let patience = system
-            .as_ref()
-            .map_or(share, |system| share.min(system.options.timeout));
-        Ok(Self {
+        Self {
             servers,
-            system,
-            tcp: spec.tcp,
+            ipv6: spec.ipv6,
+            tcp: spec.tcp || conf.is_some_and(|conf| conf.tcp),
             attempts,
-            patience,
+            patience: conf.map_or(share, |conf| share.min(conf.timeout)),
+            system,
             start,
             deadline: start + spec.timeout,
-        })
+        }
     }
 
     /// The names to try, in order: the search list of resolv.conf applies to the system's servers only.
     pub(super) fn candidates(&self, name: String, absolute: bool) -> Vec<String> {
         match &self.system {
-            Some(system) if !absolute => system.candidates(name),
+            Some(system) if !absolute => system.resolver.conf.candidates(name),
             _ => vec![name],
         }
     }
@@ -98,11 +88,7 @@ impl Asking {
 
     pub(super) fn expired(&self, question: &str) -> Error {
         Error::Timeout {
-            asked: Asked {
-                question: question.to_owned(),
-                servers: self.servers.iter().map(ToString::to_string).collect(),
-                elapsed: self.elapsed(),
-            },
+            asked: self.asking(question.to_owned(), &self.servers),
         }
     }
 
@@ -223,6 +209,18 @@ impl Asking {
     ) -> Result<Answer, Error> {
         let asked = || self.asked(name, of, &[server]);
         match message.metadata.response_code {
+            // "Ask elsewhere" says nothing of the name; a server without data has authority, or resolves for others.
+            ResponseCode::NoError
+                if message.answers.is_empty()
+                    && !message.metadata.authoritative
+                    && !message.metadata.recursion_available =>
+            {
+                return Err(Error::ServFail {
+                    asked: asked(),
+                    code: "with a referral to other servers, since it resolves nothing for others"
+                        .into(),
+                });
+            }
             ResponseCode::NoError => {}
             ResponseCode::NXDomain => return Err(Error::NxDomain { asked: asked() }),
             ResponseCode::Refused => return Err(Error::Refused { asked: asked() }),
@@ -253,9 +251,21 @@ impl Asking {
     }
 
     pub(super) fn asked(&self, name: &str, of: RecordType, servers: &[SocketAddr]) -> Asked {
+        self.asking(format!("{name} {of}"), servers)
+    }
+
+    fn asking(&self, question: String, servers: &[SocketAddr]) -> Asked {
+        let instead = self
+            .system
+            .as_ref()
+            .and_then(|system| system.resolver.instead.as_deref());
+        let shown = |server: &SocketAddr| match instead {
+            Some(reason) => format!("{server} ({reason})"),
+            None => server.to_string(),
+        };
         Asked {
-            question: format!("{name} {of}"),
-            servers: servers.iter().map(ToString::to_string).collect(),
+            question,
+            servers: servers.iter().map(shown).collect(),
             elapsed: self.elapsed(),
         }
     }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::asking::Asking;
 use super::{Lookup, Type, addresses};
-use crate::endpoint::{self, Data, Endpoint};
+use crate::endpoint::{self, Data, Endpoint, Record};
 use crate::error::Error;
 
 /// Hosts resolved at the same time, by one look-up.
@@ -33,17 +33,11 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
             ),
         });
     }
-    let mut known: HashMap<String, Vec<IpAddr>> = HashMap::new();
-    for record in &resolved.answer.additionals {
-        if let Data::Address(ip) = record.data {
-            known.entry(record.owner.to_string()).or_default().push(ip);
-        }
-    }
-    let ttl = resolve_hosts(asking, &endpoints, &mut known).await;
+    let (known, ttl) = hosts(asking, &endpoints, &resolved.answer.additionals).await;
     let mut unresolved = Vec::new();
     for endpoint in &mut endpoints {
         let Some(host) = &endpoint.host else { continue };
-        match known.get(host) {
+        match known.get(host.as_str()) {
             Some(addresses) => endpoint.addresses.clone_from(addresses),
             None => unresolved.push(host.clone()),
         }
@@ -59,24 +53,60 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
     })
 }
 
-/// Finds the addresses of the hosts that the additional section did not give; answers the lowest TTL seen.
-async fn resolve_hosts(
+/// The addresses of the endpoints' hosts, and the lowest TTL on the way to them.
+///
+/// The hosts file goes before the additional section. What has no address of the wanted family there is asked for: a
+/// server may leave out of that section what it likes (RFC 2181, section 9).
+async fn hosts(
     asking: &Asking,
     endpoints: &[Endpoint],
+    additionals: &[Record],
+) -> (HashMap<String, Vec<IpAddr>>, u32) {
+    let mut ttl = u32::MAX;
+    let mut given: HashMap<&str, Vec<IpAddr>> = HashMap::new();
+    for record in additionals {
+        if let Data::Address(ip) = record.data {
+            given.entry(&record.owner).or_default().push(ip);
+            ttl = ttl.min(record.ttl);
+        }
+    }
+    let mut known = HashMap::with_capacity(endpoints.len());
+    let mut missing = Vec::new();
+    for host in endpoints.iter().filter_map(|found| found.host.as_ref()) {
+        if known.contains_key(host) {
+            continue;
+        }
+        let addresses = match host.parse() {
+            // A literal address as a target is not what RFC 2782 wants, but what it means is plain.
+            Ok(ip) => vec![ip],
+            Err(_) => {
+                let addresses = match addresses::static_addresses(asking, host) {
+                    [] => given.remove(host.as_str()).unwrap_or_default(),
+                    listed => listed.to_vec(),
+                };
+                if !addresses.iter().any(|ip| ip.is_ipv6() == asking.ipv6) {
+                    missing.push(host.clone());
+                }
+                addresses
+            }
+        };
+        known.insert(host.clone(), addresses);
+    }
+    ttl = ttl.min(resolve(asking, missing, &mut known).await);
+    known.retain(|_, addresses| {
+        addresses.sort_unstable();
+        addresses.dedup();
+        !addresses.is_empty()
+    });
+    (known, ttl)
+}
+
+/// Asks for hosts, several at a time, and adds what comes; answers the lowest TTL seen.
+async fn resolve(
+    asking: &Asking,
+    hosts: Vec<String>,
     known: &mut HashMap<String, Vec<IpAddr>>,
 ) -> u32 {
-    let mut hosts: Vec<String> = endpoints
-        .iter()
-        .filter_map(|endpoint| endpoint.host.clone())
-        .filter(|host| !known.contains_key(host))
-        .collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    // A literal address as a target is not what RFC 2782 wants, but what it means is plain.
-    hosts.retain(|host| match host.parse::<IpAddr>() {
-        Ok(ip) => known.insert(host.clone(), vec![ip]).is_some(),
-        Err(_) => true,
-    });
     let mut ttl = u32::MAX;
     let mut under_way = JoinSet::new();
     let mut hosts = hosts.into_iter();
@@ -95,7 +125,7 @@ async fn resolve_hosts(
                     .endpoints
                     .into_iter()
                     .flat_map(|found| found.addresses);
-                known.insert(host, addresses.collect());
+                known.entry(host).or_default().extend(addresses);
             }
             Some(_) => {}
             None => return ttl,

@@ -1,90 +1,129 @@
-//! The system's configuration: `resolv.conf` and the hosts file.
+//! The system's configuration: `resolv.conf` and the hosts file, read again when they change.
 
-use std::net::SocketAddr;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use hickory_resolver::config::{ResolverConfig, ResolverOpts};
-use hickory_resolver::proto::op::Query;
-use hickory_resolver::proto::rr::{Name, RecordType};
-use hickory_resolver::{Hosts, system_conf};
+use super::hosts::Hosts;
+use super::resolv_conf::ResolvConf;
 
-use super::records::{plain, text};
-use crate::endpoint::{self, Record};
-
-pub(super) const RESOLV_CONF: &str = "/etc/resolv.conf";
 pub(super) const HOSTS: &str = "/etc/hosts";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 
-/// The system's configuration, read again when one of its files changes.
+/// Whom the C library asks where `resolv.conf` names nobody.
+const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+
+/// A time of change older than this tells two changes apart, on file systems with coarse clocks too.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// The configuration of one look-up.
+#[derive(Clone)]
 pub(super) struct System {
-    config: ResolverConfig,
-    pub(super) options: ResolverOpts,
-    hosts: Hosts,
-    changed: [Option<SystemTime>; 2],
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) hosts: Arc<Hosts>,
+}
+
+/// What follows from `resolv.conf`.
+pub(super) struct Resolver {
+    pub(super) servers: Vec<SocketAddr>,
+    pub(super) conf: ResolvConf,
+    /// Why the servers are not those of the file.
+    pub(super) instead: Option<String>,
 }
 
 impl System {
-    pub(super) fn current() -> Result<Arc<Self>, String> {
-        static LAST: Mutex<Option<Arc<System>>> = Mutex::new(None);
-        let changed = [RESOLV_CONF, HOSTS].map(|file| {
-            std::fs::metadata(file)
-                .and_then(|data| data.modified())
-                .ok()
-        });
-        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(system) = last.as_ref().filter(|system| system.changed == changed) {
-            return Ok(Arc::clone(system));
+    pub(super) fn current() -> Self {
+        static LAST: Mutex<Last> = Mutex::new((None, None));
+        let (resolver, hosts) = &mut *LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            resolver: current(RESOLV_CONF, resolver, Resolver::new),
+            hosts: current(HOSTS, hosts, |text| {
+                Hosts::parse(text.as_deref().unwrap_or_default())
+            }),
         }
-        let (config, options) =
-            system_conf::read_system_conf().map_err(|error| format!("{RESOLV_CONF}: {error}"))?;
-        let hosts = Hosts::from_system().unwrap_or_default();
-        let system = Arc::new(Self {
-            config,
-            options,
-            hosts,
-            changed,
-        });
-        *last = Some(Arc::clone(&system));
-        Ok(system)
     }
-    pub(super) fn servers(&self) -> Vec<SocketAddr> {
-        let servers = self.config.name_servers().iter();
-        servers
-            .map(|server| SocketAddr::new(server.ip, 53))
-            .collect()
-    }
+}
 
-    /// The search list: as it is first for names with `ndots` dots or more, last for others (resolv.conf(5)).
-    pub(super) fn candidates(&self, name: String) -> Vec<String> {
-        let dots = name.bytes().filter(|byte| *byte == b'.').count();
-        let mut names: Vec<String> = self
-            .config
-            .search()
+impl Resolver {
+    fn new(text: io::Result<String>) -> Self {
+        let hostname = fs::read_to_string(HOSTNAME).unwrap_or_default();
+        let conf = ResolvConf::parse(text.as_deref().unwrap_or_default(), &hostname);
+        let servers: Vec<SocketAddr> = conf
+            .servers
             .iter()
-            .map(|domain| format!("{name}.{}", text(domain)))
-            .filter(|name| endpoint::is_host(name))
+            .map(|(ip, scope)| address(*ip, scope.as_deref()))
             .collect();
-        let place = if dots >= self.options.ndots {
-            0
-        } else {
-            names.len()
-        };
-        names.insert(place, name);
-        names
+        if !servers.is_empty() {
+            return Self {
+                servers,
+                conf,
+                instead: None,
+            };
+        }
+        Self {
+            servers: vec![LOCAL_SERVER],
+            conf,
+            instead: Some(match text {
+                Ok(_) => format!("{RESOLV_CONF} names no server"),
+                Err(error) => format!("{RESOLV_CONF} can't be read: {error}"),
+            }),
+        }
     }
+}
 
-    /// What the hosts file says of a name.
-    pub(super) fn static_addresses(&self, name: &str, types: &[RecordType]) -> Vec<Record> {
-        let Ok(name) = Name::from_ascii(format!("{name}.")) else {
-            return Vec::new();
-        };
-        types
-            .iter()
-            .filter_map(|of| {
-                self.hosts
-                    .lookup_static_host(&Query::query(name.clone(), *of))
-            })
-            .flat_map(|found| plain(found.answers()))
-            .collect()
+/// The C library turns the scope, an interface's name or number, into what the kernel wants; it asks nobody for that.
+fn address(ip: IpAddr, scope: Option<&str>) -> SocketAddr {
+    let scoped =
+        scope.and_then(|scope| (format!("{ip}%{scope}"), 53).to_socket_addrs().ok()?.next());
+    scoped.unwrap_or(SocketAddr::new(ip, 53))
+}
+
+type Last = (Option<Seen<Resolver>>, Option<Seen<Hosts>>);
+
+/// What a file said when it was last read.
+struct Seen<T> {
+    state: Option<State>,
+    /// Whether a change of the file since would show in its state.
+    settled: bool,
+    content: Arc<T>,
+}
+
+/// What changes when a file does: device, inode, length, times of change of the content and of the inode.
+type State = (u64, u64, u64, (i64, i64), (i64, i64));
+
+fn current<T>(
+    path: &str,
+    last: &mut Option<Seen<T>>,
+    parse: impl FnOnce(io::Result<String>) -> T,
+) -> Arc<T> {
+    let now = SystemTime::now();
+    let metadata = fs::metadata(path).ok();
+    let state = metadata.as_ref().map(|file| {
+        let content = (file.mtime(), file.mtime_nsec());
+        let inode = (file.ctime(), file.ctime_nsec());
+        (file.dev(), file.ino(), file.len(), content, inode)
+    });
+    if let Some(seen) = last
+        .as_ref()
+        .filter(|seen| seen.settled && seen.state == state)
+    {
+        return Arc::clone(&seen.content);
     }
+    let settled = metadata.is_none_or(|file| {
+        let changed = SystemTime::UNIX_EPOCH
+            + Duration::from_secs(file.ctime().max(file.mtime()).max(0).unsigned_abs());
+        now.duration_since(changed).is_ok_and(|age| age > SETTLED)
+    });
+    let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let content = Arc::new(parse(text));
+    *last = Some(Seen {
+        state,
+        settled,
+        content: Arc::clone(&content),
+    });
+    content
 }
