@@ -1,7 +1,7 @@
 defmodule Caravan.Knot do
   @moduledoc false
 
-  # An authoritative server (knotd) with one zone.
+  # An authoritative server (knotd) with one zone; it refuses all others, but for broken.test, which did not load.
 
   alias Caravan.{Daemon, Vm}
 
@@ -30,9 +30,12 @@ defmodule Caravan.Knot do
     database:
       storage: "#{dir}"
     zone:
-      - domain: #{zone}
+      - domain: "#{zone}."
         storage: "#{dir}"
         file: "zone"
+      - domain: broken.test
+        storage: "#{dir}"
+        file: "missing"
     """
 
     {["-c", Path.join(dir, "knot.conf")],

@@ -49,7 +49,8 @@ defmodule Caravan.Vm do
   Starts a VM and waits until it is up.
 
   `args` come after those that every VM here has. `ip` is the address its distribution listens on, 127.0.0.1 unless
-  told. `ebin` replaces the path of Caravan's beams, `env` adds to the environment.
+  told. `ebin` replaces the path of Caravan's beams, `env` adds to the environment. `within` goes before the command:
+  `Caravan.Namespace.enter/1`.
   """
   def start(args, opts \\ []) do
     code = String.replace(@loop, ~r/\s+/, " ")
@@ -92,7 +93,7 @@ defmodule Caravan.Vm do
   @doc """
   Runs `executable` with `args` until it ends: `{exit status, output}`. Kills it at the deadline (`timeout`).
 
-  `cd` is the folder to run in, `env` adds to the environment.
+  `cd` is the folder to run in, `env` adds to the environment, `within` goes before the command.
   """
   def command(executable, args, opts \\ []) do
     port = open(executable, args, opts, [])
@@ -184,6 +185,7 @@ defmodule Caravan.Vm do
   end
 
   defp open(executable, args, opts, port_opts) do
+    [executable | args] = Keyword.get(opts, :within, []) ++ [executable | args]
     path = System.find_executable(executable) || raise "no #{executable} on PATH"
 
     env =
