@@ -58,6 +58,16 @@ defmodule Caravan.Nodes.ReleaseTest do
     end
   end
 
+  test "the report of a look-up", %{a: a} do
+    server = inspect(List.keyfind!(a.env, "TINY_NAMESERVER", 0) |> elem(1))
+    report = &ReleaseApp.run(a, ["rpc", "Caravan.report(#{&1}, nameservers: [#{server}])"])
+    assert {0, output} = report.(~s("tiny.test"))
+    assert output =~ "2 endpoints for tiny.test from " and output =~ ~r/^here\.test +\d+ +0 +10 /m
+    assert {0, output} = report.(~s("nope.test"))
+    assert [sentence] = String.split(output, "\n", trim: true)
+    assert sentence =~ ~s(looked up "nope.test SRV" at ) and sentence =~ "NXDOMAIN"
+  end
+
   if System.find_executable("script") == nil, do: @tag(skip: "needs script, of util-linux")
 
   test "remote", %{a: a} do

@@ -52,6 +52,48 @@ defmodule Mix.Tasks.Caravan.LookupTest do
     end
   end
 
+  @tag :dns
+  test "as a command, against a real server: a table and 0, or a sentence and 1" do
+    server =
+      Caravan.Knot.start("caravan.test", """
+      _app._tcp 30 SRV 0 10 3434 n1
+      _app._tcp 30 SRV 1 0 3435 n2
+      _app._tcp 30 SRV 2 0 3436 gone
+      n1 A 127.0.0.2
+      n1 AAAA ::1
+      n2 A 127.0.0.3
+      """)
+
+    assert {0, output} = command(["_APP._tcp.caravan.test", "--nameserver", server, "--tcp"])
+    [summary, "" | table] = String.split(output, "\n", trim: false)
+
+    assert summary =~
+             ~r/^3 endpoints for _APP._tcp.caravan.test from #{server} \(tcp\) in \d+\.\d ms, TTL 30 s$/
+
+    assert table == [
+             "HOST               PORT  PRIORITY  WEIGHT  ADDRESSES",
+             "n1.caravan.test    3434  0         10      127.0.0.2 ::1",
+             "n2.caravan.test    3435  1         0       127.0.0.3",
+             "gone.caravan.test  3436  2         0       does not resolve",
+             ""
+           ]
+
+    assert {0, output} = command(["n1.caravan.test", "--type", "a", "--nameserver", server])
+
+    assert output =~ "1 endpoint for n1.caravan.test from #{server} (udp) in "
+    assert output =~ ~r/^- +- +0 +0 +127\.0\.0\.2$/m
+
+    assert {1, output} = command(["nope.caravan.test", "--nameserver", server])
+    assert [sentence] = String.split(output, "\n", trim: true)
+
+    assert sentence =~
+             ~r/^looked up "nope.caravan.test SRV" at #{server} for \d+ ms: no such name/
+  end
+
+  defp command(args) do
+    Caravan.Vm.command("mix", ["caravan.lookup" | args], env: [MIX_ENV: "test"], timeout: 60_000)
+  end
+
   test "the switches" do
     args = ~w(q --type aaaa --nameserver 127.0.0.1:8600 --nameserver ::1 --tcp --timeout 500)
     assert {:ok, "q", options} = Lookup.parse(args)
