@@ -144,12 +144,12 @@ defmodule Caravan.Options do
   @doc "Checks the options of the topology `name` and fills in the defaults; `query` becomes a list."
   @spec topology!(atom, term) :: topology
   def topology!(name, options) do
-    where = "topology #{inspect(name)}"
+    where = fn -> "topology #{inspect(name)}" end
     options = validate!(@topology, options, where)
 
     with [after: ms] when ms > options.expire_after <- options.disconnect do
       raise_invalid(
-        "option :disconnect of #{where}: expected [after: ms] with at most expire_after " <>
+        "option :disconnect of #{where.()}: expected [after: ms] with at most expire_after " <>
           "(#{options.expire_after}), got #{inspect(options.disconnect)}; members are forgotten before"
       )
     end
@@ -160,7 +160,7 @@ defmodule Caravan.Options do
   @doc "Checks a look-up's query and options; the answer is what `Caravan.Native.lookup/2` takes."
   @spec lookup!(term, term) :: map
   def lookup!(query, options) do
-    where = "look-up of #{inspect(query)}"
+    where = fn -> "look-up of #{inspect(query)}" end
 
     case Type.cast(:name, query) do
       {:ok, query} ->
@@ -175,11 +175,11 @@ defmodule Caravan.Options do
 
   @doc "Checks the options of `Caravan.await/2`."
   @spec await!(term) :: %{min: non_neg_integer, stable_for: non_neg_integer, timeout: pos_integer}
-  def await!(options), do: validate!(@await, options, "await")
+  def await!(options), do: validate!(@await, options, fn -> "await" end)
 
   @doc "Checks the options of the supervisor `Caravan`, not those of its topologies."
   @spec supervisor!(term) :: %{topologies: keyword, name: atom}
-  def supervisor!(options), do: validate!(@supervisor, options, "Caravan")
+  def supervisor!(options), do: validate!(@supervisor, options, fn -> "Caravan" end)
 
   @doc """
   The base of the peers' names where `node_sname` isn't given, from `base`, this node's own.
@@ -200,9 +200,10 @@ defmodule Caravan.Options do
   defp default_template(:srv), do: "{sname}-{port}@{host}"
   defp default_template(_type), do: "{sname}@{ip}"
 
+  # `where` is a function, since the text is made for the rare error only.
   defp validate!(schema, options, where) do
     unless Keyword.keyword?(options) do
-      raise_invalid("options of #{where}: expected a keyword list, got #{inspect(options)}")
+      raise_invalid("options of #{where.()}: expected a keyword list, got #{inspect(options)}")
     end
 
     Enum.each(options, fn {key, _} -> schema[key] || raise_unknown(key, where, schema) end)
@@ -218,7 +219,7 @@ defmodule Caravan.Options do
   defp default!(key, entry, where) do
     if entry[:required] do
       raise_invalid(
-        "option #{inspect(key)} of #{where} is missing: expected #{Type.expected(entry[:type])}"
+        "option #{inspect(key)} of #{where.()} is missing: expected #{Type.expected(entry[:type])}"
       )
     end
 
@@ -232,7 +233,7 @@ defmodule Caravan.Options do
 
       :error ->
         raise_invalid(
-          "option #{inspect(key)} of #{where}: expected #{Type.expected(entry[:type])}, got #{inspect(value)}"
+          "option #{inspect(key)} of #{where.()}: expected #{Type.expected(entry[:type])}, got #{inspect(value)}"
         )
     end
   end
@@ -244,7 +245,7 @@ defmodule Caravan.Options do
         _ -> "expected one of #{Enum.map_join(Keyword.keys(schema), ", ", &inspect/1)}"
       end
 
-    raise_invalid("unknown option #{inspect(key)} in #{where}: #{hint}")
+    raise_invalid("unknown option #{inspect(key)} in #{where.()}: #{hint}")
   end
 
   @spec raise_invalid(String.t()) :: no_return
