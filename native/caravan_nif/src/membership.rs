@@ -1,6 +1,6 @@
 //! Membership: which node names discovery stands behind now. A soft-state set; the time is an argument. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,7 +111,7 @@ impl Membership {
     }
 
     /// Takes in a successful answer to query number `query` (0 to 63) at time `now`; failures never come here.
-    /// `is_atom` tells whether a name is an atom already and so costs none. Hosts of expired members are given to `gone`.
+    /// `is_atom` tells whether a name is an atom already and so costs none. Hosts of expired members that no member is left on are given to `gone`.
     pub fn answer(
         &mut self,
         now: Duration,
@@ -187,6 +187,7 @@ impl Membership {
 
     fn missing(&mut self, now: Duration, changes: &mut Changes, gone: &mut impl FnMut(&str)) {
         let limits = &self.limits;
+        let mut hosts = HashSet::new();
         self.members.retain(|name, member| {
             if member.absent != member.sources {
                 return true;
@@ -203,12 +204,22 @@ impl Membership {
             let stays = missing < limits.expire_after;
             if !stays {
                 changes.expired.push(name.clone());
-                if let Some(host) = &member.host {
-                    gone(host);
-                }
+                hosts.extend(member.host.take());
             }
             stays
         });
+        if !hosts.is_empty() {
+            for host in self
+                .members
+                .values()
+                .filter_map(|member| member.host.as_ref())
+            {
+                hosts.remove(host);
+            }
+        }
+        for host in hosts {
+            gone(&host);
+        }
     }
 }
 

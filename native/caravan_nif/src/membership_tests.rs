@@ -69,6 +69,34 @@ fn a_member_goes_only_after_its_time_and_by_repeated_answers() {
 }
 
 #[test]
+fn a_host_is_gone_with_the_last_member_on_it() {
+    let mut set = Membership::new(limits(10));
+    let mut gone = Vec::new();
+    let mut answer = |now, names: &[&str]| {
+        let listed = names.iter().map(|name| Listed {
+            host: Some("h.test".into()),
+            ..node(name)
+        });
+        let now = Duration::from_secs(now);
+        set.answer(
+            now,
+            0,
+            listed.collect(),
+            SELF,
+            |_| false,
+            |host| gone.push(host.to_owned()),
+        )
+        .expired
+    };
+    answer(0, &["a-4001@h.test", "a-4002@h.test"]);
+    answer(1, &["a-4002@h.test"]);
+    assert_eq!(answer(12, &["a-4002@h.test"]), ["a-4001@h.test"]);
+    answer(13, &[]);
+    assert_eq!(answer(24, &[]), ["a-4002@h.test"]);
+    assert_eq!(gone, ["h.test"]);
+}
+
+#[test]
 fn a_member_of_two_queries_stays_while_one_stands_behind_it() {
     let mut set = Membership::new(limits(10));
     answer(&mut set, 0, 0, &["a@h"]);
