@@ -10,12 +10,12 @@ pub mod membership;
 pub mod node_name;
 pub mod resolver;
 
-// The VM has the functions these call; a test binary has not.
-#[cfg(not(test))]
+// The VM has the functions these call; a test binary and a fuzzer have not.
+#[cfg(not(any(test, fuzzing)))]
 mod nif;
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 mod runtime;
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 mod specs;
-#[cfg(not(test))]
+#[cfg(not(any(test, fuzzing)))]
 mod terms;

@@ -6,6 +6,8 @@
 
 mod addresses;
 mod asking;
+#[cfg(any(test, fuzzing))]
+pub mod decode;
 mod exchange;
 mod hosts;
 mod records;

@@ -1,6 +1,6 @@
 //! The questions of one look-up: who is asked, when, and what an answer means, under one deadline.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
@@ -86,6 +86,11 @@ impl Asking {
         self.start.elapsed()
     }
 
+    /// Whether the deadline has passed.
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
     pub(super) fn expired(&self, question: &str) -> Error {
         Error::Timeout {
             asked: self.asking(question.to_owned(), &self.servers),
@@ -98,18 +103,7 @@ impl Asking {
         let mut lowest = u32::MAX;
         for _ in 0..MAX_ALIASES {
             let answer = self.ask(&owner, of).await?;
-            let wanted = |data: &Data| match data {
-                Data::Address(ip) => {
-                    of == if ip.is_ipv4() {
-                        RecordType::A
-                    } else {
-                        RecordType::AAAA
-                    }
-                }
-                Data::Service { .. } => of == RecordType::SRV,
-                Data::Alias(_) => false,
-            };
-            match endpoint::find(&owner, &answer.records, wanted) {
+            match find(&owner, of, &answer.records) {
                 Found::Records(records, ttl) => {
                     return Ok(Resolved {
                         records,
@@ -199,7 +193,7 @@ impl Asking {
         }))
     }
 
-    fn judge(
+    pub(super) fn judge(
         &self,
         message: &Message,
         transport: Transport,
@@ -269,4 +263,14 @@ impl Asking {
             elapsed: self.elapsed(),
         }
     }
+}
+
+/// What an answer's records say of `owner`, as far as the type `of` goes.
+pub(super) fn find(owner: &str, of: RecordType, records: &[Record]) -> Found {
+    endpoint::find(owner, records, |data| match data {
+        Data::Address(IpAddr::V4(_)) => of == RecordType::A,
+        Data::Address(IpAddr::V6(_)) => of == RecordType::AAAA,
+        Data::Service { .. } => of == RecordType::SRV,
+        Data::Alias(_) => false,
+    })
 }

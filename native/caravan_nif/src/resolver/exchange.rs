@@ -122,22 +122,20 @@ async fn over_tcp(
             .to_vec();
         framed.extend(body);
         stream.write_all(&framed).await.map_err(Broken::Io)?;
-        loop {
-            let mut length = [0; 2];
-            stream.read_exact(&mut length).await.map_err(Broken::Io)?;
-            let mut body = vec![0; u16::from_be_bytes(length).into()];
-            stream.read_exact(&mut body).await.map_err(Broken::Io)?;
-            if let Some(message) = read(&body, request)? {
-                return Ok(message);
-            }
-        }
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).await.map_err(Broken::Io)?;
+        let mut body = vec![0; u16::from_be_bytes(length).into()];
+        stream.read_exact(&mut body).await.map_err(Broken::Io)?;
+        // Nobody else writes into this connection, and nothing else was asked.
+        read(&body, request)?
+            .ok_or_else(|| Broken::Malformed("it is no answer to the question".into()))
     };
     timeout_at(deadline, work)
         .await
         .unwrap_or_else(|_| Err(Broken::Io(io::ErrorKind::TimedOut.into())))
 }
 
-fn request(question: &Query) -> Message {
+pub(super) fn request(question: &Query) -> Message {
     let mut request = Message::query();
     request.metadata.recursion_desired = true;
     request.add_query(question.clone());
@@ -158,11 +156,12 @@ fn is_for(bytes: &[u8], request: &Message) -> bool {
 }
 
 /// The answer to `request`; `None` for what is none, which anybody may have sent.
-fn read(bytes: &[u8], request: &Message) -> Result<Option<Message>, Broken> {
+pub(super) fn read(bytes: &[u8], request: &Message) -> Result<Option<Message>, Broken> {
     if !is_for(bytes, request) {
         return Ok(None);
     }
     let message = Message::from_vec(bytes).map_err(|error| Broken::Malformed(error.to_string()))?;
+    // Our own words from a port that echoes: no answer will come.
     if message.metadata.message_type != MessageType::Response {
         return Err(Broken::Malformed("it is a question, too".into()));
     }

@@ -111,7 +111,12 @@ async fn resolve(
     let mut under_way = JoinSet::new();
     let mut hosts = hosts.into_iter();
     loop {
-        for host in hosts.by_ref().take(HOSTS_AT_ONCE - under_way.len()) {
+        let room = if asking.is_over() {
+            0
+        } else {
+            HOSTS_AT_ONCE - under_way.len()
+        };
+        for host in hosts.by_ref().take(room) {
             let asking = asking.clone();
             under_way.spawn(async move {
                 let found = addresses::look_up(&asking, &host, Type::Ip).await;

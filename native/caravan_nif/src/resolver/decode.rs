@@ -1,0 +1,190 @@
+//! An answer's bytes as endpoints, without a network: the way a server's bytes go, for the fuzzer and for tests.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RecordType};
+
+use super::asking::{Asking, find};
+use super::exchange::{read, request};
+use super::{Spec, Transport, Type};
+use crate::endpoint::{self, Endpoint, Found, Refused};
+use crate::error::Error;
+
+/// What one answer says.
+#[derive(Debug, Clone)]
+pub enum Decoded {
+    /// It is no answer to the question.
+    Ignored,
+    /// Nothing of the wanted kind, or not here.
+    Nothing,
+    /// Endpoints, and the targets refused.
+    Endpoints(Vec<Endpoint>, Refused),
+}
+
+/// Takes `bytes` for the answer to a question for `name`; the transaction id is always right.
+///
+/// # Errors
+/// Those of a look-up that has one answer only.
+pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Error> {
+    let server = SocketAddr::from(([127, 0, 0, 1], 53));
+    let asking = Asking::new(&Spec {
+        query: name.into(),
+        record_type,
+        nameservers: Some(vec![server]),
+        tcp: false,
+        ipv6: false,
+        timeout: Duration::from_secs(1),
+    });
+    let of = match record_type {
+        Type::Srv => RecordType::SRV,
+        Type::A | Type::Ip => RecordType::A,
+        Type::Aaaa => RecordType::AAAA,
+    };
+    let owner = Name::from_ascii(format!("{name}.")).unwrap_or_default();
+    let mut request = request(&Query::query(owner, of));
+    if let Some(&[high, low]) = bytes.first_chunk() {
+        request.metadata.id = u16::from_be_bytes([high, low]);
+    }
+    let asked = || asking.asked(name, of, &[server]);
+    let Some(message) = read(bytes, &request).map_err(|broken| broken.explained(asked()))? else {
+        return Ok(Decoded::Ignored);
+    };
+    let answer = asking.judge(&message, Transport::Udp, server, name, of)?;
+    let Found::Records(records, _) = find(name, of, &answer.records) else {
+        return Ok(Decoded::Nothing);
+    };
+    let (endpoints, refused) = match record_type {
+        Type::Srv => match endpoint::services(&records) {
+            Some(found) => found,
+            None => return Ok(Decoded::Nothing),
+        },
+        _ => (endpoint::addresses(&records), Refused::default()),
+    };
+    Ok(Decoded::Endpoints(endpoints, refused))
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
+    use hickory_resolver::proto::rr::rdata::SRV;
+    use hickory_resolver::proto::rr::{RData, Record};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::endpoint::is_host;
+    use crate::error::Kind;
+
+    fn answer(targets: &[Name]) -> Message {
+        let owner = Name::from_ascii("app.test.").expect("a name");
+        let mut message = request(&Query::query(owner.clone(), RecordType::SRV));
+        message.metadata.message_type = MessageType::Response;
+        for target in targets {
+            let service = RData::SRV(SRV::new(0, 10, 3434, target.clone()));
+            message
+                .answers
+                .push(Record::from_rdata(owner.clone(), 5, service));
+        }
+        message
+    }
+
+    fn decoded(message: &Message) -> Result<Decoded, Error> {
+        decode(&message.to_vec().expect("bytes"), "app.test", Type::Srv)
+    }
+
+    fn name(labels: &[&[u8]]) -> Name {
+        Name::from_labels(labels.iter().copied()).expect("a name")
+    }
+
+    #[test]
+    fn what_is_no_answer_to_the_question_is_ignored() {
+        let good = answer(&[name(&[b"n1", b"test"])]);
+        assert!(matches!(decoded(&good), Ok(Decoded::Endpoints(..))));
+        let mut sent_back = good.clone();
+        sent_back.metadata.message_type = MessageType::Query;
+        let mut other_type = good.clone();
+        other_type.queries[0].query_type = RecordType::A;
+        let mut unasked = good;
+        unasked.queries.clear();
+        let error = decoded(&sent_back).expect_err("an error");
+        assert_eq!(error.kind(), Kind::Malformed);
+        for message in [other_type, unasked] {
+            assert!(
+                matches!(decoded(&message), Ok(Decoded::Ignored)),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_that_did_not_even_read_the_question_says_so() {
+        let mut message = answer(&[]);
+        message.queries.clear();
+        message.metadata.response_code = ResponseCode::FormErr;
+        let error = decoded(&message).expect_err("an error");
+        assert_eq!(error.kind(), Kind::Servfail);
+        assert!(error.to_string().contains("FORMERR"), "{error}");
+    }
+
+    #[test]
+    fn targets_that_can_be_no_host_are_refused_and_counted() {
+        let hostile: [&[u8]; 8] = [
+            b"a b",
+            b"a@b",
+            b"a\"b",
+            b"a\0b",
+            b"a\x1b[31m",
+            b"-a",
+            b"\xff",
+            b"a.b\\",
+        ];
+        let mut targets: Vec<Name> = hostile
+            .iter()
+            .map(|label| name(&[label, b"test"]))
+            .collect();
+        targets.push(name(&[&[b'a'; 63], &[b'b'; 63], &[b'c'; 63], &[b'd'; 61]]));
+        targets.push(name(&[b"Good", b"TEST"]));
+        let Ok(Decoded::Endpoints(endpoints, refused)) = decoded(&answer(&targets)) else {
+            panic!("endpoints expected");
+        };
+        let [(Some(longest), _), (Some(good), _)] = endpoints
+            .iter()
+            .map(|e| (e.host.as_deref(), e.port))
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("{endpoints:?}");
+        };
+        assert_eq!((longest.len(), good), (253, "good.test"));
+        assert_eq!(refused.count, hostile.len());
+        assert!(
+            refused
+                .example
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_answer_gives_hosts_or_a_typed_error(
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let good = answer(&[name(&[b"n1", b"test"]), name(&[b"n2", b"test"])]);
+            let mut bytes = good.to_vec().expect("bytes");
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(1 + cut.index(2 * bytes.len()));
+            match decode(&bytes, "app.test", Type::Srv) {
+                Ok(Decoded::Endpoints(endpoints, ..)) => {
+                    prop_assert!(endpoints.iter().all(|e| e.host.as_deref().is_some_and(is_host)));
+                }
+                Ok(_) => {}
+                Err(error) => prop_assert!(!error.to_string().chars().any(char::is_control)),
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Any bytes as the answer to a question for `app.test`: endpoints that keep their promises, or a typed error.
+
+#![no_main]
+
+use caravan_nif::endpoint::{Endpoint, is_host};
+use caravan_nif::resolver::Type;
+use caravan_nif::resolver::decode::{Decoded, decode};
+use libfuzzer_sys::fuzz_target;
+
+/// An error's sentence is logged and shown: no control characters, and no more than a screen of it.
+const LONGEST_SENTENCE: usize = 4_096;
+
+fuzz_target!(|bytes: &[u8]| {
+    for record_type in [Type::Srv, Type::A, Type::Aaaa] {
+        match decode(bytes, "app.test", record_type) {
+            Ok(Decoded::Ignored | Decoded::Nothing) => {}
+            Ok(Decoded::Endpoints(endpoints, refused)) => {
+                assert!(!endpoints.is_empty() || refused.count > 0);
+                assert!(endpoints.is_sorted(), "{endpoints:?}");
+                assert!(
+                    endpoints.windows(2).all(|two| two[0] != two[1]),
+                    "{endpoints:?}"
+                );
+                for endpoint in &endpoints {
+                    fits(endpoint, record_type);
+                }
+                assert_eq!(refused.count == 0, refused.example.is_empty());
+                assert!(refused.example.len() <= 255 && refused.example.is_ascii());
+            }
+            Err(error) => {
+                let sentence = error.to_string();
+                assert!(sentence.len() <= LONGEST_SENTENCE, "{sentence}");
+                assert!(!sentence.chars().any(char::is_control), "{sentence:?}");
+            }
+        }
+    }
+});
+
+fn fits(endpoint: &Endpoint, record_type: Type) {
+    match record_type {
+        Type::Srv => {
+            let host = endpoint.host.as_deref().unwrap_or_default();
+            assert!(
+                is_host(host) && host == host.to_ascii_lowercase(),
+                "{host:?}"
+            );
+            assert!(endpoint.port.is_some_and(|port| port > 0));
+        }
+        _ => {
+            assert_eq!((&endpoint.host, endpoint.port), (&None, None));
+            let [ip] = endpoint.addresses[..] else {
+                panic!("{endpoint:?}")
+            };
+            assert_eq!(ip.is_ipv6(), record_type == Type::Aaaa);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Any bytes as a node name: a port from 1 to 65535 or a typed error; and as a template, filled to names that hold.
+
+#![no_main]
+
+use std::net::IpAddr;
+
+use caravan_nif::endpoint::is_host;
+use caravan_nif::error::{Error, Kind};
+use caravan_nif::node_name::{Filling, PortRules, Template, dist_port, host, is_name};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    for (base_port, fixed) in [(4370, None), (65_535, None), (1, None), (4370, Some(4000))] {
+        let rules = PortRules {
+            base_port,
+            dist_port: fixed,
+        };
+        match dist_port(bytes, &rules) {
+            Ok(port) => {
+                assert_ne!(port, 0);
+                assert!(bytes.len() <= 255 && bytes.iter().all(u8::is_ascii_graphic));
+                assert!(fixed.is_none_or(|fixed| port == fixed));
+                assert!(host(bytes).is_ok_and(|host| host != Some(b"")));
+            }
+            Err(error) => {
+                assert!(matches!(
+                    error.kind(),
+                    Kind::InvalidName | Kind::ToolNode | Kind::PortOutOfRange
+                ));
+                readable(&error);
+            }
+        }
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        template(text);
+        if is_name(text) {
+            // What discovery admits never has a name that the port rules find invalid.
+            let error = dist_port(bytes, &PortRules::default()).err();
+            assert!(
+                error.is_none_or(|error| error.kind() != Kind::InvalidName),
+                "{text}"
+            );
+        }
+    }
+});
+
+/// The first line is the template, the second the host, when there is one.
+fn template(text: &str) {
+    let (text, host) = text.split_once('\n').unwrap_or((text, "n1.example.org"));
+    let template = match Template::parse(text) {
+        Ok(template) => template,
+        Err(error) => return readable(&error),
+    };
+    let filling = Filling {
+        sname: "app",
+        port: Some(3434),
+        host: Some(host),
+        ip: Some(IpAddr::from([127, 0, 0, 1])),
+    };
+    let name = template.fill(&filling).unwrap_or_default();
+    if is_host(host) {
+        assert_eq!(name.matches('@').count(), 1, "{name}");
+    }
+    if is_name(&name) {
+        let port = dist_port(name.as_bytes(), &PortRules::default());
+        assert!(
+            port.is_ok() || port.is_err_and(|error| error.kind() != Kind::InvalidName),
+            "{name}"
+        );
+    }
+    let bare = Filling {
+        port: None,
+        host: None,
+        ip: None,
+        ..filling
+    };
+    let holes = template.has_port() || template.has_host() || template.has_ip();
+    assert_eq!(template.fill(&bare).is_none(), holes);
+}
+
+fn readable(error: &Error) {
+    let sentence = error.to_string();
+    assert!(
+        sentence.len() <= 2_048 && !sentence.chars().any(char::is_control),
+        "{sentence:?}"
+    );
+}
