@@ -1,18 +1,20 @@
-# What each node of bin/demo runs: the topology, and a line to the demo over loopback. When that line
-# is cut the node ends, so that none outlives the demo, unless it was told to stay.
+# What each node of bin/demo runs: the topology, and a connection to the demo over loopback. When that is
+# cut the node ends, so that none outlives the demo, unless it was told to stay.
 
 {:ok, _} = Application.ensure_all_started(:caravan)
 
 defmodule DemoNode do
-  @query "_demo._tcp.caravan.test"
-
-  def run(port, nameserver) do
+  def run(port, nameserver, query) do
     options = [packet: :line, active: true, mode: :binary]
     {:ok, socket} = :gen_tcp.connect({127, 0, 0, 1}, port, options)
+
+    tell(socket, "hello #{node()} #{System.pid()}")
     :ok = :net_kernel.monitor_nodes(true)
+    # A peer may have been quicker than this script.
+    for peer <- Node.list(), do: tell(socket, "up #{peer}")
 
     topology = [
-      query: @query,
+      query: query,
       nameservers: [nameserver],
       node_name: "{sname}-{port}@{ip}",
       poll_interval: 1_000,
@@ -22,14 +24,13 @@ defmodule DemoNode do
     {:ok, _} =
       Supervisor.start_link([{Caravan, topologies: [demo: topology]}], strategy: :one_for_one)
 
-    tell(socket, ["hello ", Atom.to_string(node()), " ", System.pid()])
-    tell_peers(socket)
     loop(socket)
   end
 
   defp loop(socket) do
     receive do
-      {event, _node} when event in [:nodeup, :nodedown] -> tell_peers(socket)
+      {:nodeup, peer} -> tell(socket, "up #{peer}")
+      {:nodedown, peer} -> tell(socket, "down #{peer}")
       {:tcp, _, "lookup\n"} -> tell(socket, "lookup #{outcome()}")
       {:tcp, _, "call\n"} -> tell(socket, "called #{Enum.join(answering(), ",")}")
       {:tcp, _, "keep\n"} -> stay(socket)
@@ -50,12 +51,9 @@ defmodule DemoNode do
     if :gen_tcp.send(socket, [line, ?\n]) != :ok, do: System.halt(0)
   end
 
-  defp tell_peers(socket), do: tell(socket, "peers #{Enum.join(Node.list(), ",")}")
-
   # A link is worth something when a call goes through it and comes back.
   defp answering do
-    nodes = Node.list()
-    for {:ok, node} <- :erpc.multicall(nodes, :erlang, :node, [], 3_000), do: node
+    for {:ok, node} <- :erpc.multicall(Node.list(), :erlang, :node, [], 3_000), do: node
   end
 
   defp outcome do
@@ -71,5 +69,6 @@ end
 
 DemoNode.run(
   String.to_integer(System.fetch_env!("CARAVAN_DEMO_PORT")),
-  System.fetch_env!("CARAVAN_DEMO_NAMESERVER")
+  System.fetch_env!("CARAVAN_DEMO_NAMESERVER"),
+  System.fetch_env!("CARAVAN_DEMO_QUERY")
 )

@@ -1,0 +1,126 @@
+# The controller of bin/demo, which starts it: what happens, step by step, and what must hold. It is no
+# part of the cluster itself.
+
+for name <- ~w(machine screen cluster processes), do: Code.require_file(name <> ".exs", __DIR__)
+
+defmodule Demo do
+  import Demo.Cluster
+  alias Demo.{Machine, Processes, Screen}
+
+  @silence 10_000
+  # A mesh that is whole only between two changes doesn't count.
+  @stands 1_000
+
+  @steps [
+    alone: "Five nodes start; DNS has no records yet, so each is alone",
+    form: "DNS gets their SRV records: they form a full mesh",
+    join: "A sixth node starts and gets its record: all link to it",
+    kill: "One node is killed (kill -9): the others see it go",
+    restart: "It starts again by the same name: the mesh is whole",
+    silence: "DNS is silent for #{div(@silence, 1000)} s: look-ups fail, no link is lost",
+    answers: "DNS answers again: look-ups succeed, no link is lost"
+  ]
+
+  def run do
+    state = new(Keyword.values(@steps), Processes.listen())
+
+    try do
+      @steps
+      |> Keyword.keys()
+      |> Enum.reduce(Processes.start_dns(state), fn step, state ->
+        state |> began() |> play(step) |> passed()
+      end)
+    catch
+      {:failed, reason, state} ->
+        Screen.failed(state, reason)
+        System.halt(1)
+    else
+      state ->
+        Screen.finished(state, verdict(state))
+        if state.keep?, do: keep(state)
+    end
+  end
+
+  defp play(state, :alone) do
+    ports = Enum.take(Machine.free_ports(), 5)
+
+    ports
+    |> Enum.reduce(state, &Processes.start_node(&2, &1))
+    |> await(20_000, "five nodes up, each after a failed look-up", fn state ->
+      running(state) == 5 and all_lookups?(state, "nxdomain")
+    end)
+    |> hold(@stands, "a node is connected before there are records", &all_alone?/1)
+  end
+
+  defp play(state, :form) do
+    state.nodes |> Map.keys() |> Enum.reduce(state, &Processes.add_records(&2, &1)) |> meshed(5)
+  end
+
+  defp play(state, :join) do
+    port = Enum.find(Machine.free_ports(), &(not Map.has_key?(state.nodes, &1)))
+    state |> Processes.start_node(port) |> Processes.add_records(port) |> meshed(6)
+  end
+
+  defp play(state, :kill) do
+    port = victim(state)
+    {_, 0} = System.cmd("kill", ["-KILL", state.nodes[port].os_pid])
+    state |> put(port, state: :killed, listens: [], peers: []) |> meshed(5)
+  end
+
+  defp play(state, :restart) do
+    state |> Processes.start_node(victim(state)) |> meshed(6)
+  end
+
+  defp play(state, :silence) do
+    # The time counts from the command, so that the wait for the look-ups is a part of it.
+    until = now() + @silence
+
+    %{state | dns_state: :silent}
+    |> Processes.command("fault silence")
+    |> await(@silence, "failing look-ups on every node", &all_lookups?(&1, "timeout"))
+    |> hold(until - now(), "a look-up was answered by the silent DNS", fn state ->
+      mesh?(state, 6) and all_lookups?(state, "timeout")
+    end)
+    |> called(6)
+  end
+
+  defp play(state, :answers) do
+    %{state | dns_state: :answering}
+    |> Processes.command("fault none")
+    |> await(10_000, "answered look-ups on every node", &all_lookups?(&1, "ok"))
+    |> meshed(6)
+  end
+
+  defp victim(state), do: state.nodes |> Map.keys() |> Enum.sort() |> Enum.at(2)
+
+  defp meshed(state, count) do
+    state
+    |> await(20_000, "a mesh of #{count} nodes", &mesh?(&1, count))
+    |> hold(@stands, "the mesh of #{count} nodes didn't stand", &mesh?(&1, count))
+    |> called(count)
+  end
+
+  # Every node calls all its peers, and each must answer. What a node has seen before comes before its
+  # answer, so that no lost link is overlooked after this.
+  defp called(state, count) do
+    state
+    |> ask_all()
+    |> await(5_000, "answers from every peer to every node", fn state ->
+      Enum.all?(up(state), &(&1.called && length(&1.called) == count - 1))
+    end)
+  end
+
+  defp verdict(state) do
+    count = running(state)
+
+    "Every check held: #{count} nodes, #{div(count * (count - 1), 2)} links, none lost in the silence, no epmd."
+  end
+
+  defp keep(state) do
+    tell_all(state, "keep")
+    state = await(state, 5_000, "nodes that stay", fn s -> Enum.all?(up(s), & &1.kept?) end)
+    IO.puts(Screen.kept(state))
+  end
+end
+
+Demo.run()

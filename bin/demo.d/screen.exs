@@ -1,0 +1,193 @@
+# What bin/demo shows: on a terminal a picture drawn anew after each event, elsewhere a line for each.
+
+defmodule Demo.Screen do
+  @green "\e[32m"
+  @red "\e[31m"
+  @dim "\e[2m"
+  @bold "\e[1m"
+  @plain "\e[0m"
+
+  # bin/demo asks for the picture only where this fits.
+  @width 78
+
+  def new(titles, live?) do
+    steps = for title <- titles, do: %{title: title, state: :to_come, took: nil}
+    %{live?: live?, start: now(), since: now(), steps: steps, height: 0}
+  end
+
+  ## Steps
+
+  def began(screen) do
+    index = Enum.find_index(screen.steps, &(&1.state == :to_come))
+    %{title: title} = Enum.at(screen.steps, index)
+    unless screen.live?, do: IO.puts("\n#{stamp(screen)}  #{title}")
+    change_step(%{screen | since: now()}, :to_come, :running)
+  end
+
+  def passed(screen) do
+    unless screen.live?, do: IO.puts("#{stamp(screen)}  ok, in #{seconds(now() - screen.since)}")
+    change_step(screen, :running, :passed)
+  end
+
+  defp change_step(screen, from, to) do
+    index = Enum.find_index(screen.steps, &(&1.state == from))
+    change = &%{&1 | state: to, took: now() - screen.since}
+    %{screen | steps: List.update_at(screen.steps, index, change)}
+  end
+
+  @doc "What the picture shows by itself and plain output tells."
+  def note(screen, text), do: unless(screen.live?, do: IO.puts("#{stamp(screen)}    #{text}"))
+
+  ## The picture
+
+  # Drawn over the last one, in one write and each line to its end: nothing flickers, what is above stays.
+  def draw(%{live?: false} = screen, _state), do: screen
+
+  def draw(screen, state) do
+    lines = [head(screen), "" | about(state)] ++ ["" | table(state)] ++ ["" | steps(screen)]
+    # Lines too long are cut at the edge, not wrapped, so that their number is known.
+    above = if screen.height > 0, do: "\e[#{screen.height}A", else: "\n\e[?25l\e[?7l"
+    IO.write([above, "\r", Enum.map(lines, &[&1, "\e[K\n"]), "\e[J"])
+    %{screen | height: length(lines)}
+  end
+
+  defp head(screen) do
+    title = "#{@bold}Caravan#{@plain}  a cluster of real nodes, found by DNS, without epmd"
+    right(title, stamp(screen))
+  end
+
+  defp about(state) do
+    dns =
+      case state.dns_state do
+        :silent -> "#{@red}silent#{@plain}"
+        other -> "#{other}"
+      end
+
+    records =
+      case state.records do
+        0 -> "no records"
+        1 -> "1 SRV record"
+        count -> "#{count} SRV records"
+      end
+
+    [
+      "DNS   #{state.nameserver} #{dns}, #{records}",
+      "epmd  none started, looked #{state.epmd_looks} times"
+    ]
+  end
+
+  defp table(state) do
+    nodes = for {_, node} <- Enum.sort(state.nodes), do: node
+    head = columns("node", "port", "pid", "state", "look-up") <> "linked to"
+
+    ["#{@dim}#{head}#{@plain}"] ++
+      for node <- nodes do
+        columns(
+          node.name,
+          Enum.join(node.listens, " "),
+          if(node.state == :up, do: node.os_pid, else: ""),
+          "#{node.state}",
+          if(node.state == :up and node.lookup != "none", do: node.lookup, else: "")
+        )
+        |> coloured()
+        |> Kernel.<>(Enum.map_join(nodes, " ", &cell(node, &1)))
+      end
+  end
+
+  defp columns(name, port, os_pid, state, lookup) do
+    String.pad_trailing(name, 21) <>
+      String.pad_leading(port, 5) <>
+      String.pad_leading(os_pid, 9) <>
+      "  " <> String.pad_trailing(state, 10) <> String.pad_trailing(lookup, 11)
+  end
+
+  # After the padding, which would count the colours.
+  defp coloured(row) do
+    row
+    |> String.replace(~r/ (up|ok) /, " #{@green}\\1#{@plain} ")
+    |> String.replace(~r/ (killed|timeout) /, " #{@red}\\1#{@plain} ")
+  end
+
+  defp cell(%{name: name}, %{name: name}), do: "#{@dim}\\#{@plain}"
+
+  defp cell(%{state: :up} = node, other),
+    do: if(other.name in node.peers, do: "#{@green}●#{@plain}", else: "·")
+
+  defp cell(_node, _other), do: " "
+
+  defp steps(screen) do
+    for step <- screen.steps do
+      case step.state do
+        :to_come -> "#{@dim}·  #{step.title}#{@plain}"
+        :running -> right("#{@bold}▸  #{step.title}#{@plain}", seconds(now() - screen.since))
+        :passed -> right("#{@green}✓#{@plain}  #{step.title}", seconds(step.took))
+        :failed -> right("#{@red}✗#{@plain}  #{step.title}", seconds(step.took))
+      end
+    end
+  end
+
+  defp right(text, last) do
+    shown = String.replace(text, ~r/\e\[\d*m/, "")
+    text <> String.pad_leading(last, @width - String.length(shown))
+  end
+
+  ## The end
+
+  def finished(state, verdict) do
+    draw(state.screen, state)
+
+    if state.screen.live?,
+      do: IO.puts("\n#{@bold}#{verdict}#{@plain}"),
+      else: IO.puts("\n#{verdict}")
+  end
+
+  def failed(state, reason) do
+    running? = Enum.any?(state.screen.steps, &(&1.state == :running))
+    screen = if running?, do: change_step(state.screen, :running, :failed), else: state.screen
+    close(screen, state)
+    IO.puts("\nFAILED: #{reason}.")
+
+    for {_, node} <- Enum.sort(state.nodes) do
+      peers = Enum.map_join(node.peers, " ", &short/1)
+      IO.puts("  #{node.name} #{node.state}, last look-up: #{node.lookup}, linked to: #{peers}")
+    end
+
+    for log <- Path.wildcard(Path.join(state.logs, "*.log")),
+        {:ok, text} when text != "" <- [File.read(log)] do
+      IO.puts("\n#{Path.basename(log)} ends with")
+      text |> String.split("\n", trim: true) |> Enum.take(-8) |> Enum.each(&IO.puts("  " <> &1))
+    end
+  end
+
+  defp close(screen, state) do
+    draw(screen, state)
+    if screen.live?, do: IO.write("\e[?25h\e[?7h")
+  end
+
+  def kept(state) do
+    nodes = for {_, node} <- Enum.sort(state.nodes), do: node
+    pids = [state.dns_pid | Enum.map(nodes, & &1.os_pid)]
+
+    """
+
+    The cluster stays. Attach to a node:
+
+      ERL_LIBS=#{System.fetch_env!("ERL_LIBS")} \\
+        iex --name rem-1-demo@127.0.0.1 --cookie #{state.cookie} \\
+        --hidden --remsh #{hd(nodes).name} \\
+        --erl "-start_epmd false -epmd_module caravan_epmd -dist_listen false"
+
+    and ask it: Node.list(), Caravan.status(). The DNS server is #{state.nameserver}, the logs
+    are in #{state.logs}. End it all:
+
+      kill #{Enum.join(pids, " ")}
+      rm -r #{state.logs}
+    """
+  end
+
+  def short(name), do: name |> String.split("@") |> hd()
+
+  defp stamp(screen), do: String.pad_leading(seconds(now() - screen.start), 6)
+  defp seconds(ms), do: :erlang.float_to_binary(ms / 1000, decimals: 1) <> " s"
+  defp now, do: System.monotonic_time(:millisecond)
+end
