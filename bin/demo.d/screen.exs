@@ -127,36 +127,31 @@ defmodule Demo.Screen do
   end
 
   defp right(text, last) do
-    shown = String.replace(text, ~r/\e\[\d*m/, "")
-    text <> String.pad_leading(last, @width - String.length(shown))
+    text <> String.pad_leading(last, @width - String.length(plain(text)))
   end
+
+  defp plain(text), do: String.replace(text, ~r/\e\[\d*m/, "")
 
   ## The end
 
-  def finished(state, verdict) do
-    draw(state.screen, state)
-
-    if state.screen.live?,
-      do: IO.puts("\n#{@bold}#{verdict}#{@plain}"),
-      else: IO.puts("\n#{verdict}")
+  def finished(%{screen: screen} = state, verdict) do
+    close(screen, state)
+    IO.puts(["\n", if(screen.live?, do: [@bold, verdict, @plain], else: verdict)])
   end
 
   def failed(state, reason) do
     running? = Enum.any?(state.screen.steps, &(&1.state == :running))
     screen = if running?, do: change_step(state.screen, :running, :failed), else: state.screen
     close(screen, state)
-    IO.puts("\nFAILED: #{reason}.")
-
-    for {_, node} <- Enum.sort(state.nodes) do
-      peers = Enum.map_join(node.peers, " ", &short/1)
-      IO.puts("  #{node.name} #{node.state}, last look-up: #{node.lookup}, linked to: #{peers}")
-    end
 
     for log <- Path.wildcard(Path.join(state.logs, "*.log")),
         {:ok, text} when text != "" <- [File.read(log)] do
       IO.puts("\n#{Path.basename(log)} ends with")
-      text |> String.split("\n", trim: true) |> Enum.take(-8) |> Enum.each(&IO.puts("  " <> &1))
+      text |> String.split("\n", trim: true) |> Enum.take(-5) |> Enum.each(&IO.puts("  " <> &1))
     end
+
+    unless screen.live?, do: IO.puts(["\n" | Enum.map(table(state), &[plain(&1), "\n"])])
+    IO.puts("\nFAILED: #{reason}.")
   end
 
   defp close(screen, state) do
