@@ -26,11 +26,11 @@ defmodule Caravan.Nodes.ReleaseTest do
     DnsServer.publish(server, "tiny.test", ports, "here.test")
     [a, b] = for port <- ports, do: ReleaseApp.instance(bin, dir, port, server.address)
     on_exit(fn -> Vm.kill_within(dir) end)
-    Enum.each([a, b], &daemon/1)
-    %{a: a, b: b}
+    %{a: a, b: b, ports: ports, server: server}
   end
 
-  test "two nodes on one host form a cluster, restart and stop", %{a: a, b: b} do
+  test "daemon: two nodes on one host form a cluster, restart and stop", %{a: a, b: b} do
+    Enum.each([a, b], &daemon/1)
     joined(a, b)
     joined(b, a)
     # Embedded mode, so that this is what production does.
@@ -59,6 +59,7 @@ defmodule Caravan.Nodes.ReleaseTest do
   end
 
   test "the report of a look-up", %{a: a} do
+    daemon(a)
     server = inspect(List.keyfind!(a.env, "TINY_NAMESERVER", 0) |> elem(1))
     report = &ReleaseApp.run(a, ["rpc", "Caravan.report(#{&1}, nameservers: [#{server}])"])
     assert {0, output} = report.(~s("tiny.test"))
@@ -68,15 +69,50 @@ defmodule Caravan.Nodes.ReleaseTest do
     assert sentence =~ ~s(looked up "nope.test SRV" at ) and sentence =~ "NXDOMAIN"
   end
 
-  if System.find_executable("script") == nil, do: @tag(skip: "needs script, of util-linux")
+  test "start: two nodes in the foreground form a cluster and end on SIGTERM",
+       %{a: a, b: b, ports: ports} do
+    vms = Enum.map([a, b], &ReleaseApp.start/1)
+    assert Enum.all?(ports, &Vm.listening?/1)
 
+    for {app, other} <- [{a, b}, {b, a}] do
+      await = "Caravan.await(:tiny, min: 1, timeout: 20_000)"
+      assert ReleaseApp.rpc(app, await) == "{:ok, [:\"#{other.node}\"]}"
+    end
+
+    for vm <- vms, do: assert({0, _} = Vm.terminate(vm))
+    refute Enum.any?(ports, &Vm.listening?/1)
+  end
+
+  @terminal if System.find_executable("script"),
+              do: [],
+              else: [skip: "needs script, of util-linux"]
+
+  @tag @terminal
   test "remote", %{a: a} do
+    daemon(a)
+
     Vm.on_terminal(
       "#{a.bin} remote",
       ~s|IO.puts("this is " <> to_string(node()))\r|,
       "this is #{a.node}",
       env: a.env
     )
+  end
+
+  @tag @terminal
+  test "iex -S mix, without a release", %{dir: dir, ports: [port | _], server: server} do
+    {command, env} = ReleaseApp.iex(dir, port, server.address)
+
+    Vm.on_terminal(
+      command,
+      ~s|IO.puts("this is " <> to_string(node()))\r|,
+      "this is tiny-#{port}@127.0.0.1",
+      cd: dir,
+      env: env,
+      meanwhile: fn -> assert Vm.listening?(port) end
+    )
+
+    Vm.eventually("it ends with its terminal", fn -> not Vm.listening?(port) end)
   end
 
   defp daemon(app) do

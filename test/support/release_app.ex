@@ -29,7 +29,10 @@ defmodule Caravan.ReleaseApp do
         poll_interval: 200
       ]
 
-      Supervisor.start_link([{Caravan, topologies: [tiny: topology]}], strategy: :one_for_one)
+      with {:ok, pid} <- Supervisor.start_link([{Caravan, topologies: [tiny: topology]}], strategy: :one_for_one) do
+        IO.puts("started \#{node()}")
+        {:ok, pid}
+      end
     end
   end
   """
@@ -56,20 +59,18 @@ defmodule Caravan.ReleaseApp do
       File.write!(path, content)
     end
 
-    # What the surrounding `mix test` was told about its own build is not for this one.
-    unset = for name <- ~w(MIX_BUILD_PATH MIX_BUILD_ROOT MIX_EXS MIX_DEPS_PATH), do: {name, nil}
-
-    env = [
-      {"MIX_ENV", "prod"},
-      {"CARAVAN_CHECKOUT", File.cwd!()},
-      {"CARAVAN_NIF_PATH", Application.app_dir(:caravan, "priv/caravan_nif.so")},
-      {"CARAVAN_NIF_SHA256", nil}
-    ]
-
-    case Vm.command("mix", ["release"], cd: dir, env: unset ++ env, timeout: 180_000) do
+    case Vm.command("mix", ["release"], cd: dir, env: build_env(), timeout: 180_000) do
       {0, _} -> Path.join(dir, "_build/prod/rel/#{@name}/bin/#{@name}")
       {status, output} -> raise "mix release ended with #{status}: #{output}"
     end
+  end
+
+  @doc "The application in `iex -S mix`, as README tells it: the command and its environment. Built by `build/1` already."
+  def iex(dir, port, nameserver) do
+    flags = @flags |> String.split() |> Enum.join(" ")
+    command = "iex --name #{@name}-#{port}@127.0.0.1 --erl '#{flags}' -S mix"
+    libs = Path.join(dir, "_build/prod/lib")
+    {command, [{"ERL_LIBS", libs}, {"TINY_NAMESERVER", nameserver} | build_env()]}
   end
 
   @doc "One instance of the release, with folders of its own in `dir`. Not started yet."
@@ -88,6 +89,9 @@ defmodule Caravan.ReleaseApp do
     %__MODULE__{bin: bin, dir: dir, env: env, node: node}
   end
 
+  @doc "Starts the instance in the foreground and waits until its application is up."
+  def start(app), do: Vm.start_command(app.bin, ["start"], "started #{app.node}", env: app.env)
+
   @doc "Runs a command of the release's script: `{exit status, output}`."
   def run(app, args), do: Vm.command(app.bin, args, env: app.env, timeout: 30_000)
 
@@ -98,5 +102,18 @@ defmodule Caravan.ReleaseApp do
     else
       {0, output} -> String.trim(output)
     end
+  end
+
+  # What the surrounding `mix test` was told about its own build is not for this one.
+  defp build_env do
+    unset = for name <- ~w(MIX_BUILD_PATH MIX_BUILD_ROOT MIX_EXS MIX_DEPS_PATH), do: {name, nil}
+
+    unset ++
+      [
+        {"MIX_ENV", "prod"},
+        {"CARAVAN_CHECKOUT", File.cwd!()},
+        {"CARAVAN_NIF_PATH", Application.app_dir(:caravan, "priv/caravan_nif.so")},
+        {"CARAVAN_NIF_SHA256", nil}
+      ]
   end
 end

@@ -100,7 +100,25 @@ defmodule Caravan.Vm do
     await_exit(port, [], now() + Keyword.get(opts, :timeout, @deadline))
   end
 
-  @doc "Types `input` into a program on a terminal and waits until `expected` comes out. Needs `script`."
+  @doc "Runs `executable` and waits for a line of its output that begins with `line`."
+  def start_command(executable, args, line, opts \\ []) do
+    port = open(executable, args, opts, [{:line, 1_000_000}])
+    await_line(port, line, line, now() + @deadline)
+    %__MODULE__{port: port}
+  end
+
+  @doc "Sends SIGTERM and waits for the end: `{exit status, output}`."
+  def terminate(%{port: port}) do
+    {:os_pid, pid} = Port.info(port, :os_pid)
+    {_, 0} = System.cmd("kill", ["-TERM", "#{pid}"])
+    await_exit(port, [], now() + @deadline)
+  end
+
+  @doc """
+  Types `input` into a program on a terminal and waits until `expected` comes out. Needs `script`.
+
+  `meanwhile` is called then, before the program is ended; `env` adds to the environment, `cd` is the folder to run in.
+  """
   def on_terminal(command, input, expected, opts \\ []) do
     port = open("script", ["-q", "-e", "-c", command, "/dev/null"], opts, [])
     deadline = now() + @deadline
@@ -110,6 +128,7 @@ defmodule Caravan.Vm do
       await_output(port, "> ", "", deadline)
       Port.command(port, input)
       await_output(port, expected, "", deadline)
+      Keyword.get(opts, :meanwhile, fn -> :ok end).()
     after
       kill(port)
     end
