@@ -58,9 +58,9 @@ defmodule Demo.Processes do
     program = ["elixir", "--name", name, "--cookie", state.cookie, "--erl", @flags, script]
 
     env = [
-      {'CARAVAN_DEMO_PORT', '#{state.address}'},
-      {'CARAVAN_DEMO_NAMESERVER', '#{state.nameserver}'},
-      {'CARAVAN_DEMO_QUERY', '#{@query}'}
+      {~c"CARAVAN_DEMO_PORT", ~c"#{state.address}"},
+      {~c"CARAVAN_DEMO_NAMESERVER", ~c"#{state.nameserver}"},
+      {~c"CARAVAN_DEMO_QUERY", ~c"#{@query}"}
     ]
 
     process = start(state, name, "exec \"$@\" </dev/null >>\"$LOG\" 2>&1", program, env)
@@ -75,7 +75,7 @@ defmodule Demo.Processes do
       :exit_status,
       line: 4096,
       args: ["-c", "trap '' HUP; " <> command, "sh" | program],
-      env: [{'LOG', String.to_charlist(Path.join(state.logs, name <> ".log"))} | env]
+      env: [{~c"LOG", String.to_charlist(Path.join(state.logs, name <> ".log"))} | env]
     ])
   end
 

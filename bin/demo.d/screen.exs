@@ -20,12 +20,12 @@ defmodule Demo.Screen do
   def began(screen) do
     index = Enum.find_index(screen.steps, &(&1.state == :to_come))
     %{title: title} = Enum.at(screen.steps, index)
-    unless screen.live?, do: IO.puts("\n#{stamp(screen)}  #{title}")
+    if not screen.live?, do: IO.puts("\n#{stamp(screen)}  #{title}")
     change_step(%{screen | since: now()}, :to_come, :running)
   end
 
   def passed(screen) do
-    unless screen.live?, do: IO.puts("#{stamp(screen)}  ok, in #{seconds(now() - screen.since)}")
+    if not screen.live?, do: IO.puts("#{stamp(screen)}  ok, in #{seconds(now() - screen.since)}")
     change_step(screen, :running, :passed)
   end
 
@@ -36,7 +36,7 @@ defmodule Demo.Screen do
   end
 
   @doc "What the picture shows by itself and plain output tells."
-  def note(screen, text), do: unless(screen.live?, do: IO.puts("#{stamp(screen)}    #{text}"))
+  def note(screen, text), do: if(not screen.live?, do: IO.puts("#{stamp(screen)}    #{text}"))
 
   ## The picture
 
@@ -150,7 +150,7 @@ defmodule Demo.Screen do
       text |> String.split("\n", trim: true) |> Enum.take(-5) |> Enum.each(&IO.puts("  " <> &1))
     end
 
-    unless screen.live?, do: IO.puts(["\n" | Enum.map(table(state), &[plain(&1), "\n"])])
+    if not screen.live?, do: IO.puts(["\n" | Enum.map(table(state), &[plain(&1), "\n"])])
     IO.puts("\nFAILED: #{reason}.")
   end
 
