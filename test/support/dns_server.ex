@@ -4,17 +4,26 @@ defmodule Caravan.DnsServer do
   process that started it and ends with it.
   """
 
+  alias Caravan.Netns
+
   @deadline 10_000
 
   defstruct [:port, :address]
 
-  def start do
+  @doc "Starts one; `within` a laboratory of `Caravan.Netns` it is on port 53 of the hub."
+  def start(opts \\ []) do
+    {executable, args} =
+      case opts[:within] do
+        nil -> {binary(), ["--listen", "127.0.0.1:0"]}
+        lab -> Netns.command(lab, "hub", [binary(), "--listen", "#{Netns.hub()}:53"])
+      end
+
     port =
-      Port.open({:spawn_executable, binary()}, [
+      Port.open({:spawn_executable, executable}, [
         :binary,
         :exit_status,
         line: 65_536,
-        args: ["--listen", "127.0.0.1:0"]
+        args: args
       ])
 
     address = listening(port, nil)

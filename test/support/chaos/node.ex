@@ -1,0 +1,80 @@
+defmodule Caravan.Chaos.Node do
+  @moduledoc """
+  What runs in each node of the chaos: a topology, and a report of what happens, on the standard output. It is
+  no part of the distribution that the faults cut.
+
+  A line is an event, `{time in ms, node, what}`. All nodes of a machine share the clock. The node ends when its
+  input ends.
+  """
+
+  @gauge_every 1_000
+  @topology :chaos
+
+  @doc "Runs the topology with `options` until the input ends."
+  def run(options) do
+    Process.register(self(), __MODULE__)
+    # Before anything can connect; those that already have are told below.
+    :ok = :net_kernel.monitor_nodes(true, [:nodedown_reason, node_type: :all])
+    :ok = :logger.remove_handler(:default)
+    :ok = :logger.add_handler(:chaos, __MODULE__, %{})
+    spawn_link(&input/0)
+
+    {:ok, _} = Application.ensure_all_started(:caravan)
+    tell({:hello, System.pid()})
+    Enum.each(Node.list([:connected]), &tell({:up, &1}))
+
+    {:ok, _} =
+      Supervisor.start_link([{Caravan, topologies: [{@topology, options}]}],
+        strategy: :one_for_one
+      )
+
+    loop(now())
+  end
+
+  @doc false
+  def now, do: :os.perf_counter(:millisecond)
+
+  @doc false
+  # A handler of :logger; it runs in the process that logs, which must not wait.
+  def log(%{level: level} = event, _config) do
+    text = :logger_formatter.format(event, %{single_line: true, template: [:msg]})
+    send(__MODULE__, {:log, now(), level, IO.chardata_to_string(text)})
+  end
+
+  defp loop(gauge_at) do
+    receive do
+      {:nodeup, node, _} -> tell({:up, node})
+      {:nodedown, node, info} -> tell({:down, node, info[:nodedown_reason]})
+      {:log, at, level, text} -> tell({:log, level, text}, at)
+      :crash -> crash()
+    after
+      max(gauge_at - now(), 0) -> :gauge
+    end
+    |> case do
+      :gauge ->
+        tell({:gauge, :erlang.system_info(:atom_count), :erlang.memory(:total)})
+        loop(now() + @gauge_every)
+
+      _ ->
+        loop(gauge_at)
+    end
+  end
+
+  defp crash do
+    [{pid, _}] = Registry.lookup(Caravan.Topologies, @topology)
+    Process.exit(pid, :kill)
+  end
+
+  defp input do
+    case IO.gets("") do
+      "crash\n" -> send(__MODULE__, :crash) && input()
+      line when is_binary(line) -> input()
+      _ -> System.halt(0)
+    end
+  end
+
+  defp tell(what, at \\ now()) do
+    line = {at, node(), what} |> :erlang.term_to_binary() |> Base.encode64()
+    IO.write(:stdio, ["@", line, "\n"])
+  end
+end

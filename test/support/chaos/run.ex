@@ -1,0 +1,171 @@
+defmodule Caravan.Chaos.Run do
+  @moduledoc """
+  Carries a plan out, round by round, and has what happened judged. The process that calls `run/2` owns all that
+  is started; with it, all of that ends.
+  """
+
+  alias Caravan.Chaos.{Mesh, Node, Plan, Stage, Timeline, Verdict}
+
+  @start_within 60_000
+  @form_within 30_000
+  @restart_within 30_000
+  # How long after the end of a round's faults is looked at, at most, and once the mesh is whole.
+  @recover_within 12_000
+  @calm 1_500
+
+  defstruct [:plan, :stage, :start, :say, events: [], mesh: Mesh.new(), awaited: MapSet.new()]
+
+  @doc """
+  Runs as many `rounds`, or until so many `ms` have passed, and answers with the verdict.
+
+  `say` is called with each line of the timeline. Raises when the nodes don't even start.
+  """
+  @spec run(Plan.t(), keyword) :: %{verdict: Verdict.t(), events: [Verdict.event()]}
+  def run(plan, opts) do
+    say = Keyword.get(opts, :say, fn _ -> :ok end)
+    stage = Stage.set(plan)
+
+    try do
+      state = %__MODULE__{plan: plan, stage: stage, start: Node.now(), say: say}
+      state = state |> form() |> rounds(1, opts) |> forbidden()
+      %{verdict: Verdict.judge(plan, state.events, Stage.max_members()), events: state.events}
+    after
+      Stage.clear(stage)
+    end
+  end
+
+  defp form(state) do
+    everybody = MapSet.new(1..state.plan.nodes)
+    state = await(state, @start_within, "all nodes up", &(&1.mesh.alive == everybody))
+    Stage.publish(state.stage)
+    from = Node.now()
+    state = await(state, @form_within, "a first mesh", &Mesh.whole?(&1.mesh))
+
+    say(
+      state,
+      "#{state.plan.nodes} nodes are a mesh, #{Node.now() - from} ms after their records were added"
+    )
+
+    tick_until(state, Node.now() + @calm, fn _ -> false end)
+  end
+
+  defp rounds(state, k, opts) do
+    if (opts[:rounds] && k > opts[:rounds]) ||
+         (opts[:ms] && Node.now() - state.start >= opts[:ms]),
+       do: state,
+       else: state |> round(k) |> rounds(k + 1, opts)
+  end
+
+  defp round(state, k) do
+    say(state, "round #{k}")
+    from = Node.now()
+    steps = Plan.round(state.plan, k)
+
+    acts =
+      for step <- steps,
+          {at, act} <- [{step.at, :begin}, {step.at + step.lasts, :finish}],
+          do: {at, act, step}
+
+    state = acts |> Enum.sort_by(&elem(&1, 0)) |> Enum.reduce(state, &act(&2, from, &1))
+    ended = Node.now()
+    state = tick_until(state, ended + @recover_within, &Mesh.whole?(&1.mesh))
+    took = Node.now() - ended
+
+    say(
+      state,
+      if(Mesh.whole?(state.mesh),
+        do: "  whole #{took} ms after the last fault",
+        else: "  NOT WHOLE after #{took} ms: #{Mesh.missing(state.mesh)}"
+      )
+    )
+
+    state = tick_until(state, Node.now() + @calm, fn _ -> false end)
+    state |> forbidden() |> record(:lab, :over)
+  end
+
+  defp act(state, from, {at, :begin, step}) do
+    state = tick_until(state, from + at, fn _ -> false end)
+    say(state, "  #{Timeline.fault(step.fault)}, for #{step.lasts} ms")
+    state = record(state, :lab, {:begin, step.id, step.fault})
+    state = %{state | stage: Stage.begin(state.stage, step)}
+
+    case Stage.awaited(step.fault) do
+      nil -> state
+      n -> record(%{state | awaited: MapSet.put(state.awaited, n)}, n, {:ended, :killed})
+    end
+  end
+
+  defp act(state, from, {at, :finish, step}) do
+    state = tick_until(state, from + at, fn _ -> false end)
+    state = %{state | stage: Stage.finish(state.stage, step)}
+    n = Stage.awaited(step.fault)
+    state = await(state, @restart_within, "node #{n} started again", &(n not in &1.awaited))
+    say(state, "  over: #{Timeline.fault(step.fault)}")
+    record(state, :lab, {:end, step.id})
+  end
+
+  ## Events
+
+  defp await(state, ms, what, done?) do
+    state = tick_until(state, Node.now() + ms, done?)
+
+    if done?.(state),
+      do: state,
+      else: raise("not within #{ms} ms: #{what}\n#{Timeline.said(state.events)}")
+  end
+
+  defp tick_until(state, until, done?) do
+    if done?.(state) do
+      state
+    else
+      receive do
+        {port, message} when is_port(port) ->
+          state |> hear(port, message) |> tick_until(until, done?)
+      after
+        max(until - Node.now(), 0) -> state
+      end
+    end
+  end
+
+  defp hear(%{stage: %{lab: %{port: port}}}, port, {:exit_status, status}),
+    do: raise("the laboratory ended with #{status}")
+
+  defp hear(state, port, message) do
+    case {Stage.node_of(state.stage, port), message} do
+      {nil, _} -> state
+      {n, {:data, {:eol, "@" <> event}}} -> heard(state, n, event)
+      {n, {:data, {_, text}}} -> record(state, n, {:output, text})
+      {n, {:exit_status, status}} -> record(state, n, {:ended, status})
+    end
+  end
+
+  defp heard(state, n, line) do
+    {at, _node, what} = line |> Base.decode64!() |> :erlang.binary_to_term()
+
+    case what do
+      {:hello, os_pid} ->
+        stage = Stage.started(state.stage, n, os_pid)
+        record(%{state | stage: stage, awaited: MapSet.delete(state.awaited, n)}, n, :hello, at)
+
+      {:up, peer} ->
+        record(state, n, {:up, number(state, peer)}, at)
+
+      {:down, peer, reason} ->
+        record(state, n, {:down, number(state, peer), reason}, at)
+
+      other ->
+        record(state, n, other, at)
+    end
+  end
+
+  defp number(%{plan: plan}, peer),
+    do: Enum.find(1..plan.nodes, peer, &(Plan.name(plan, &1) == Atom.to_string(peer)))
+
+  defp forbidden(state), do: record(state, :lab, {:forbidden, Stage.forbidden(state.stage)})
+
+  defp record(state, who, what, at \\ Node.now()) do
+    %{state | events: [{at, who, what} | state.events], mesh: Mesh.change(state.mesh, who, what)}
+  end
+
+  defp say(state, text), do: state.say.(Timeline.line(Node.now() - state.start, text))
+end

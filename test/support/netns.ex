@@ -1,0 +1,183 @@
+defmodule Caravan.Netns do
+  @moduledoc """
+  A laboratory of network namespaces, for tests: hosts with addresses of their own on one bridge, and
+  networks where nobody is.
+
+  Everything lives in a PID, a mount and a network namespace that one process holds, and that process ends
+  when its input does. So all of it is gone with the Erlang process that started the laboratory, however
+  that ends: the processes inside are killed by the kernel, the namespaces and mounts go with them.
+
+  The hosts are 10.77.0.1 to 10.77.0.199. From each of them
+
+    * 10.77.0.254, the hub, is the other side: a DNS server may listen there;
+    * 10.66.0.0/16 is a black hole: packets vanish;
+    * 10.67.0.0/16 refuses: nothing listens, connections are reset;
+    * 10.99.0.0/16 is out of bounds: what is sent there is counted (`trespassers/1`).
+  """
+
+  @deadline 20_000
+
+  # Printed by the shell itself, before it mounts its own /proc: its id as seen from outside. IPv6 is off,
+  # since its neighbour discovery would be counted as traffic.
+  @holder """
+  read -r pid rest </proc/self/stat
+  set -e
+  mount --make-rprivate /
+  mount -t proc proc /proc
+  mount -t tmpfs tmpfs /run
+  mkdir /run/netns
+  echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+  echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+  echo 1 >/proc/sys/net/ipv4/ip_forward
+  ip -batch - <<END
+  link set lo up
+  link add hub type bridge
+  address add 10.77.0.254/24 dev hub
+  link set hub up
+  route add blackhole 10.66.0.0/16
+  route add local 10.67.0.0/16 dev lo
+  netns add outside
+  link add bounds type veth peer name inner netns outside
+  address add 10.98.0.1/24 dev bounds
+  link set bounds up
+  neighbour add 10.98.0.2 lladdr 02:00:00:00:00:99 dev bounds nud permanent
+  route add 10.99.0.0/16 via 10.98.0.2
+  END
+  ip -n outside link set inner up
+  echo "holder $pid"
+  exec cat
+  """
+
+  defstruct [:port, :pid]
+
+  @type t :: %__MODULE__{port: port, pid: String.t()}
+
+  @doc "Whether this user may make namespaces here."
+  def possible? do
+    match?({_, 0}, System.cmd("unshare", unshare(["true"]), stderr_to_stdout: true))
+  rescue
+    ErlangError -> false
+  end
+
+  @doc "Starts an empty laboratory; it belongs to the calling process."
+  def start do
+    port =
+      Port.open({:spawn_executable, executable("unshare")}, [
+        :binary,
+        :exit_status,
+        :stderr_to_stdout,
+        line: 4_096,
+        args: unshare(["sh", "-c", @holder])
+      ])
+
+    %__MODULE__{port: port, pid: holder(port, [])}
+  end
+
+  @doc "Ends all that runs inside and waits until it is gone."
+  def stop(%{port: port, pid: pid}) do
+    System.cmd("kill", ["-KILL", pid], stderr_to_stdout: true)
+
+    receive do
+      {^port, {:exit_status, _}} -> :ok
+    after
+      @deadline -> raise "the laboratory of namespaces did not end"
+    end
+  end
+
+  @doc "Adds the host `name` with the address 10.77.0.`number`."
+  def add_host(lab, name, number) when number in 1..199 do
+    # Created first: `ip -n` in the middle of a batch is not possible.
+    ip(lab, [
+      "netns add #{name}",
+      "link add #{name} type veth peer name eth0 netns #{name}",
+      "link set #{name} master hub up"
+    ])
+
+    ip(lab, name, [
+      "link set lo up",
+      "address add #{address(number)}/24 dev eth0",
+      "link set eth0 up",
+      "route add default via 10.77.0.254"
+    ])
+  end
+
+  def address(number), do: "10.77.0.#{number}"
+  def hub, do: "10.77.0.254"
+
+  @doc "Pulls the host's cable, or puts it back."
+  def cut(lab, name), do: ip(lab, ["link set #{name} down"])
+  def heal(lab, name), do: ip(lab, ["link set #{name} up"])
+
+  @doc "From now on `from` sends what is for the host `number` to nobody, silently; until `join/3`."
+  def part(lab, from, number),
+    do:
+      ip(lab, from, [
+        "neighbour replace #{address(number)} lladdr 02:00:00:00:00:ff dev eth0 nud permanent"
+      ])
+
+  def join(lab, from, number), do: ip(lab, from, ["neighbour del #{address(number)} dev eth0"])
+
+  @doc "How many packets were sent out of bounds."
+  def trespassers(lab) do
+    # Received and sent, eight figures each; the second of the sent ones are packets.
+    [_, figures] = String.split(run(lab, "hub", ~w(grep bounds: /proc/net/dev)), ":")
+    figures |> String.split() |> Enum.at(9) |> String.to_integer()
+  end
+
+  @doc "Sends a signal to a process by its id inside."
+  def signal(lab, signal, os_pid),
+    do: run(lab, "hub", ["kill", "-#{signal}", "#{os_pid}"])
+
+  @doc "What runs `command` on a host: the executable and its arguments."
+  def command(%{pid: pid}, host, [_ | _] = command) do
+    # The shell stays outside as the parent of what runs inside: nsenter as a parent would stop with a
+    # child that is stopped, and not go on with it.
+    # It runs none of its own commands: inside are only its children.
+    enter = if host == "hub", do: ["env" | command], else: ["ip", "netns", "exec", host | command]
+
+    {executable("nsenter"),
+     ["-t", pid] ++
+       user() ++ ~w(--mount --net --pid --no-fork -- sh -c) ++ [~S("$@"; exit $?), "sh" | enter]}
+  end
+
+  @doc "Runs `command` on a host until it ends, and returns what it said; raises when it fails."
+  def run(lab, host, command) do
+    {executable, arguments} = command(lab, host, command)
+
+    case System.cmd(executable, arguments, stderr_to_stdout: true) do
+      {output, 0} ->
+        output
+
+      {output, status} ->
+        raise "#{Enum.join(command, " ")} on #{host} ended with #{status}: #{output}"
+    end
+  end
+
+  defp ip(lab, commands), do: ip(lab, "hub", commands)
+
+  defp ip(lab, host, commands) do
+    batch = Enum.map_join(commands, "\n", & &1)
+    run(lab, host, ["sh", "-c", ~S(printf '%s\n' "$0" | ip -batch -), batch])
+    :ok
+  end
+
+  defp unshare(command),
+    do: user_map() ++ ~w(--mount --net --pid --fork --kill-child --) ++ command
+
+  # Where users may make namespaces, none of this needs root.
+  defp user_map, do: if(root?(), do: [], else: ["--user", "--map-root-user"])
+  defp user, do: if(root?(), do: [], else: ["--user", "--preserve-credentials"])
+  defp root?, do: match?({"0\n", 0}, System.cmd("id", ["-u"]))
+
+  defp executable(name), do: System.find_executable(name) || raise("no #{name} on PATH")
+
+  defp holder(port, said) do
+    receive do
+      {^port, {:data, {:eol, "holder " <> pid}}} -> pid
+      {^port, {:data, {_, line}}} -> holder(port, [said, line, "\n"])
+      {^port, {:exit_status, status}} -> raise "no namespaces, status #{status}: #{said}"
+    after
+      @deadline -> raise "no namespaces in time: #{said}"
+    end
+  end
+end
