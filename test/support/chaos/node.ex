@@ -10,8 +10,20 @@ defmodule Caravan.Chaos.Node do
   @gauge_every 1_000
   @topology :chaos
 
-  @doc "Runs the topology with `options` until the input ends."
-  def run(options) do
+  @doc "Runs the topology with `options` until the input ends, in a process of its own."
+  def start(options) do
+    spawn(fn ->
+      try do
+        run(options)
+      catch
+        kind, reason ->
+          IO.puts(Exception.format(kind, reason, __STACKTRACE__))
+          System.halt(1)
+      end
+    end)
+  end
+
+  defp run(options) do
     Process.register(self(), __MODULE__)
     # Before anything can connect; those that already have are told below.
     :ok = :net_kernel.monitor_nodes(true, [:nodedown_reason, node_type: :all])
@@ -19,6 +31,9 @@ defmodule Caravan.Chaos.Node do
     :ok = :logger.add_handler(:chaos, __MODULE__, %{})
     spawn_link(&input/0)
 
+    # The lines come by the handler above, once; the first was Elixir's way before 1.15.
+    Application.put_env(:logger, :backends, [], persistent: true)
+    Application.put_env(:logger, :default_handler, false, persistent: true)
     {:ok, _} = Application.ensure_all_started(:caravan)
     tell({:hello, System.pid()})
     Enum.each(Node.list([:connected]), &tell({:up, &1}))
@@ -61,8 +76,7 @@ defmodule Caravan.Chaos.Node do
   end
 
   defp crash do
-    [{pid, _}] = Registry.lookup(Caravan.Topologies, @topology)
-    Process.exit(pid, :kill)
+    @topology |> Caravan.Topologies.via() |> GenServer.whereis() |> Process.exit(:kill)
   end
 
   defp input do

@@ -126,7 +126,7 @@ defmodule Caravan.Chaos.Plan do
       faults
       |> Enum.with_index(1)
       |> Enum.map_reduce(rand, fn {{fault, length}, index}, rand ->
-        {at, rand} = between(rand, 0, 2_000)
+        {at, rand} = between(rand, 0, 3_000)
         {lasts, rand} = lasts(rand, fault, length, plan.ticktime * 1_000)
         {%{id: {k, index}, fault: fault, at: at, lasts: lasts}, rand}
       end)
@@ -162,7 +162,7 @@ defmodule Caravan.Chaos.Plan do
   defp lasts(rand, {:kill, _}, :any, _tick), do: between(rand, 100, 4_000)
   # It is over at once; the time is its share of the round.
   defp lasts(rand, {:crash, _}, :any, _tick), do: between(rand, 100, 500)
-  defp lasts(rand, _dns_or_records, :any, _tick), do: between(rand, 4_000, 10_000)
+  defp lasts(rand, _dns_or_records, :any, _tick), do: between(rand, 2_000, 8_000)
 
   # Each comes once before any comes again.
   defp draw(plan, name, cards, k) do

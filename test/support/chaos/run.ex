@@ -135,8 +135,14 @@ defmodule Caravan.Chaos.Run do
       {nil, _} -> state
       {n, {:data, {:eol, "@" <> event}}} -> heard(state, n, event)
       {n, {:data, {_, text}}} -> record(state, n, {:output, text})
-      {n, {:exit_status, status}} -> record(state, n, {:ended, status})
+      {n, {:exit_status, status}} -> ended(state, n, status)
     end
+  end
+
+  # Nothing that the plan says of the node can be done any more.
+  defp ended(state, n, status) do
+    state = record(state, n, {:ended, status})
+    raise "node #{n} ended by itself with #{status}\n#{Timeline.said(state.events)}"
   end
 
   defp heard(state, n, line) do

@@ -97,7 +97,7 @@ defmodule Caravan.Chaos.Stage do
   defp start_node(stage, n) do
     options = options(stage.plan) |> :erlang.term_to_binary() |> Base.encode64()
 
-    code = "'Elixir.Caravan.Chaos.Node':run(binary_to_term(base64:decode(\"#{options}\")))"
+    code = "'Elixir.Caravan.Chaos.Node':start(binary_to_term(base64:decode(\"#{options}\")))"
 
     args =
       ["-name", Plan.name(stage.plan, n), "-kernel", "net_ticktime", "#{stage.plan.ticktime}"] ++
@@ -105,7 +105,10 @@ defmodule Caravan.Chaos.Stage do
         ["-noshell", "-eval", code]
 
     port =
-      Vm.open("erl", Vm.arguments(args, ip: {0, 0, 0, 0}), [within: {stage.lab, host(n)}],
+      Vm.open(
+        "erl",
+        Vm.arguments(args, ip: {0, 0, 0, 0}),
+        [within: {stage.lab, host(n)}, env: [ERL_CRASH_DUMP_SECONDS: 0]],
         line: 65_536
       )
 
@@ -127,8 +130,7 @@ defmodule Caravan.Chaos.Stage do
 
   defp kill(stage, n) do
     signal(stage, n, "KILL")
-    # Its port goes, and what it still says with it.
-    Port.close(stage.nodes[n].port)
+    # What its port still has to say is nobody's any more.
     %{stage | nodes: Map.delete(stage.nodes, n)}
   end
 

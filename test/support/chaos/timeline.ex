@@ -1,7 +1,7 @@
 defmodule Caravan.Chaos.Timeline do
   @moduledoc "How a run of the chaos is told. Pure."
 
-  alias Caravan.Chaos.Verdict
+  alias Caravan.Chaos.{Plan, Verdict}
 
   # How many of a node's last lines are shown when something went wrong.
   @tail 40
@@ -9,6 +9,12 @@ defmodule Caravan.Chaos.Timeline do
   def line(ms, text), do: "#{time(ms)}  #{text}"
 
   defp time(ms), do: :io_lib.format("~7.1f s", [ms / 1_000]) |> IO.iodata_to_binary()
+
+  @doc "What the seed has chosen for all of the run."
+  def settings(plan) do
+    "#{plan.nodes} nodes such as #{Plan.name(plan, 1)}, net_ticktime #{plan.ticktime} s, " <>
+      "poll_interval #{plan.poll_interval} ms, expire_after #{plan.expire_after} ms"
+  end
 
   @doc "A fault, in words."
   def fault({:dns, command}), do: "DNS: #{command}"

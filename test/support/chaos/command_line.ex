@@ -1,0 +1,58 @@
+defmodule Caravan.Chaos.CommandLine do
+  @moduledoc "What `bin/chaos` runs."
+
+  alias Caravan.Chaos.{Plan, Run, Timeline}
+  alias Caravan.Netns
+
+  @switches [minutes: :integer, nodes: :integer, seed: :integer]
+
+  def main(arguments) do
+    options = options!(arguments)
+    Netns.possible?() || fail("this user may not make network namespaces here; run it as root")
+
+    seed = options[:seed] || :rand.uniform(999_999)
+    nodes = Keyword.get(options, :nodes, 8)
+    minutes = Keyword.get(options, :minutes, 10)
+    plan = Plan.new(seed, nodes)
+    again = "bin/chaos --minutes #{minutes} --nodes #{nodes} --seed #{seed}"
+
+    IO.puts("#{again}   (repeats this run)")
+    IO.puts(Timeline.settings(plan))
+    %{verdict: verdict, events: events} = Run.run(plan, ms: minutes * 60_000, say: &IO.puts/1)
+
+    IO.puts("")
+    Enum.each(Timeline.verdict(verdict, start(events)), &IO.puts/1)
+
+    if verdict.violations == [] do
+      IO.puts("\nEverything held: #{again}")
+    else
+      IO.puts("\n#{Timeline.said(events)}\n")
+      fail("#{length(verdict.violations)} violations; again: #{again}")
+    end
+  end
+
+  defp start(events), do: events |> Enum.map(&elem(&1, 0)) |> Enum.min()
+
+  defp options!(arguments) do
+    case OptionParser.parse(arguments, strict: @switches) do
+      {options, [], []} ->
+        if Enum.all?(options, fn {key, n} -> n >= least(key) end),
+          do: options,
+          else: fail("expected at least 1 minute, 3 to 99 nodes and a seed from 0 on")
+
+      {_, rest, invalid} ->
+        unknown = rest ++ Enum.map(invalid, &elem(&1, 0))
+        fail("expected --minutes N, --nodes N and --seed N, got #{Enum.join(unknown, " ")}")
+    end
+  end
+
+  defp least(:minutes), do: 1
+  defp least(:nodes), do: 3
+  defp least(:seed), do: 0
+
+  @spec fail(String.t()) :: no_return
+  defp fail(sentence) do
+    IO.puts(:stderr, "bin/chaos: #{sentence}")
+    System.halt(1)
+  end
+end
