@@ -1,7 +1,6 @@
 //! One topology's discovery: looks up a query, makes node names of the endpoints, keeps the membership and the address
 //! book; and the probe that asks whether a node's port is open.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +12,10 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use crate::addresses::{Book, Network, Owner};
-use crate::endpoint::Endpoint;
 use crate::error::{Asked, Error};
-use crate::membership::{Changes, Limits, Listed, Membership, Refusal};
-use crate::node_name::{self, Filling, PortRules, Template};
+use crate::membership::{Changes, Limits, Membership};
+use crate::naming::{Naming, host_of};
+use crate::node_name::{self, PortRules, Template};
 use crate::resolver::{self, Lookup, Spec, Type};
 
 /// How this VM speaks distribution; set once, when the library is loaded.
@@ -71,9 +70,7 @@ pub struct Plan {
 pub struct Discovery {
     queries: Vec<String>,
     spec: Spec,
-    sname: String,
-    template: Template,
-    allow: Vec<Network>,
+    naming: Naming,
     membership: Mutex<Membership>,
     owner: Owner,
 }
@@ -119,9 +116,11 @@ impl Discovery {
         Ok(Self {
             queries: plan.queries,
             spec: plan.spec,
-            sname: plan.sname,
-            template,
-            allow,
+            naming: Naming {
+                sname: plan.sname,
+                template,
+                allow,
+            },
             membership: Mutex::new(Membership::new(plan.limits)),
             owner: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
         })
@@ -147,7 +146,10 @@ impl Discovery {
             ..self.spec.clone()
         })
         .await?;
-        let (listed, refused) = self.names(&lookup.endpoints, self_name);
+        let Settings { rules, ipv6 } = settings();
+        let (listed, refused) = self
+            .naming
+            .names(&lookup.endpoints, self_name, &rules, ipv6);
         let mut gone = Vec::new();
         let mut membership = self
             .membership
@@ -164,54 +166,6 @@ impl Discovery {
             changes,
             members: membership.len(),
         })
-    }
-
-    fn names(
-        &self,
-        endpoints: &[Endpoint],
-        self_name: &str,
-    ) -> (Vec<Listed>, Vec<(String, Refusal)>) {
-        // Address records carry no port, so nodes found by them share ours.
-        let own_port = node_name::dist_port(self_name.as_bytes(), &settings().rules).ok();
-        let mut listed: HashMap<String, Listed> = HashMap::with_capacity(endpoints.len());
-        let mut refused = Vec::new();
-        for endpoint in endpoints {
-            let filling = Filling {
-                sname: &self.sname,
-                port: endpoint.port.or(own_port),
-                host: endpoint.host.as_deref(),
-                ip: endpoint.addresses.first().copied(),
-            };
-            // Without an address the name has to wait for one; the host is among the unresolved.
-            let Some(name) = self.template.fill(&filling) else {
-                continue;
-            };
-            if !node_name::is_name(&name)
-                || node_name::dist_port(name.as_bytes(), &settings().rules).is_err()
-            {
-                refused.push((name, Refusal::InvalidName));
-                continue;
-            }
-            let mut addresses = endpoint.addresses.clone();
-            if !self.allow.is_empty() {
-                addresses.retain(|ip| self.allow.iter().any(|network| network.contains(*ip)));
-                if addresses.is_empty() {
-                    refused.push((name, Refusal::NotAllowed));
-                    continue;
-                }
-            }
-            let host = host_of(&name);
-            let host = host.parse::<IpAddr>().is_err().then(|| host.to_owned());
-            listed
-                .entry(name.clone())
-                .and_modify(|known| known.addresses.extend(&addresses))
-                .or_insert(Listed {
-                    name,
-                    host,
-                    addresses,
-                });
-        }
-        (listed.into_values().collect(), refused)
     }
 
     fn note(&self, membership: &Membership, changes: &Changes, gone: &[String]) {
@@ -235,10 +189,6 @@ impl Drop for Discovery {
             .unwrap_or_else(PoisonError::into_inner)
             .remove_owner(self.owner);
     }
-}
-
-fn host_of(name: &str) -> &str {
-    name.split_once('@').map_or("", |(_, host)| host)
 }
 
 /// Opens and closes one TCP connection to where a node should listen: a dead peer then costs no BEAM process.

@@ -7,6 +7,7 @@ pub mod discovery;
 pub mod endpoint;
 pub mod error;
 pub mod membership;
+pub mod naming;
 pub mod node_name;
 pub mod resolver;
 

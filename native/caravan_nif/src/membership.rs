@@ -111,7 +111,8 @@ impl Membership {
     }
 
     /// Takes in a successful answer to query number `query` (0 to 63) at time `now`; failures never come here.
-    /// `is_atom` tells whether a name is an atom already and so costs none. Hosts of expired members that no member is left on are given to `gone`.
+    /// `is_atom` tells whether a name is an atom already and so costs none. Hosts that have
+    /// no member any more are given to `gone`.
     pub fn answer(
         &mut self,
         now: Duration,
@@ -187,7 +188,7 @@ impl Membership {
 
     fn missing(&mut self, now: Duration, changes: &mut Changes, gone: &mut impl FnMut(&str)) {
         let limits = &self.limits;
-        let mut hosts = HashSet::new();
+        let mut left = Vec::new();
         self.members.retain(|name, member| {
             if member.absent != member.sources {
                 return true;
@@ -204,22 +205,22 @@ impl Membership {
             let stays = missing < limits.expire_after;
             if !stays {
                 changes.expired.push(name.clone());
-                hosts.extend(member.host.take());
+                left.extend(member.host.take());
             }
             stays
         });
-        if !hosts.is_empty() {
-            for host in self
-                .members
-                .values()
-                .filter_map(|member| member.host.as_ref())
-            {
-                hosts.remove(host);
-            }
+        if left.is_empty() {
+            return;
         }
-        for host in hosts {
-            gone(&host);
-        }
+        // Several nodes may run on a host.
+        let hosts: HashSet<&str> = self
+            .members
+            .values()
+            .filter_map(|member| member.host.as_deref())
+            .collect();
+        left.iter()
+            .filter(|host| !hosts.contains(host.as_str()))
+            .for_each(|host| gone(host));
     }
 }
 

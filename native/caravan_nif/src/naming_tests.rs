@@ -1,0 +1,104 @@
+use super::*;
+
+const SELF: &str = "app-4370@10.0.0.1";
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn endpoint(host: Option<&str>, addresses: &[&str]) -> Endpoint {
+    Endpoint {
+        priority: 0,
+        weight: 0,
+        host: host.map(str::to_owned),
+        addresses: addresses.iter().map(|text| ip(text)).collect(),
+        port: Some(4370),
+    }
+}
+
+/// The names and addresses listed, and the names refused.
+fn names(
+    template: &str,
+    allow: &[&str],
+    endpoints: &[Endpoint],
+) -> (Vec<(String, Vec<IpAddr>)>, Vec<(String, Refusal)>) {
+    let naming = Naming {
+        sname: "app".into(),
+        template: Template::parse(template).unwrap(),
+        allow: allow
+            .iter()
+            .map(|text| Network::parse(text).unwrap())
+            .collect(),
+    };
+    let (listed, refused) = naming.names(endpoints, SELF, &PortRules::default(), false);
+    let mut listed: Vec<_> = listed
+        .into_iter()
+        .map(|node| (node.name, node.addresses))
+        .collect();
+    listed.sort();
+    (listed, refused)
+}
+
+const BY_HOST: &str = "{sname}-{port}@{host}";
+const BY_IP: &str = "{sname}-{port}@{ip}";
+
+#[test]
+fn a_name_is_made_of_an_address_that_is_allowed() {
+    let endpoints = [endpoint(Some("n1.test"), &["10.9.0.1", "10.0.0.2"])];
+    let (listed, refused) = names(BY_IP, &["10.0.0.0/24"], &endpoints);
+    assert_eq!(
+        listed,
+        [("app-4370@10.0.0.2".to_owned(), vec![ip("10.0.0.2")])]
+    );
+    assert_eq!(refused, []);
+}
+
+#[test]
+fn a_host_keeps_only_the_addresses_that_are_allowed() {
+    let endpoints = [
+        endpoint(Some("n1.test"), &["10.9.0.1", "10.0.0.2"]),
+        endpoint(Some("n2.test"), &["10.9.0.1"]),
+        endpoint(Some("n3.test"), &[]),
+    ];
+    let (listed, refused) = names(BY_HOST, &["10.0.0.0/24"], &endpoints);
+    assert_eq!(
+        listed,
+        [("app-4370@n1.test".to_owned(), vec![ip("10.0.0.2")])]
+    );
+    assert_eq!(
+        refused,
+        [
+            ("app-4370@n2.test".to_owned(), Refusal::NotAllowed),
+            ("app-4370@n3.test".to_owned(), Refusal::NotAllowed)
+        ]
+    );
+}
+
+#[test]
+fn a_target_that_is_an_address_is_judged_by_itself() {
+    let endpoints = [endpoint(Some("10.9.0.1"), &["10.0.0.2"])];
+    let (listed, refused) = names(BY_HOST, &["10.0.0.0/24"], &endpoints);
+    assert_eq!(listed, []);
+    assert_eq!(
+        refused,
+        [("app-4370@10.9.0.1".to_owned(), Refusal::NotAllowed)]
+    );
+    let (listed, _) = names(BY_HOST, &[], &endpoints);
+    assert_eq!(
+        listed,
+        [("app-4370@10.9.0.1".to_owned(), vec![ip("10.9.0.1")])]
+    );
+}
+
+#[test]
+fn a_host_that_only_the_other_family_reaches_would_be_looked_up_elsewhere() {
+    let endpoints = [endpoint(Some("n1.test"), &["fd00::1"])];
+    let (listed, refused) = names(BY_HOST, &["fd00::/8"], &endpoints);
+    assert_eq!(listed, []);
+    assert_eq!(
+        refused,
+        [("app-4370@n1.test".to_owned(), Refusal::NotAllowed)]
+    );
+    // Without the option nothing depends on where it is looked up.
+    assert_eq!(names(BY_HOST, &[], &endpoints).0.len(), 1);
+}
