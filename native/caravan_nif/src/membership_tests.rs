@@ -49,38 +49,6 @@ fn only_changes_are_told_and_self_is_never_a_member() {
 }
 
 #[test]
-fn a_host_goes_with_its_last_member() {
-    let mut set = Membership::new(limits(10));
-    let on_host = |name: &str, host: &str| Listed {
-        host: Some(host.into()),
-        ..node(name)
-    };
-    let mut gone = |now: u64, listed: Vec<Listed>| {
-        let mut hosts = Vec::new();
-        let now = Duration::from_secs(now);
-        set.answer(
-            now,
-            0,
-            listed,
-            SELF,
-            |_| false,
-            |host| {
-                hosts.push(host.to_owned());
-            },
-        );
-        hosts
-    };
-    let all = vec![on_host("a-1@x", "x"), on_host("b-2@x", "x"), node("c@h")];
-    assert_eq!(gone(0, all), Vec::<String>::new());
-    for now in [1, 20] {
-        let left = vec![on_host("b-2@x", "x")];
-        assert_eq!(gone(now, left), Vec::<String>::new());
-    }
-    assert_eq!(gone(21, vec![]), Vec::<String>::new());
-    assert_eq!(gone(40, vec![]), ["x"]);
-}
-
-#[test]
 fn a_member_goes_only_after_its_time_and_by_repeated_answers() {
     let mut set = Membership::new(limits(10));
     answer(&mut set, 0, 0, &["a@h", "b@h"]);

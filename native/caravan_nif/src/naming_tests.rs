@@ -16,12 +16,15 @@ fn endpoint(host: Option<&str>, addresses: &[&str]) -> Endpoint {
     }
 }
 
-/// The names and addresses listed, and the names refused.
+/// A name and its addresses.
+type Named = (String, Vec<IpAddr>);
+
+/// The names listed, and the names refused.
 fn names(
     template: &str,
     allow: &[&str],
     endpoints: &[Endpoint],
-) -> (Vec<(String, Vec<IpAddr>)>, Vec<(String, Refusal)>) {
+) -> (Vec<Named>, Vec<(String, Refusal)>) {
     let naming = Naming {
         sname: "app".into(),
         template: Template::parse(template).unwrap(),
