@@ -1,6 +1,6 @@
 //! From DNS records to endpoints: aliases followed, services ordered, host names checked. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -77,8 +77,8 @@ impl Refused {
 pub enum Found {
     /// Records of the wanted kind, and the lowest TTL on the way to them.
     Records(Vec<Record>, u32),
-    /// The name is an alias of one that this answer says nothing about: ask for that.
-    Elsewhere(Arc<str>),
+    /// The name is an alias of one that this answer says nothing about: ask for that. With the lowest TTL so far.
+    Elsewhere(Arc<str>, u32),
     /// Nothing of the wanted kind.
     Nothing,
     /// Aliases that lead in a circle or on and on.
@@ -86,34 +86,27 @@ pub enum Found {
 }
 
 /// Follows the aliases of `name` through one answer to the records that `wanted` picks.
-pub fn find(name: &str, answers: &[Record], wanted: impl Fn(&Data) -> bool) -> Found {
-    let aliases: HashMap<&str, (&Arc<str>, u32)> = answers
-        .iter()
-        .filter_map(|record| match &record.data {
-            Data::Alias(target) => Some((&*record.owner, (target, record.ttl))),
-            _ => None,
-        })
-        .collect();
-    let mut owner = name;
-    let mut moved_to = None;
+pub fn find(name: &str, mut answers: Vec<Record>, wanted: impl Fn(&Data) -> bool) -> Found {
+    let mut owner: Arc<str> = name.into();
     let mut ttl = u32::MAX;
-    for _ in 0..=MAX_ALIASES {
-        let records: Vec<Record> = answers
-            .iter()
-            .filter(|record| &*record.owner == owner && wanted(&record.data))
-            .cloned()
-            .collect();
-        if !records.is_empty() {
-            let ttl = records.iter().map(|record| record.ttl).fold(ttl, u32::min);
-            return Found::Records(records, ttl);
+    for aliases in 0..=MAX_ALIASES {
+        let is_found = |record: &Record| record.owner == owner && wanted(&record.data);
+        if answers.iter().any(is_found) {
+            answers.retain(is_found);
+            let ttl = answers.iter().map(|record| record.ttl).fold(ttl, u32::min);
+            return Found::Records(answers, ttl);
         }
-        match aliases.get(owner) {
+        let alias = answers.iter().find_map(|record| match &record.data {
+            Data::Alias(target) if record.owner == owner => Some((target, record.ttl)),
+            _ => None,
+        });
+        match alias {
             Some((target, alias_ttl)) => {
-                ttl = ttl.min(*alias_ttl);
-                owner = target;
-                moved_to = Some(Arc::clone(target));
+                ttl = ttl.min(alias_ttl);
+                owner = Arc::clone(target);
             }
-            None => return moved_to.map_or(Found::Nothing, Found::Elsewhere),
+            None if aliases == 0 => return Found::Nothing,
+            None => return Found::Elsewhere(owner, ttl),
         }
     }
     Found::Endless
@@ -233,14 +226,14 @@ mod tests {
             address.clone(),
         ];
         assert_eq!(
-            find("a", &answers, is_address),
+            find("a", answers.to_vec(), is_address),
             Found::Records(vec![address], 5)
         );
         assert_eq!(
-            find("a", &answers[..2], is_address),
-            Found::Elsewhere("c".into())
+            find("a", answers[..2].to_vec(), is_address),
+            Found::Elsewhere("c".into(), 5)
         );
-        assert_eq!(find("x", &answers, is_address), Found::Nothing);
+        assert_eq!(find("x", answers.to_vec(), is_address), Found::Nothing);
     }
 
     #[test]
@@ -249,7 +242,7 @@ mod tests {
             record("a", 1, Data::Alias("b".into())),
             record("b", 1, Data::Alias("a".into())),
         ];
-        assert_eq!(find("a", &answers, is_address), Found::Endless);
+        assert_eq!(find("a", answers.to_vec(), is_address), Found::Endless);
     }
 
     #[test]

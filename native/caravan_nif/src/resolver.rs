@@ -5,12 +5,12 @@
 //! at the first SERVFAIL.
 
 mod addresses;
+mod answer;
 mod asking;
 #[cfg(any(test, fuzzing))]
 pub mod decode;
 mod exchange;
 mod hosts;
-mod records;
 mod resolv_conf;
 mod services;
 mod system;
@@ -87,8 +87,8 @@ impl Lookup {
         Self {
             endpoints,
             ttl: resolved.ttl,
-            server: resolved.answer.server.to_string(),
-            transport: resolved.answer.transport,
+            server: resolved.server.to_string(),
+            transport: resolved.transport,
             elapsed: asking.elapsed(),
             unresolved: Vec::new(),
             refused: Refused::default(),

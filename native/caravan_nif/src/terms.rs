@@ -142,24 +142,53 @@ impl Encoder for Ip {
 #[derive(NifStruct)]
 #[module = "Caravan.Endpoint"]
 #[rustler(encode)]
-struct EndpointTwin {
-    host: Option<String>,
-    addresses: Vec<Ip>,
+struct EndpointTwin<'a> {
+    host: Option<&'a str>,
+    addresses: Addresses<'a>,
     port: Option<u16>,
     priority: u16,
     weight: u16,
 }
 
+/// Encoded from where they are: a big answer is not copied once more.
+struct Addresses<'a>(&'a [IpAddr]);
+
+impl Encoder for Addresses<'_> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let terms: Vec<Term<'a>> = self.0.iter().map(|ip| Ip(*ip).encode(env)).collect();
+        terms.encode(env)
+    }
+}
+
+struct Endpoints<'a>(&'a [endpoint::Endpoint]);
+
+impl Encoder for Endpoints<'_> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let twin = |endpoint: &endpoint::Endpoint| {
+            let twin = EndpointTwin {
+                host: endpoint.host.as_deref(),
+                addresses: Addresses(&endpoint.addresses),
+                port: endpoint.port,
+                priority: endpoint.priority,
+                weight: endpoint.weight,
+            };
+            twin.encode(env)
+        };
+        let terms: Vec<Term<'a>> = self.0.iter().map(twin).collect();
+        terms.encode(env)
+    }
+}
+
 #[derive(NifStruct)]
 #[module = "Caravan.Lookup"]
 #[rustler(encode)]
-struct Lookup {
-    endpoints: Vec<EndpointTwin>,
+struct Lookup<'a> {
+    endpoints: Endpoints<'a>,
     ttl: u32,
-    server: String,
+    server: &'a str,
     transport: Atom,
     elapsed: u64,
-    unresolved: Vec<String>,
+    unresolved: &'a [String],
     refused: Vec<RefusedTwin>,
 }
 
@@ -214,22 +243,15 @@ fn refused(reason: Atom, refused: &endpoint::Refused) -> Vec<RefusedTwin> {
         .collect()
 }
 
-impl From<&resolver::Lookup> for Lookup {
-    fn from(lookup: &resolver::Lookup) -> Self {
-        let endpoints = lookup.endpoints.iter().map(|endpoint| EndpointTwin {
-            host: endpoint.host.clone(),
-            addresses: endpoint.addresses.iter().copied().map(Ip).collect(),
-            port: endpoint.port,
-            priority: endpoint.priority,
-            weight: endpoint.weight,
-        });
+impl<'a> From<&'a resolver::Lookup> for Lookup<'a> {
+    fn from(lookup: &'a resolver::Lookup) -> Self {
         Self {
-            endpoints: endpoints.collect(),
+            endpoints: Endpoints(&lookup.endpoints),
             ttl: lookup.ttl,
-            server: lookup.server.clone(),
+            server: &lookup.server,
             transport: transport(lookup.transport),
             elapsed: micros(lookup.elapsed),
-            unresolved: lookup.unresolved.clone(),
+            unresolved: &lookup.unresolved,
             refused: refused(atoms::invalid_name(), &lookup.refused),
         }
     }

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::answer::Answer;
 use super::exchange::exchange;
-use super::records::plain;
 use super::system::System;
 use super::{Spec, Transport};
 use crate::endpoint::{self, Data, Found, MAX_ALIASES, Record};
@@ -33,19 +33,13 @@ pub(super) struct Asking {
     deadline: Instant,
 }
 
-/// A decoded answer and where it came from.
-pub(super) struct Answer {
-    pub(super) records: Vec<Record>,
-    pub(super) additionals: Vec<Record>,
-    pub(super) server: SocketAddr,
-    pub(super) transport: Transport,
-}
-
 /// One kind of records of one name, aliases followed.
 pub(super) struct Resolved {
     pub(super) records: Vec<Record>,
     pub(super) ttl: u32,
-    pub(super) answer: Answer,
+    pub(super) additionals: Vec<Record>,
+    pub(super) server: SocketAddr,
+    pub(super) transport: Transport,
 }
 
 impl Asking {
@@ -102,30 +96,24 @@ impl Asking {
         let mut owner = name.to_owned();
         let mut lowest = u32::MAX;
         for _ in 0..MAX_ALIASES {
-            let answer = self.ask(&owner, of).await?;
-            match find(&owner, of, &answer.records) {
+            let (answer, server, transport) = self.ask(&owner, of).await?;
+            match find(&owner, of, answer.records) {
                 Found::Records(records, ttl) => {
                     return Ok(Resolved {
                         records,
                         ttl: ttl.min(lowest),
-                        answer,
+                        additionals: answer.additionals,
+                        server,
+                        transport,
                     });
                 }
-                Found::Elsewhere(target) => {
-                    lowest = lowest.min(
-                        answer
-                            .records
-                            .iter()
-                            .map(|record| record.ttl)
-                            .min()
-                            .unwrap_or(lowest),
-                    );
+                Found::Elsewhere(target, ttl) => {
+                    lowest = lowest.min(ttl);
                     owner = target.to_string();
                 }
                 Found::Nothing => {
-                    let asked = self.asked(name, of, &[answer.server]);
                     return Err(Error::NoData {
-                        asked,
+                        asked: self.asked(name, of, &[server]),
                         reason: "has no record of this type",
                     });
                 }
@@ -140,7 +128,11 @@ impl Asking {
     }
 
     /// Asks the servers for one question: the next one whenever one fails or keeps silent, the first real answer counts.
-    async fn ask(&self, name: &str, of: RecordType) -> Result<Answer, Error> {
+    async fn ask(
+        &self,
+        name: &str,
+        of: RecordType,
+    ) -> Result<(Answer, SocketAddr, Transport), Error> {
         let Ok(owner) = Name::from_ascii(format!("{name}.")) else {
             return Err(Error::InvalidName {
                 expected: "a domain name such as _app._tcp.example.org",
@@ -169,12 +161,10 @@ impl Asking {
                 self.deadline
             };
             match timeout_at(until, tries.join_next()).await {
-                Ok(Some(Ok((server, Ok((message, transport)))))) => {
-                    match self.judge(&message, transport, server, name, of) {
-                        Ok(answer) => return Ok(answer),
-                        Err(error @ (Error::NxDomain { .. } | Error::NoData { .. })) => {
-                            return Err(error);
-                        }
+                Ok(Some(Ok((server, Ok((answer, transport)))))) => {
+                    match self.judge(&answer, name, of, server) {
+                        Ok(()) => return Ok((answer, server, transport)),
+                        Err(error @ Error::NxDomain { .. }) => return Err(error),
                         Err(error) => failure = Some(error),
                     }
                 }
@@ -193,55 +183,34 @@ impl Asking {
         }))
     }
 
+    /// What the response code means; one that is no more than "no" says that another server may know better.
     pub(super) fn judge(
         &self,
-        message: &Message,
-        transport: Transport,
-        server: SocketAddr,
+        answer: &Answer,
         name: &str,
         of: RecordType,
-    ) -> Result<Answer, Error> {
+        server: SocketAddr,
+    ) -> Result<(), Error> {
         let asked = || self.asked(name, of, &[server]);
-        match message.metadata.response_code {
-            // "Ask elsewhere" says nothing of the name; a server without data has authority, or resolves for others.
-            ResponseCode::NoError
-                if message.answers.is_empty()
-                    && !message.metadata.authoritative
-                    && !message.metadata.recursion_available =>
-            {
-                return Err(Error::ServFail {
-                    asked: asked(),
-                    code: "with a referral to other servers, since it resolves nothing for others"
-                        .into(),
-                });
-            }
-            ResponseCode::NoError => {}
-            ResponseCode::NXDomain => return Err(Error::NxDomain { asked: asked() }),
-            ResponseCode::Refused => return Err(Error::Refused { asked: asked() }),
-            ResponseCode::ServFail => {
-                return Err(Error::ServFail {
-                    asked: asked(),
-                    code: "SERVFAIL".into(),
-                });
-            }
-            other => {
-                let code = match other {
-                    ResponseCode::FormErr => "FORMERR",
-                    ResponseCode::NotImp => "NOTIMP",
-                    other => other.to_str(),
-                };
-                return Err(Error::ServFail {
-                    asked: asked(),
-                    code: code.into(),
-                });
-            }
+        let failed = |code: &str| Error::ServFail {
+            asked: asked(),
+            code: code.into(),
+        };
+        // "Ask elsewhere" says nothing of the name; a server without data has authority, or resolves for others.
+        let referral =
+            answer.records.is_empty() && !answer.authoritative && !answer.recursion_available;
+        match answer.code {
+            ResponseCode::NoError if referral => Err(failed(
+                "with a referral to other servers, since it resolves nothing for others",
+            )),
+            ResponseCode::NoError => Ok(()),
+            ResponseCode::NXDomain => Err(Error::NxDomain { asked: asked() }),
+            ResponseCode::Refused => Err(Error::Refused { asked: asked() }),
+            ResponseCode::ServFail => Err(failed("SERVFAIL")),
+            ResponseCode::FormErr => Err(failed("FORMERR")),
+            ResponseCode::NotImp => Err(failed("NOTIMP")),
+            other => Err(failed(other.to_str())),
         }
-        Ok(Answer {
-            records: plain(&message.answers),
-            additionals: plain(&message.additionals),
-            server,
-            transport,
-        })
     }
 
     pub(super) fn asked(&self, name: &str, of: RecordType, servers: &[SocketAddr]) -> Asked {
@@ -266,7 +235,7 @@ impl Asking {
 }
 
 /// What an answer's records say of `owner`, as far as the type `of` goes.
-pub(super) fn find(owner: &str, of: RecordType, records: &[Record]) -> Found {
+pub(super) fn find(owner: &str, of: RecordType, records: Vec<Record>) -> Found {
     endpoint::find(owner, records, |data| match data {
         Data::Address(IpAddr::V4(_)) => of == RecordType::A,
         Data::Address(IpAddr::V6(_)) => of == RecordType::AAAA,

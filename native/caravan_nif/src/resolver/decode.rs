@@ -6,16 +6,17 @@ use std::time::Duration;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
+use super::answer::{Received, read};
 use super::asking::{Asking, find};
-use super::exchange::{read, request};
-use super::{Spec, Transport, Type};
+use super::exchange::request;
+use super::{Spec, Type};
 use crate::endpoint::{self, Endpoint, Found, Refused};
 use crate::error::Error;
 
 /// What one answer says.
 #[derive(Debug, Clone)]
 pub enum Decoded {
-    /// It is no answer to the question.
+    /// It is no answer to the question, or one that was cut.
     Ignored,
     /// Nothing of the wanted kind, or not here.
     Nothing,
@@ -47,12 +48,15 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
     if let Some(&[high, low]) = bytes.first_chunk() {
         request.metadata.id = u16::from_be_bytes([high, low]);
     }
-    let asked = || asking.asked(name, of, &[server]);
-    let Some(message) = read(bytes, &request).map_err(|broken| broken.explained(asked()))? else {
+    let malformed = |reason| Error::Malformed {
+        asked: asking.asked(name, of, &[server]),
+        reason,
+    };
+    let Received::Answer(answer) = read(bytes, &request).map_err(malformed)? else {
         return Ok(Decoded::Ignored);
     };
-    let answer = asking.judge(&message, Transport::Udp, server, name, of)?;
-    let Found::Records(records, _) = find(name, of, &answer.records) else {
+    asking.judge(&answer, name, of, server)?;
+    let Found::Records(records, _) = find(name, of, answer.records) else {
         return Ok(Decoded::Nothing);
     };
     let (endpoints, refused) = match record_type {

@@ -4,19 +4,17 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use hickory_resolver::proto::op::{Edns, Message, MessageType, Query, ResponseCode};
+use hickory_resolver::proto::op::{Edns, Message, Query, ResponseCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
 use super::Transport;
+use super::answer::{Answer, Received, read};
 use crate::error::{Asked, Error};
 
 /// The UDP size offered (EDNS, RFC 6891): what crosses every network unfragmented (DNS flag day 2020).
 const EDNS_SIZE: u16 = 1232;
-
-/// The truncation bit, in the third byte of a message.
-const TC: u8 = 0b10;
 
 /// How one exchange with one server failed.
 pub(super) enum Broken {
@@ -43,7 +41,7 @@ pub(super) async fn exchange(
     question: &Query,
     tcp: bool,
     deadline: Instant,
-) -> Result<(Message, Transport), Broken> {
+) -> Result<(Answer, Transport), Broken> {
     let request = request(question);
     let answer = once(server, &request, tcp, deadline).await?;
     if !knows_no_edns(&answer.0) {
@@ -55,12 +53,8 @@ pub(super) async fn exchange(
 }
 
 /// RFC 6891, section 7: a server that has never heard of EDNS takes the question for a malformed or an unknown one.
-fn knows_no_edns(answer: &Message) -> bool {
-    answer.edns.is_none()
-        && matches!(
-            answer.metadata.response_code,
-            ResponseCode::FormErr | ResponseCode::NotImp
-        )
+fn knows_no_edns(answer: &Answer) -> bool {
+    !answer.edns && matches!(answer.code, ResponseCode::FormErr | ResponseCode::NotImp)
 }
 
 async fn once(
@@ -68,22 +62,19 @@ async fn once(
     request: &Message,
     tcp: bool,
     deadline: Instant,
-) -> Result<(Message, Transport), Broken> {
-    if !tcp && let Some(message) = over_udp(server, request).await? {
-        return Ok((message, Transport::Udp));
+) -> Result<(Answer, Transport), Broken> {
+    if !tcp && let Some(answer) = over_udp(server, request).await? {
+        return Ok((answer, Transport::Udp));
     }
     match over_tcp(server, request, deadline).await {
-        Ok(message) if message.metadata.truncation => Err(Broken::Truncated(io::Error::other(
-            "it has more records than one message can hold",
-        ))),
-        Ok(message) => Ok((message, Transport::Tcp)),
+        Ok(answer) => Ok((answer, Transport::Tcp)),
         Err(Broken::Io(error)) if !tcp => Err(Broken::Truncated(error)),
         Err(broken) => Err(broken),
     }
 }
 
 /// The answer; `None` when it was cut.
-async fn over_udp(server: SocketAddr, request: &Message) -> Result<Option<Message>, Broken> {
+async fn over_udp(server: SocketAddr, request: &Message) -> Result<Option<Answer>, Broken> {
     let any: IpAddr = if server.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
@@ -96,13 +87,10 @@ async fn over_udp(server: SocketAddr, request: &Message) -> Result<Option<Messag
     let mut buffer = vec![0; 4096];
     loop {
         let length = socket.recv(&mut buffer).await.map_err(Broken::Io)?;
-        let received = &buffer[..length];
-        // Not decoded: some servers cut in the middle of a record.
-        if is_for(received, request) && received.get(2).is_some_and(|flags| flags & TC != 0) {
-            return Ok(None);
-        }
-        if let Some(message) = read(received, request)? {
-            return Ok(Some(message));
+        match read(&buffer[..length], request).map_err(Broken::Malformed)? {
+            Received::Answer(answer) => return Ok(Some(answer)),
+            Received::Truncated => return Ok(None),
+            Received::Other => {}
         }
     }
 }
@@ -111,7 +99,7 @@ async fn over_tcp(
     server: SocketAddr,
     request: &Message,
     deadline: Instant,
-) -> Result<Message, Broken> {
+) -> Result<Answer, Broken> {
     let work = async {
         let mut stream = TcpStream::connect(server).await.map_err(Broken::Io)?;
         let body = bytes(request)?;
@@ -126,9 +114,14 @@ async fn over_tcp(
         stream.read_exact(&mut length).await.map_err(Broken::Io)?;
         let mut body = vec![0; u16::from_be_bytes(length).into()];
         stream.read_exact(&mut body).await.map_err(Broken::Io)?;
-        // Nobody else writes into this connection, and nothing else was asked.
-        read(&body, request)?
-            .ok_or_else(|| Broken::Malformed("it is no answer to the question".into()))
+        match read(&body, request).map_err(Broken::Malformed)? {
+            Received::Answer(answer) => Ok(answer),
+            Received::Truncated => Err(Broken::Truncated(io::Error::other(
+                "it has more records than one message can hold",
+            ))),
+            // Nobody else writes into this connection, and nothing else was asked.
+            Received::Other => Err(Broken::Malformed("it is no answer to the question".into())),
+        }
     };
     timeout_at(deadline, work)
         .await
@@ -149,27 +142,4 @@ fn bytes(request: &Message) -> Result<Vec<u8>, Broken> {
     request
         .to_vec()
         .map_err(|error| Broken::Malformed(error.to_string()))
-}
-
-fn is_for(bytes: &[u8], request: &Message) -> bool {
-    bytes.get(..2) == Some(&request.metadata.id.to_be_bytes()[..])
-}
-
-/// The answer to `request`; `None` for what is none, which anybody may have sent.
-pub(super) fn read(bytes: &[u8], request: &Message) -> Result<Option<Message>, Broken> {
-    if !is_for(bytes, request) {
-        return Ok(None);
-    }
-    let message = Message::from_vec(bytes).map_err(|error| Broken::Malformed(error.to_string()))?;
-    // Our own words from a port that echoes: no answer will come.
-    if message.metadata.message_type != MessageType::Response {
-        return Err(Broken::Malformed("it is a question, too".into()));
-    }
-    // Who could not read the question can't repeat it.
-    let unread = message.queries.is_empty()
-        && !matches!(
-            message.metadata.response_code,
-            ResponseCode::NoError | ResponseCode::NXDomain
-        );
-    Ok((unread || message.queries == request.queries).then_some(message))
 }

@@ -16,7 +16,7 @@ const HOSTS_AT_ONCE: usize = 64;
 
 pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error> {
     let resolved = asking.resolve(name, RecordType::SRV).await?;
-    let asked = || asking.asked(name, RecordType::SRV, &[resolved.answer.server]);
+    let asked = || asking.asked(name, RecordType::SRV, &[resolved.server]);
     let Some((mut endpoints, refused)) = endpoint::services(&resolved.records) else {
         return Err(Error::NoData {
             asked: asked(),
@@ -33,7 +33,7 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
             ),
         });
     }
-    let (known, ttl) = hosts(asking, &endpoints, &resolved.answer.additionals).await;
+    let (known, ttl) = hosts(asking, &endpoints, &resolved.additionals).await;
     let mut unresolved = Vec::new();
     for endpoint in &mut endpoints {
         let Some(host) = &endpoint.host else { continue };

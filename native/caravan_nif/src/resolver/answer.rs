@@ -1,0 +1,158 @@
+//! An answer's bytes as Caravan's records. Pure.
+//!
+//! Record by record, since hickory's whole message of 1,000 records takes 300 kB that are thrown away at once.
+
+use std::sync::Arc;
+
+use hickory_resolver::proto::op::{Edns, Header, Message, MessageType, ResponseCode};
+use hickory_resolver::proto::rr::{self, DNSClass, Name, RData, RecordType};
+use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
+
+use crate::endpoint::{Data, Record};
+
+/// The truncation bit, in the third byte of a message.
+const TC: u8 = 0b10;
+
+/// The shortest record: the root's name, type, class, TTL and length (RFC 1035, 3.2.1).
+const SHORTEST_RECORD: usize = 11;
+
+/// What a server answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) code: ResponseCode,
+    pub(super) authoritative: bool,
+    pub(super) recursion_available: bool,
+    /// Whether there is an OPT record: the server knows EDNS.
+    pub(super) edns: bool,
+    pub(super) records: Vec<Record>,
+    pub(super) additionals: Vec<Record>,
+}
+
+/// Bytes from a server.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// The answer.
+    Answer(Answer),
+    /// The answer, cut to fit. Not read any further: some servers cut in the middle of a record.
+    Truncated,
+    /// No answer to this request; anybody may have sent it.
+    Other,
+}
+
+/// Reads what came after `request` was sent.
+pub(super) fn read(bytes: &[u8], request: &Message) -> Result<Received, String> {
+    if bytes.get(..2) != Some(&request.metadata.id.to_be_bytes()[..]) {
+        return Ok(Received::Other);
+    }
+    if bytes.get(2).is_some_and(|flags| flags & TC != 0) {
+        return Ok(Received::Truncated);
+    }
+    whole(bytes, request).map_err(|error| error.to_string())
+}
+
+fn whole(bytes: &[u8], request: &Message) -> Result<Received, String> {
+    let text = |error: DecodeError| error.to_string();
+    let mut decoder = BinDecoder::new(bytes);
+    let Header { metadata, counts } = Header::read(&mut decoder).map_err(text)?;
+    // Our own words from a port that echoes: no answer will come.
+    if metadata.message_type != MessageType::Response {
+        return Err("it is a question, too".into());
+    }
+    let queries = Message::read_queries(&mut decoder, counts.queries.into())
+        .map_err(|error| error.to_string())?;
+    // Who could not read the question can't repeat it.
+    let unread = queries.is_empty()
+        && !matches!(
+            metadata.response_code,
+            ResponseCode::NoError | ResponseCode::NXDomain
+        );
+    if !unread && queries != request.queries {
+        return Ok(Received::Other);
+    }
+    let mut records = Section::default();
+    records.read(&mut decoder, counts.answers).map_err(text)?;
+    Section::default()
+        .read(&mut decoder, counts.authorities)
+        .map_err(text)?;
+    let mut additionals = Section::default();
+    additionals
+        .read(&mut decoder, counts.additionals)
+        .map_err(text)?;
+    // EDNS holds the upper bits of the code (RFC 6891, 6.1.3).
+    let code = match &additionals.edns {
+        Some(edns) => ResponseCode::from(edns.rcode_high(), metadata.response_code.low()),
+        None => metadata.response_code,
+    };
+    Ok(Received::Answer(Answer {
+        code,
+        authoritative: metadata.authoritative,
+        recursion_available: metadata.recursion_available,
+        edns: additionals.edns.is_some(),
+        records: records.records,
+        additionals: additionals.records,
+    }))
+}
+
+/// The records of one section, others than those that endpoints are made of left out.
+#[derive(Default)]
+struct Section {
+    records: Vec<Record>,
+    edns: Option<Edns>,
+    /// Big answers repeat one owner: its text is made once.
+    owner: Option<(Name, Arc<str>)>,
+}
+
+impl Section {
+    fn read(&mut self, decoder: &mut BinDecoder<'_>, count: u16) -> Result<(), DecodeError> {
+        // A count is only believed as far as there are bytes for it.
+        let room = usize::from(count).min(decoder.len() / SHORTEST_RECORD);
+        self.records.reserve_exact(room);
+        for _ in 0..count {
+            let record = rr::Record::read(decoder)?;
+            if record.record_type() == RecordType::OPT {
+                self.edns = Some(Edns::from(&record));
+            } else if record.dns_class == DNSClass::IN {
+                self.take(record);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, record: rr::Record) {
+        let data = match record.data {
+            RData::A(ip) => Data::Address(ip.0.into()),
+            RData::AAAA(ip) => Data::Address(ip.0.into()),
+            RData::CNAME(target) => Data::Alias(text(&target.0).into()),
+            RData::SRV(service) => Data::Service {
+                priority: service.priority,
+                weight: service.weight,
+                port: service.port,
+                target: text(&service.target).into(),
+            },
+            _ => return,
+        };
+        let owner = match &self.owner {
+            Some((name, owner)) if *name == record.name => Arc::clone(owner),
+            _ => {
+                let owner: Arc<str> = text(&record.name).into();
+                self.owner = Some((record.name, Arc::clone(&owner)));
+                owner
+            }
+        };
+        self.records.push(Record {
+            owner,
+            ttl: record.ttl,
+            data,
+        });
+    }
+}
+
+/// A name in lower case, without the trailing dot.
+fn text(name: &Name) -> String {
+    let mut text = name.to_ascii();
+    text.make_ascii_lowercase();
+    if text.ends_with('.') {
+        text.pop();
+    }
+    text
+}
