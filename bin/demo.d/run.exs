@@ -25,11 +25,8 @@ defmodule Demo do
     state = new(Keyword.values(@steps), Processes.listen())
 
     try do
-      @steps
-      |> Keyword.keys()
-      |> Enum.reduce(Processes.start_dns(state), fn step, state ->
-        state |> began() |> play(step) |> passed()
-      end)
+      state = Enum.reduce(Keyword.keys(@steps), Processes.start_dns(state), &step/2)
+      if state.keep?, do: told_to_stay(state), else: state
     catch
       {:failed, reason, state} ->
         Screen.failed(state, reason)
@@ -37,9 +34,11 @@ defmodule Demo do
     else
       state ->
         Screen.finished(state, verdict(state))
-        if state.keep?, do: keep(state)
+        if state.keep?, do: IO.puts(Screen.kept(state))
     end
   end
+
+  defp step(step, state), do: state |> began() |> play(step) |> passed()
 
   defp play(state, :alone) do
     ports = Enum.take(Machine.free_ports(), 5)
@@ -116,10 +115,10 @@ defmodule Demo do
     "Every check held: #{count} nodes, #{div(count * (count - 1), 2)} links, none lost in the silence, no epmd."
   end
 
-  defp keep(state) do
-    tell_all(state, "keep")
-    state = await(state, 5_000, "nodes that stay", fn s -> Enum.all?(up(s), & &1.kept?) end)
-    IO.puts(Screen.kept(state))
+  defp told_to_stay(state) do
+    state
+    |> tell_all("keep")
+    |> await(5_000, "nodes that stay", fn state -> Enum.all?(up(state), & &1.kept?) end)
   end
 end
 
