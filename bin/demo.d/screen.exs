@@ -172,8 +172,8 @@ defmodule Demo.Screen do
         --hidden --remsh #{hd(nodes).name} \\
         --erl "-start_epmd false -epmd_module caravan_epmd -dist_listen false"
 
-    and ask it: Node.list(), Caravan.status(). The DNS server is #{state.nameserver}, the logs
-    are in #{state.logs}. End it all:
+    and ask it: Node.list(), Caravan.status(). The DNS server is #{state.nameserver}.
+    The logs are in #{state.logs}. End it all:
 
       kill #{Enum.join(pids, " ")}
       rm -r #{state.logs}
