@@ -18,7 +18,7 @@ defmodule Caravan.Nodes.ConnectTest do
     assert Vm.listening?(a_port) and Vm.listening?(b_port)
     assert connect(a, b_name)
     assert Vm.eval(a, "nodes()") == [b_name]
-    assert Vm.eval(b, "nodes()") == [a_name]
+    Vm.await(b, "nodes()", [a_name])
   end
 
   test "short names connect" do
@@ -51,7 +51,7 @@ defmodule Caravan.Nodes.ConnectTest do
     {a, a_name, _} = Vm.start_node(["-hidden"])
     {b, b_name, _} = Vm.start_node()
     assert connect(a, b_name)
-    assert Vm.eval(b, "{nodes(), nodes(hidden)}") == {[], [a_name]}
+    Vm.await(b, "{nodes(), nodes(hidden)}", {[], [a_name]})
   end
 
   test "-dist_listen false dials and does not listen" do
@@ -59,7 +59,7 @@ defmodule Caravan.Nodes.ConnectTest do
     {b, b_name, _} = Vm.start_node()
     refute Vm.listening?(a_port)
     assert connect(a, b_name)
-    assert [_] = Vm.eval(b, "nodes(hidden)")
+    Vm.await(b, "length(nodes(hidden))", 1)
   end
 
   test "a name given by the peer (-name undefined@host)" do
@@ -68,7 +68,7 @@ defmodule Caravan.Nodes.ConnectTest do
     assert connect(a, b_name)
     given = Vm.eval(a, "node()")
     assert "#{given}" =~ ~r/@127\.0\.0\.1$/
-    assert Vm.eval(b, "nodes(connected)") == [given]
+    Vm.await(b, "nodes(connected)", [given])
   end
 
   test "a release's tool node asks the node whose port its name ends in" do
@@ -121,7 +121,7 @@ defmodule Caravan.Nodes.ConnectTest do
       Vm.eval(vm, "erlang:set_cookie(#{Vm.cookie()})")
       assert Vm.listening?(port)
       assert connect(vm, peer_name)
-      assert :"#{name}" in Vm.eval(peer, "nodes()")
+      Vm.await(peer, "lists:member('#{name}', nodes())", true)
       assert :ok = Vm.eval(vm, "net_kernel:stop()")
       Vm.eventually("the port is free", fn -> not Vm.listening?(port) end)
     end

@@ -44,7 +44,7 @@ defmodule Caravan.Nodes.ProtocolsTest do
     b = Vm.start(["-name", "app-#{b_port}@#{host}" | args], ip: ip)
     assert Vm.listening?(a_port, ip) and Vm.listening?(b_port, ip)
     assert Vm.eval(a, "net_kernel:connect_node('app-#{b_port}@#{host}')") == true
-    assert Vm.eval(b, "nodes()") == [:"app-#{a_port}@#{host}"]
+    Vm.await(b, "nodes()", [:"app-#{a_port}@#{host}"])
   end
 
   # One certificate that both sides show and check, made by an authority of this test's own.

@@ -81,6 +81,12 @@ defmodule Caravan.Vm do
     end
   end
 
+  @doc """
+  Waits until Erlang expressions have this value in the VM. Who was dialled knows of a link a moment after the dialler.
+  """
+  def await(vm, code, value),
+    do: eventually("#{code} is #{inspect(value)}", fn -> eval(vm, code) == value end)
+
   @doc "Ends the VM and waits until its process is gone."
   def stop(%{port: port}) do
     Port.command(port, "halt(0).\n")
