@@ -180,7 +180,7 @@ defmodule Caravan.Dials do
 
       _ ->
         "the host answers#{on_port(node)}, but the handshake failed: a different cookie, a node of " <>
-          "another name at that address, or TLS on one side only"
+          "another name at that address, TLS on one side only, or a node that went down meanwhile"
     end
   end
 
