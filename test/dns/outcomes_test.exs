@@ -184,6 +184,22 @@ defmodule Caravan.OutcomesTest do
     assert [%{host: "gone.test", addresses: []}, %{addresses: [{127, 0, 0, 3}]}] = found.endpoints
   end
 
+  test "the additional section spares look-ups only where it has the family needed", %{
+    server: server
+  } do
+    DnsServer.publish(server, "s.test", [3434, 3435], "n.test")
+    DnsServer.command(server, "add n.test 5 AAAA ::1")
+    asked = fn -> DnsServer.command(server, "stats") end
+
+    for {additional, asked_in_all} <- [{"on", 1}, {"a", 2}, {"aaaa", 5}, {"off", 8}] do
+      DnsServer.command(server, "additional #{additional}")
+      assert {:ok, found} = Caravan.lookup("s.test", nameservers: [server.address])
+      v6 = if additional == "a", do: [], else: [{0, 0, 0, 0, 0, 0, 0, 1}]
+      assert Enum.map(found.endpoints, & &1.addresses) |> Enum.uniq() == [[{127, 0, 0, 1} | v6]]
+      assert asked.() == ["udp=#{asked_in_all} tcp=0"]
+    end
+  end
+
   test "endless aliases are malformed", %{server: server} do
     DnsServer.command(server, "remove app.test")
     DnsServer.command(server, "add app.test 5 CNAME b.test")

@@ -11,14 +11,14 @@ defmodule Caravan.Vm do
   @cookie "caravan"
 
   # Reads an expression a line, answers with its value. Terms travel in base64, so that pids and strings stay what
-  # they are and nothing else that is printed looks like an answer.
+  # they are and nothing else that is printed looks like an answer. Once Elixir runs there, lines are binaries.
   @loop ~S"""
   spawn(fun() ->
     Loop = fun Loop() ->
       case io:get_line(standard_io, "") of
-        Line when is_list(Line) ->
+        Line when is_list(Line); is_binary(Line) ->
           Answer = try
-            {ok, Tokens, _} = erl_scan:string(Line),
+            {ok, Tokens, _} = erl_scan:string(unicode:characters_to_list(Line)),
             {ok, Exprs} = erl_parse:parse_exprs(Tokens),
             {value, Value, _} = erl_eval:exprs(Exprs, []),
             {ok, Value}

@@ -19,7 +19,8 @@ pub(crate) enum Command {
         fault: Option<Fault>,
         name: Option<Name>,
     },
-    Additional(bool),
+    /// The types of addresses given for SRV targets.
+    Additional(&'static [RecordType]),
     Flood {
         name: Name,
         count: u64,
@@ -27,6 +28,9 @@ pub(crate) enum Command {
     Stats,
     Quit,
 }
+
+/// All types of addresses.
+pub(crate) const ADDRESSES: &[RecordType] = &[RecordType::A, RecordType::AAAA];
 
 pub(crate) fn parse(line: &str) -> Result<Command, String> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -64,8 +68,10 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
         ["fault", fault @ ..] => {
             fault::parse(fault).map(|(fault, name)| Command::Fault { fault, name })
         }
-        ["additional", "on"] => Ok(Command::Additional(true)),
-        ["additional", "off"] => Ok(Command::Additional(false)),
+        ["additional", "on"] => Ok(Command::Additional(ADDRESSES)),
+        ["additional", "off"] => Ok(Command::Additional(&[])),
+        ["additional", "a"] => Ok(Command::Additional(&[RecordType::A])),
+        ["additional", "aaaa"] => Ok(Command::Additional(&[RecordType::AAAA])),
         ["flood", name, count] => match count.parse::<u16>() {
             Ok(count) => Ok(Command::Flood {
                 name: parse_name(name)?,
@@ -79,7 +85,7 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
         ["quit"] => Ok(Command::Quit),
         _ => Err(format!(
             "expected add NAME TTL TYPE RDATA, remove NAME [TYPE [RDATA]], list, clear, fault FAULT [for NAME], additional \
-             on|off, flood NAME N, stats or quit, got {line:?}"
+             on|off|a|aaaa, flood NAME N, stats or quit, got {line:?}"
         )),
     }
 }
@@ -121,8 +127,10 @@ mod tests {
                     name: Some(name()),
                 },
             ),
-            ("additional on", Command::Additional(true)),
-            ("additional off", Command::Additional(false)),
+            ("additional on", Command::Additional(ADDRESSES)),
+            ("additional off", Command::Additional(&[])),
+            ("additional a", Command::Additional(&[RecordType::A])),
+            ("additional aaaa", Command::Additional(&[RecordType::AAAA])),
             (
                 "flood app.test 100",
                 Command::Flood {

@@ -8,6 +8,7 @@ use hickory_server::proto::op::{LowerQuery, Metadata, OpCode, ResponseCode};
 use hickory_server::proto::rr::{DNSClass, Record, RecordType};
 use hickory_server::server::Request;
 
+use crate::command::ADDRESSES;
 use crate::fault::{Fault, Faults};
 use crate::message::{Response, encode};
 use crate::random::Dice;
@@ -17,7 +18,8 @@ use crate::zone::{Answer, Zone};
 pub(crate) struct Script {
     pub(crate) zone: Zone,
     pub(crate) faults: Faults,
-    pub(crate) additional: bool,
+    /// The types of addresses given for SRV targets.
+    pub(crate) additional: &'static [RecordType],
 }
 
 impl Default for Script {
@@ -25,7 +27,7 @@ impl Default for Script {
         Self {
             zone: Zone::default(),
             faults: Faults::default(),
-            additional: true,
+            additional: ADDRESSES,
         }
     }
 }
@@ -91,11 +93,7 @@ pub(crate) fn respond(script: &Script, dice: &Dice, request: &Request) -> Delive
         }
         _ => {}
     }
-    let additional = if script.additional {
-        script.zone.additional(&answer.records)
-    } else {
-        Vec::new()
-    };
+    let additional = script.zone.additional(&answer.records, script.additional);
     let bytes = message(request, &answer, &additional, truncated);
     match fault {
         Some(Fault::Malformed(malformation)) => Delivery::now(malformation.apply(bytes, dice)),

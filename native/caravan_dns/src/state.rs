@@ -73,7 +73,7 @@ impl State {
             }
             Command::Clear => script.zone.clear(),
             Command::Fault { fault, name } => script.faults.set(fault, name.as_ref()),
-            Command::Additional(on) => script.additional = on,
+            Command::Additional(types) => script.additional = types,
             Command::Flood { name, count } => script.zone.flood(&name, count),
             Command::Stats => {
                 let seen = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -131,7 +131,11 @@ impl Zone {
     }
 
     /// The addresses of the SRV targets in an answer, each target's once.
-    pub(crate) fn additional(&self, answer: &[Cow<'_, Record>]) -> Vec<Cow<'_, Record>> {
+    pub(crate) fn additional(
+        &self,
+        answer: &[Cow<'_, Record>],
+        types: &[RecordType],
+    ) -> Vec<Cow<'_, Record>> {
         let mut seen = HashSet::new();
         let mut addresses = Vec::new();
         for record in answer {
@@ -140,8 +144,8 @@ impl Zone {
             };
             if seen.insert(&srv.target) {
                 let target = LowerName::new(&srv.target);
-                for kind in [RecordType::A, RecordType::AAAA] {
-                    addresses.extend(self.find(&target, kind).unwrap_or_default());
+                for kind in types {
+                    addresses.extend(self.find(&target, *kind).unwrap_or_default());
                 }
             }
         }

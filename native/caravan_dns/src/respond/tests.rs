@@ -181,13 +181,20 @@ fn waits_are_part_of_the_delivery() {
 }
 
 #[test]
-fn without_additional_there_are_only_answers() {
-    let mut script = script(&[]);
-    script.additional = false;
-    assert_eq!(
-        shape(&script, "app.test", Protocol::Udp),
-        (OK, false, 10, 0)
-    );
+fn the_additional_section_has_the_types_told() {
+    let mut script = script(&["add n1.test 5 AAAA ::1"]);
+    for (types, count) in [
+        (&[][..], 0),
+        (&[RecordType::A][..], 10),
+        (&[RecordType::AAAA][..], 1),
+        (ADDRESSES, 11),
+    ] {
+        script.additional = types;
+        assert_eq!(
+            shape(&script, "app.test", Protocol::Udp),
+            (OK, false, 10, count)
+        );
+    }
 }
 
 #[test]

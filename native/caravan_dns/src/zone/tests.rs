@@ -1,4 +1,5 @@
 use super::*;
+use crate::command::ADDRESSES;
 use crate::record::{parse_data, parse_name, parse_type};
 
 fn name(text: &str) -> Name {
@@ -132,7 +133,7 @@ fn additional_has_every_targets_addresses_once() {
     let answer = zone.answer(&LowerName::new(&name("app.test")), RecordType::SRV);
     assert_eq!(answer.records.len(), 3);
     let additional: Vec<String> = zone
-        .additional(&answer.records)
+        .additional(&answer.records, ADDRESSES)
         .iter()
         .map(|record| show(record))
         .collect();
@@ -164,7 +165,7 @@ fn a_flood_never_repeats_and_its_targets_resolve() {
         ResponseCode::NXDomain
     );
     let answer = zone.answer(&LowerName::new(&name("app.test")), RecordType::SRV);
-    assert_eq!(zone.additional(&answer.records).len(), 100);
+    assert_eq!(zone.additional(&answer.records, ADDRESSES).len(), 100);
     zone.flood(&name("app.test"), 0);
     assert_eq!(
         ask(&zone, "app.test", RecordType::SRV).0,
