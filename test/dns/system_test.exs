@@ -120,16 +120,25 @@ defmodule Caravan.SystemTest do
       ] do
     test "#{name} with #{inspect(conf)} is #{expected}", %{machine: machine, vm: vm} do
       Namespace.write(machine, "resolv.conf": @local <> unquote(conf) <> "\n")
-      expected = unquote(expected)
-
-      if is_binary(expected) do
-        assert getent(machine, unquote(name)) == [expected]
-        assert found(vm, unquote(name)) == [expected]
-      else
-        assert getent(machine, unquote(name)) == :none
-        assert found(vm, unquote(name)) == expected
-      end
+      assert_found(machine, vm, unquote(name), unquote(expected))
     end
+  end
+
+  defp assert_found(machine, vm, name, kind) when is_atom(kind) do
+    assert getent(machine, name) == :none
+    assert found(vm, name) == kind
+  end
+
+  defp assert_found(machine, vm, name, address) do
+    assert getent(machine, name) == [address]
+    assert found(vm, name) == [address]
+  end
+
+  test "all names that were tried are told", %{machine: machine, vm: vm} do
+    Namespace.write(machine, "resolv.conf": @local <> "search a.test b.test\n")
+    assert {:error, %{kind: :nxdomain, query: "nope", message: message}} = lookup(vm, "nope")
+    assert message =~ ~s(looked up "nope.a.test A" at 127.0.0.1:53 )
+    assert message =~ "no such name (NXDOMAIN), nor is there nope.b.test or nope; check"
   end
 
   for {servers, answering} <- [

@@ -9,11 +9,14 @@ use std::time::Duration;
 pub enum Error {
     /// The answer was NXDOMAIN (RFC 1035, RCODE 3).
     #[error(
-        "{asked}: no such name (NXDOMAIN); check the spelling of the query and that the record is published there"
+        "{asked}: no such name (NXDOMAIN){}; check the spelling of the query and that the record is published there",
+        Nor(.nor)
     )]
     NxDomain {
         /// Who was asked for what, and for how long.
         asked: Asked,
+        /// The other names of the search list, which don't exist either.
+        nor: Vec<String>,
     },
     /// The name exists but has no record of the type asked for, or the service is declared absent (RFC 2782).
     #[error(
@@ -210,6 +213,18 @@ impl fmt::Display for Asked {
             Shown(self.question.as_bytes()),
             self.elapsed.as_millis()
         )
+    }
+}
+
+/// Names that were tried as well.
+struct Nor<'a>(&'a [String]);
+
+impl fmt::Display for Nor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(f, ", nor is there {}", self.0.join(" or "))
     }
 }
 

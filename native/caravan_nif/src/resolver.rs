@@ -118,11 +118,12 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
     if let Some(found) = addresses::in_hosts(&asking, &name, spec.record_type) {
         return Ok(found);
     }
+    let names = asking.candidates(name, query.ends_with('.'));
     let mut failure: Option<Error> = None;
-    for name in asking.candidates(name, query.ends_with('.')) {
+    for name in &names {
         let outcome = match spec.record_type {
-            Type::Srv => services::look_up(&asking, &name).await,
-            wanted => addresses::look_up(&asking, &name, wanted).await,
+            Type::Srv => services::look_up(&asking, name).await,
+            wanted => addresses::look_up(&asking, name, wanted).await,
         };
         match outcome {
             Err(error) if rank(&error) > 0 => {
@@ -133,6 +134,9 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
             }
             decided => return decided,
         }
+    }
+    if let Some(Error::NxDomain { nor, .. }) = &mut failure {
+        nor.extend(names.into_iter().skip(1));
     }
     // There is at least the name itself.
     Err(failure.unwrap_or_else(|| asking.expired(query)))

@@ -204,7 +204,10 @@ impl Asking {
                 "with a referral to other servers, since it resolves nothing for others",
             )),
             ResponseCode::NoError => Ok(()),
-            ResponseCode::NXDomain => Err(Error::NxDomain { asked: asked() }),
+            ResponseCode::NXDomain => Err(Error::NxDomain {
+                asked: asked(),
+                nor: Vec::new(),
+            }),
             ResponseCode::Refused => Err(Error::Refused { asked: asked() }),
             ResponseCode::ServFail => Err(failed("SERVFAIL")),
             ResponseCode::FormErr => Err(failed("FORMERR")),
