@@ -30,7 +30,8 @@ defmodule Caravan.Options do
     nameservers: [
       type: :nameservers,
       default: :system,
-      doc: "the DNS servers to ask; `:system` are those of resolv.conf, with its search list"
+      doc:
+        "the DNS servers to ask; `:system` are those of resolv.conf, with its search list and the hosts file"
     ],
     transport: [
       type: {:one_of, [:auto, :tcp]},

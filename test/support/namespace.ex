@@ -13,7 +13,7 @@ defmodule Caravan.Namespace do
   @script """
   ip link set lo up && ip address add 192.0.2.1/32 dev lo &&
   ip address add fe80::53/64 dev lo nodad && mount --bind "$1" /etc &&
-  printf %s "$2" >/proc/sys/kernel/hostname && echo ready && exec cat >/dev/null
+  printf %s "$2" >/proc/sys/kernel/hostname && echo ready && cat >/dev/null; rm -rf "$1"
   """
 
   # What programs besides need to know who and where they are.
@@ -24,7 +24,6 @@ defmodule Caravan.Namespace do
   def start(hostname) do
     etc = Path.join(System.tmp_dir!(), "caravan-etc-#{System.unique_integer([:positive])}")
     File.mkdir_p!(etc)
-    on_exit(fn -> File.rm_rf!(etc) end)
 
     for name <- @copied,
         File.exists?("/etc/#{name}"),
@@ -42,6 +41,11 @@ defmodule Caravan.Namespace do
         line: 1_000,
         args: flags ++ [@script, "sh", etc, hostname]
       ])
+
+    on_exit(fn ->
+      if Port.info(port), do: Port.close(port)
+      Caravan.Vm.eventually("the namespace to end", fn -> not File.exists?(etc) end)
+    end)
 
     receive do
       {^port, {:data, {:eol, "ready"}}} -> :ok

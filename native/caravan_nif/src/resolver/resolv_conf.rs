@@ -111,6 +111,8 @@ fn search_domain(word: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(text: &str) -> ResolvConf {
@@ -184,5 +186,19 @@ mod tests {
         assert_eq!(candidates(""), ["x.example.test", "x"]);
         assert_eq!(candidates("search a.test"), ["x.a.test", "x"]);
         assert_eq!(parse("").candidates("x".into()), ["x"]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_file_says_hosts_are_looked_up(
+            words in "(search|domain|nameserver|options ndots:)[ a-z0-9.:%#-]{0,60}",
+            noise in "\\PC{0,60}",
+        ) {
+            let conf = ResolvConf::parse(&format!("{noise}\n{words}\n"), &noise);
+            let names = conf.candidates("x.y".into());
+            prop_assert!(names.contains(&"x.y".to_owned()));
+            prop_assert!(names.iter().all(|name| endpoint::is_host(name)));
+            prop_assert!((1..=5).contains(&conf.attempts) && conf.servers.len() <= MAX_SERVERS);
+        }
     }
 }
