@@ -20,8 +20,8 @@ const SHORTEST_RECORD: usize = 11;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) code: ResponseCode,
-    pub(super) authoritative: bool,
-    pub(super) recursion_available: bool,
+    /// "Ask those servers", which says nothing of the name.
+    pub(super) referral: bool,
     /// Whether there is an OPT record: the server knows EDNS.
     pub(super) edns: bool,
     pub(super) records: Vec<Record>,
@@ -71,9 +71,13 @@ fn whole(bytes: &[u8], request: &Message) -> Result<Received, String> {
     }
     let mut records = Section::default();
     records.read(&mut decoder, counts.answers).map_err(text)?;
-    Section::default()
+    let mut authorities = Section::default();
+    authorities
         .read(&mut decoder, counts.authorities)
         .map_err(text)?;
+    // RFC 2308, section 2.2: "no data" comes with authority or with a SOA record, or with nothing at all.
+    let referral =
+        counts.answers == 0 && !metadata.authoritative && authorities.ns && !authorities.soa;
     let mut additionals = Section::default();
     additionals
         .read(&mut decoder, counts.additionals)
@@ -85,8 +89,7 @@ fn whole(bytes: &[u8], request: &Message) -> Result<Received, String> {
     };
     Ok(Received::Answer(Answer {
         code,
-        authoritative: metadata.authoritative,
-        recursion_available: metadata.recursion_available,
+        referral,
         edns: additionals.edns.is_some(),
         records: records.records,
         additionals: additionals.records,
@@ -98,6 +101,8 @@ fn whole(bytes: &[u8], request: &Message) -> Result<Received, String> {
 struct Section {
     records: Vec<Record>,
     edns: Option<Edns>,
+    ns: bool,
+    soa: bool,
     /// Big answers repeat one owner: its text is made once.
     owner: Option<(Name, Arc<str>)>,
 }
@@ -109,10 +114,12 @@ impl Section {
         self.records.reserve_exact(room);
         for _ in 0..count {
             let record = rr::Record::read(decoder)?;
-            if record.record_type() == RecordType::OPT {
-                self.edns = Some(Edns::from(&record));
-            } else if record.dns_class == DNSClass::IN {
-                self.take(record);
+            match record.record_type() {
+                RecordType::OPT => self.edns = Some(Edns::from(&record)),
+                RecordType::NS => self.ns = true,
+                RecordType::SOA => self.soa = true,
+                _ if record.dns_class == DNSClass::IN => self.take(record),
+                _ => {}
             }
         }
         Ok(())

@@ -196,12 +196,9 @@ impl Asking {
             asked: asked(),
             code: code.into(),
         };
-        // "Ask elsewhere" says nothing of the name; a server without data has authority, or resolves for others.
-        let referral =
-            answer.records.is_empty() && !answer.authoritative && !answer.recursion_available;
         match answer.code {
-            ResponseCode::NoError if referral => Err(failed(
-                "with a referral to other servers, since it resolves nothing for others",
+            ResponseCode::NoError if answer.referral => Err(failed(
+                "with a referral, since it resolves nothing for others",
             )),
             ResponseCode::NoError => Ok(()),
             ResponseCode::NXDomain => Err(Error::NxDomain {

@@ -72,7 +72,7 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
 #[cfg(test)]
 mod tests {
     use hickory_proto::op::{Message, MessageType, ResponseCode};
-    use hickory_proto::rr::rdata::SRV;
+    use hickory_proto::rr::rdata::{NS, SRV};
     use hickory_proto::rr::{RData, Record};
     use proptest::prelude::*;
 
@@ -129,6 +129,21 @@ mod tests {
         let error = decoded(&message).expect_err("an error");
         assert_eq!(error.kind(), Kind::Servfail);
         assert!(error.to_string().contains("FORMERR"), "{error}");
+    }
+
+    #[test]
+    fn a_referral_is_no_answer_and_plain_emptiness_is_no_referral() {
+        let mut message = answer(&[]);
+        assert!(matches!(decoded(&message), Ok(Decoded::Nothing)));
+        let servers = RData::NS(NS(name(&[b"ns", b"test"])));
+        message
+            .authorities
+            .push(Record::from_rdata(name(&[b"test"]), 5, servers));
+        let error = decoded(&message).expect_err("an error");
+        assert_eq!(error.kind(), Kind::Servfail);
+        assert!(error.to_string().contains("referral"), "{error}");
+        message.metadata.authoritative = true;
+        assert!(matches!(decoded(&message), Ok(Decoded::Nothing)));
     }
 
     #[test]
