@@ -1,6 +1,6 @@
 defmodule Caravan.Nodes.FamiliesTest do
   use ExUnit.Case, async: false
-  alias Caravan.{Knot, Vm}
+  alias Caravan.{DnsServer, Vm}
 
   # Hosts with addresses of both families, which only the topology's server knows. The one that doesn't fit the nodes'
   # distribution leads nowhere.
@@ -15,23 +15,20 @@ defmodule Caravan.Nodes.FamiliesTest do
       ] do
     test "#{proto} nodes dial the addresses of their family" do
       ip = unquote(Macro.escape(ip))
-      [a_port, b_port] = ports = Vm.free_ports(2)
+      ports = Vm.free_ports(2)
 
-      server =
-        Knot.start("family.test", """
-        _app._tcp SRV 0 0 #{a_port} a
-        _app._tcp SRV 0 0 #{b_port} b
-        a A #{unquote(v4)}
-        a AAAA #{unquote(v6)}
-        b A #{unquote(v4)}
-        b AAAA #{unquote(v6)}
-        """)
+      server = DnsServer.start()
 
       [a_name, b_name] =
-        for {host, port} <- Enum.zip(["a", "b"], ports), do: :"app-#{port}@#{host}.family.test"
+        for {host, port} <- Enum.zip(["a.family.test", "b.family.test"], ports) do
+          DnsServer.command(server, "add _app._tcp.family.test 5 SRV 0 0 #{port} #{host}")
+          DnsServer.command(server, "add #{host} 5 A #{unquote(v4)}")
+          DnsServer.command(server, "add #{host} 5 AAAA #{unquote(v6)}")
+          :"app-#{port}@#{host}"
+        end
 
       [a, b] = for name <- [a_name, b_name], do: start(name, unquote(proto), ip)
-      assert {:ok, _} = Vm.eval(a, topology(server))
+      assert {:ok, _} = Vm.eval(a, topology(server.address))
 
       Vm.eventually("the nodes are connected", fn -> Vm.eval(a, "nodes()") == [b_name] end)
       assert Vm.eval(b, "nodes()") == [a_name]
@@ -49,8 +46,8 @@ defmodule Caravan.Nodes.FamiliesTest do
     Vm.start(["-name", "#{name}", "-proto_dist", proto, "-pa", logger], ip: ip)
   end
 
-  defp topology(server) do
-    options = [query: "_app._tcp.family.test", nameservers: [server], poll_interval: 500]
+  defp topology(address) do
+    options = [query: "_app._tcp.family.test", nameservers: [address], poll_interval: 500]
 
     """
     {ok, _} = application:ensure_all_started(caravan),
