@@ -69,6 +69,23 @@ defmodule Caravan.OutcomesTest do
     end
   end
 
+  test "a dead first server costs time once, not for each host of a service", %{server: live} do
+    dead = DnsServer.start()
+    DnsServer.command(dead, "fault silence")
+    DnsServer.command(live, "additional off")
+
+    for n <- 1..400 do
+      DnsServer.command(live, "add s.test 5 SRV 0 0 3434 h#{n}.test")
+      DnsServer.command(live, "add h#{n}.test 5 A 127.0.0.2")
+    end
+
+    assert {:ok, %{endpoints: endpoints, unresolved: []}} =
+             Caravan.lookup("s.test", nameservers: [dead.address, live.address], timeout: 2_000)
+
+    assert length(endpoints) == 400
+    assert DnsServer.command(dead, "stats") == ["udp=1 tcp=0"]
+  end
+
   test "a server that fails is passed over for one that does not", %{server: live} do
     sick = DnsServer.start()
 

@@ -1,6 +1,8 @@
 //! The questions of one look-up: who is asked, when, and what an answer means, under one deadline.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hickory_proto::op::{Query, ResponseCode};
@@ -22,6 +24,8 @@ const ATTEMPTS: usize = 2;
 #[derive(Clone)]
 pub(super) struct Asking {
     servers: Vec<SocketAddr>,
+    /// Which of them answered last: the next question goes there first, so that a dead server costs its patience once.
+    alive: Arc<AtomicUsize>,
     /// Where the system's own servers are asked: its search list and hosts file count too.
     pub(super) system: Option<System>,
     pub(super) ipv6: bool,
@@ -58,6 +62,7 @@ impl Asking {
         let share = spec.timeout / (u32::try_from(servers.len() * attempts).unwrap_or(1) + 1);
         Self {
             servers,
+            alive: Arc::default(),
             ipv6: spec.ipv6,
             tcp: spec.tcp || conf.is_some_and(|conf| conf.tcp),
             attempts,
@@ -141,7 +146,9 @@ impl Asking {
             });
         };
         let question = Query::query(owner, of);
-        let mut plan = self.servers.repeat(self.attempts).into_iter().peekable();
+        let mut round = self.servers.clone();
+        round.rotate_left(self.alive.load(Ordering::Relaxed));
+        let mut plan = round.repeat(self.attempts).into_iter().peekable();
         let mut asked = Vec::new();
         let mut failure = None;
         let mut tries = JoinSet::new();
@@ -163,9 +170,14 @@ impl Asking {
             match timeout_at(until, tries.join_next()).await {
                 Ok(Some(Ok((server, Ok((answer, transport)))))) => {
                     match self.judge(&answer, name, of, server) {
-                        Ok(()) => return Ok((answer, server, transport)),
-                        Err(error @ Error::NxDomain { .. }) => return Err(error),
-                        Err(error) => failure = Some(error),
+                        Err(error) if !matches!(error, Error::NxDomain { .. }) => {
+                            failure = Some(error);
+                        }
+                        decided => {
+                            let place = self.servers.iter().position(|other| *other == server);
+                            self.alive.store(place.unwrap_or(0), Ordering::Relaxed);
+                            return decided.map(|()| (answer, server, transport));
+                        }
                     }
                 }
                 Ok(Some(Ok((server, Err(broken))))) => {
