@@ -1,8 +1,8 @@
 //! Look-ups: this and its parts are the only files that name hickory.
 //!
-//! hickory-proto gives the wire format. Who is asked, when, and what an answer means is decided here, because one
-//! deadline has to hold over all servers, retries, TCP and the addresses of SRV targets. hickory-resolver's own pool
-//! makes one attempt more than it is told, does not notice that a port is closed, and ends at the first SERVFAIL.
+//! hickory-resolver gives the wire format. Who is asked, when, and what an answer means is decided here, because one
+//! deadline has to hold over all servers, retries, TCP and the addresses of SRV targets. hickory's own pool makes one
+//! attempt more than it is told, does not notice that a port is closed, and ends at the first SERVFAIL.
 
 mod addresses;
 mod answer;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use hickory_proto::rr::RecordType;
+use hickory_resolver::proto::rr::RecordType;
 
 use super::asking::Asking;
 use super::system::HOSTS;

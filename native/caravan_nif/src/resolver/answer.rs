@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use hickory_proto::op::{Edns, Header, Message, MessageType, ResponseCode};
-use hickory_proto::rr::{self, DNSClass, Name, RData, RecordType};
-use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
+use hickory_resolver::proto::op::{Edns, Header, Message, MessageType, ResponseCode};
+use hickory_resolver::proto::rr::{self, DNSClass, Name, RData, RecordType};
+use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
 
 use crate::endpoint::{Data, Record};
 

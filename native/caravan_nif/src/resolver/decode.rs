@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hickory_proto::op::Query;
-use hickory_proto::rr::{Name, RecordType};
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::answer::{Received, read};
 use super::asking::{Asking, find};
@@ -71,9 +71,9 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::op::{Message, MessageType, ResponseCode};
-    use hickory_proto::rr::rdata::{NS, SRV};
-    use hickory_proto::rr::{RData, Record};
+    use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
+    use hickory_resolver::proto::rr::rdata::{NS, SRV};
+    use hickory_resolver::proto::rr::{RData, Record};
     use proptest::prelude::*;
 
     use super::*;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use hickory_proto::rr::RecordType;
+use hickory_resolver::proto::rr::RecordType;
 use tokio::task::JoinSet;
 
 use super::asking::Asking;
