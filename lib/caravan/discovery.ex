@@ -9,14 +9,16 @@ defmodule Caravan.Discovery do
   @grace 1_000
 
   @enforce_keys [:options]
-  defstruct [:options, :self, :membership, queries: %{}, pending: %{}]
+  defstruct [:options, :self, :membership, queries: %{}, pending: %{}, late: %{}]
 
   @type t :: %__MODULE__{
           options: Options.topology(),
           self: node | nil,
           membership: term,
           queries: %{non_neg_integer => map},
-          pending: %{reference => {non_neg_integer, integer, reference}}
+          pending: %{reference => {non_neg_integer, integer, reference}},
+          # Overdue ones, by query. Their changes are made in the membership and are told only once.
+          late: %{non_neg_integer => {reference, integer}}
         }
 
   @typedoc """
@@ -52,7 +54,7 @@ defmodule Caravan.Discovery do
   @spec locate(t, node) :: t
   def locate(discovery, node) do
     membership = if node != :nonode@nohost, do: membership!(discovery.options, node)
-    %{discovery | self: node, membership: membership, pending: %{}}
+    %{discovery | self: node, membership: membership, pending: %{}, late: %{}}
   end
 
   @doc "Starts a look-up of every query that has none under way. Answers go to the calling process."
@@ -86,26 +88,45 @@ defmodule Caravan.Discovery do
   def answer(discovery, ref, result, now) do
     case Map.pop(discovery.pending, ref) do
       {nil, _} ->
-        :unknown
+        late(discovery, ref, result, now)
+
+      {{index, started, _timer}, pending} when result == :overdue ->
+        late = Map.put(discovery.late, index, {ref, started})
+        looked_up(%{discovery | pending: pending, late: late}, index, started, result, now)
 
       {{index, started, timer}, pending} ->
         Process.cancel_timer(timer)
-        query = discovery.queries[index]
-        result = result(result, query.query, discovery.options)
-        refused = refused(query.refused, result, now, discovery.options.expire_after)
-
-        outcome = %{
-          query: query.query,
-          result: result,
-          duration: System.monotonic_time() - started,
-          turned?: turned?(query.outcome, result),
-          newly_refused: Map.keys(refused) -- Map.keys(query.refused)
-        }
-
-        query = %{record(query, result) | at: now, refused: refused}
-        queries = %{discovery.queries | index => query}
-        {:looked_up, outcome, %{discovery | queries: queries, pending: pending}}
+        looked_up(%{discovery | pending: pending}, index, started, result, now)
     end
+  end
+
+  defp late(discovery, ref, result, now) do
+    case Enum.find(discovery.late, &match?({_, {^ref, _}}, &1)) do
+      {index, {_, started}} ->
+        discovery = %{discovery | late: Map.delete(discovery.late, index)}
+        looked_up(discovery, index, started, result, now)
+
+      nil ->
+        :unknown
+    end
+  end
+
+  defp looked_up(discovery, index, started, result, now) do
+    query = discovery.queries[index]
+    result = result(result, query.query, discovery.options)
+    refused = refused(query.refused, result, now, discovery.options.expire_after)
+
+    outcome = %{
+      query: query.query,
+      result: result,
+      duration: System.monotonic_time() - started,
+      turned?: turned?(query.outcome, result),
+      newly_refused: Map.keys(refused) -- Map.keys(query.refused)
+    }
+
+    query = %{record(query, result) | at: now, refused: refused}
+    queries = %{discovery.queries | index => query}
+    {:looked_up, outcome, %{discovery | queries: queries}}
   end
 
   @doc "Was every query answered when it was last asked, and is none being asked?"

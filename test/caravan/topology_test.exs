@@ -182,6 +182,20 @@ defmodule Caravan.TopologyTest do
     await_event([:lookup, :start])
   end
 
+  test "an answer that comes after all, as in a VM that was stopped for a while, counts",
+       context do
+    publish(context, [4001])
+    DnsServer.command(context.server, "fault delay 300")
+    topology = start(context, timeout: 60_000)
+    await_event([:lookup, :start])
+    [ref] = Map.keys(:sys.get_state(topology).discovery.pending)
+    send(topology, {:overdue, ref})
+    await_event([:lookup, :exception])
+    assert {:ok, nodes} = Caravan.await(context.name)
+    assert nodes == [node_on(4001)]
+    assert :sys.get_state(topology).discovery.late == %{}
+  end
+
   test "answers and messages of nobody's are ignored", context do
     publish(context, [4001])
     topology = start(context)
