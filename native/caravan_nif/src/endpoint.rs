@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// How many aliases are followed before they count as endless.
+/// How many aliases are followed in one answer, and in how many answers in a row, before they count as endless.
 pub const MAX_ALIASES: usize = 16;
 
 /// One DNS record, its owner lower-cased and without the trailing dot.

@@ -1,0 +1,143 @@
+defmodule Caravan.InFlightTest do
+  use ExUnit.Case, async: false
+
+  alias Caravan.{DnsServer, Native}
+
+  # Many look-ups under way: the VM doesn't feel them, there is a bound, and nothing is left of them.
+
+  @moduletag :dns
+  @moduletag timeout: 120_000
+
+  @max_in_flight 2_048
+  @deadline 20_000
+
+  # What a look-up under way may cost: two sockets with their buffers, tasks and timers.
+  @memory_each 64_000
+
+  setup do
+    server = DnsServer.start()
+    DnsServer.command(server, "add app.test 5 A 127.0.0.2")
+    DnsServer.command(server, "fault silence")
+    {:ok, server: server}
+  end
+
+  defp spec(server, timeout) do
+    %{
+      query: "app.test",
+      type: :a,
+      nameservers: [server.address],
+      transport: :auto,
+      timeout: timeout
+    }
+  end
+
+  test "1,000 silent look-ups leave a 1 ms ticker alone, and answer each caller once", context do
+    sockets = sockets()
+    resident = resident()
+    idle = p99(1_000)
+    test = self()
+
+    callers =
+      for _ <- 1..1_000 do
+        spawn_link(fn ->
+          ref = make_ref()
+          :ok = Native.lookup(ref, spec(context.server, 8_000))
+          send(test, {self(), :asked})
+          assert_receive {^ref, {:error, {kind, _}}}, @deadline
+          send(test, {self(), kind})
+          # Whatever else came by the time that all have their answer.
+          assert_receive :all_answered, @deadline
+          send(test, {self(), Process.info(self(), :message_queue_len)})
+        end)
+      end
+
+    for pid <- callers, do: assert_receive({^pid, :asked}, @deadline)
+    busy = p99(1_000)
+    in_flight = sockets()
+    cost = resident() - resident
+    assert in_flight - sockets >= 1_000, "the look-ups were not under way while it ticked"
+    assert cost <= 1_000 * @memory_each
+
+    # A scheduler that waited for the network would be late by the deadline, 8 s.
+    assert busy <= 3 * idle + 20_000, "p99 of the ticks: #{idle} µs idle, #{busy} µs busy"
+
+    for pid <- callers, do: assert_receive({^pid, :timeout}, @deadline)
+    for pid <- callers, do: send(pid, :all_answered)
+    for pid <- callers, do: assert_receive({^pid, {:message_queue_len, 0}}, @deadline)
+    assert eventually(fn -> sockets() <= sockets end)
+  end
+
+  test "past the bound look-ups are refused, and a dead caller's places are free", context do
+    sockets = sockets()
+
+    for _ <- 1..3 do
+      {pid, accepted} = fill(context.server)
+      assert accepted == @max_in_flight
+      assert {:error, error} = Caravan.lookup("app.test", nameservers: [context.server.address])
+      assert error.kind == :overloaded
+      assert error.message =~ "#{@max_in_flight} requests are under way already"
+
+      Process.exit(pid, :kill)
+      # At once: long before the minute that those look-ups have.
+      assert eventually(fn -> sockets() <= sockets end)
+    end
+
+    DnsServer.command(context.server, "fault none")
+
+    assert {:ok, _} = Caravan.lookup("app.test", type: :a, nameservers: [context.server.address])
+  end
+
+  # A process that has as many look-ups under way as it could get, and how many those are.
+  defp fill(server) do
+    test = self()
+
+    pid =
+      spawn(fn ->
+        accepted =
+          Stream.repeatedly(fn -> Native.lookup(make_ref(), spec(server, 60_000)) end)
+          |> Enum.find_index(&match?({:error, {:overloaded, _}}, &1))
+
+        send(test, {self(), accepted})
+        Process.sleep(:infinity)
+      end)
+
+    assert_receive {^pid, accepted}, @deadline
+    {pid, accepted}
+  end
+
+  # How late, in µs, are 99 of 100 ticks of a process that wants to wake each ms?
+  defp p99(ticks) do
+    late =
+      Task.async(fn ->
+        for _ <- 1..ticks do
+          start = System.monotonic_time(:microsecond)
+
+          receive do
+          after
+            1 -> System.monotonic_time(:microsecond) - start
+          end
+        end
+      end)
+      |> Task.await(60_000)
+
+    late |> Enum.sort() |> Enum.at(div(ticks * 99, 100))
+  end
+
+  defp sockets do
+    for name <- File.ls!("/proc/self/fd"),
+        {:ok, "socket:" <> _} <- [File.read_link("/proc/self/fd/#{name}")],
+        reduce: 0,
+        do: (count -> count + 1)
+  end
+
+  defp resident do
+    [_, pages | _] = "/proc/self/statm" |> File.read!() |> String.split()
+    String.to_integer(pages) * 4_096
+  end
+
+  defp eventually(fun, until \\ now() + @deadline) do
+    fun.() || (now() < until && eventually(fun, until))
+  end
+
+  defp now, do: System.monotonic_time(:millisecond)
+end
