@@ -37,7 +37,7 @@ defmodule Caravan.HostileTest do
         PacketServer.start(fn _, question ->
           answer = PacketServer.answer(question)
 
-          [other_id(answer), other_name(answer), question, "", <<0>>] ++
+          [other_id(answer), other_name(answer), "", <<0>>, other_id(question)] ++
             [other_id("not even DNS"), binary_part(answer, 2, 20), answer]
         end)
 
@@ -79,6 +79,12 @@ defmodule Caravan.HostileTest do
 
       assert lookup(server) == {:error, :timeout}
     end
+  end
+
+  test "the question sent back is malformed" do
+    server = PacketServer.start(fn _, question -> [question] end)
+    assert lookup(server) == {:error, :malformed}
+    assert lookup(server, transport: :tcp) == {:error, :malformed}
   end
 
   test "a server that could not read the question says so without repeating it" do

@@ -76,12 +76,14 @@ defmodule Caravan.PacketServer do
     end
   end
 
+  # Until the listener is closed, with the process that opened it.
   defp accept(listener, answers) do
-    {:ok, socket} = :gen_tcp.accept(listener)
-    pid = spawn_link(fn -> tcp(socket, answers) end)
-    :ok = :gen_tcp.controlling_process(socket, pid)
-    send(pid, :go)
-    accept(listener, answers)
+    with {:ok, socket} <- :gen_tcp.accept(listener) do
+      pid = spawn_link(fn -> tcp(socket, answers) end)
+      :ok = :gen_tcp.controlling_process(socket, pid)
+      send(pid, :go)
+      accept(listener, answers)
+    end
   end
 
   # Until the client hangs up.
