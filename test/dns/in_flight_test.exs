@@ -55,13 +55,17 @@ defmodule Caravan.InFlightTest do
     busy = p99(1_000)
     in_flight = sockets()
     cost = resident() - resident
-    assert in_flight - sockets >= 1_000, "the look-ups were not under way while it ticked"
+    assert in_flight - sockets >= 64, "the look-ups were not under way while it ticked"
     assert cost <= 1_000 * @memory_each
 
     # A scheduler that waited for the network would be late by the deadline, 8 s.
     assert busy <= 3 * idle + 20_000, "p99 of the ticks: #{idle} µs idle, #{busy} µs busy"
 
-    for pid <- callers, do: assert_receive({^pid, :timeout}, @deadline)
+    # Overloaded are some where the process may have few sockets.
+    for pid <- callers do
+      assert_receive {^pid, kind} when kind in [:timeout, :overloaded], @deadline
+    end
+
     for pid <- callers, do: send(pid, :all_answered)
     for pid <- callers, do: assert_receive({^pid, {:message_queue_len, 0}}, @deadline)
     assert eventually(fn -> sockets() <= sockets end)
@@ -85,6 +89,32 @@ defmodule Caravan.InFlightTest do
     DnsServer.command(context.server, "fault none")
 
     assert {:ok, _} = Caravan.lookup("app.test", type: :a, nameservers: [context.server.address])
+  end
+
+  test "look-ups leave file descriptors to a VM that has few", context do
+    script = """
+    {:ok, _} = Application.ensure_all_started(:caravan)
+    spec = #{inspect(spec(context.server, 3_000))}
+    for _ <- 1..1_000, do: :ok = Caravan.Native.lookup(make_ref(), spec)
+    {:error, %{kind: kind}} = Caravan.lookup("app.test", Keyword.new(Map.delete(spec, :query)))
+    # It found no socket in half of its time, and those that did are still under way.
+    :overloaded = kind
+    true = length(File.ls!("/proc/self/fd")) < 300
+    {:ok, _} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
+    kinds = for _ <- 1..1_000, do: (receive do {_, {:error, {kind, _}}} -> kind end)
+    true = Enum.uniq(kinds) -- [:timeout, :overloaded] == []
+    IO.puts("stood")
+    """
+
+    paths = Path.wildcard(Path.join(Mix.Project.build_path(), "lib/*/ebin"))
+    arguments = Enum.flat_map(paths, &["-pa", &1]) ++ ["-e", script]
+    command = ~S(ulimit -n 400 && exec "$0" "$@")
+    elixir = System.find_executable("elixir")
+
+    {output, status} =
+      System.cmd("sh", ["-c", command, elixir | arguments], stderr_to_stdout: true)
+
+    assert {status, output} == {0, "stood\n"}
   end
 
   # A process that has as many look-ups under way as it could get, and how many those are.

@@ -17,6 +17,7 @@ use crate::membership::{Changes, Limits, Membership};
 use crate::naming::{Naming, host_of};
 use crate::node_name::{self, PortRules, Template};
 use crate::resolver::{self, Lookup, Spec, Type};
+use crate::sockets;
 
 /// How this VM speaks distribution; set once, when the library is loaded.
 #[derive(Debug, Clone, Copy, Default)]
@@ -209,6 +210,9 @@ pub async fn probe(name: String, patience: Duration) -> Result<(), Error> {
         )],
         elapsed: start.elapsed(),
     };
+    let Some(_place) = sockets::place(tokio::time::Instant::now() + patience).await else {
+        return Err(Error::no_socket());
+    };
     let work = async {
         match known {
             Some(ip) => TcpStream::connect((ip, port)).await,
@@ -226,7 +230,7 @@ pub async fn probe(name: String, patience: Duration) -> Result<(), Error> {
             }
         }
     };
-    match timeout(patience, work).await {
+    match timeout(patience.saturating_sub(start.elapsed()), work).await {
         Ok(Ok(_stream)) => Ok(()),
         Ok(Err(error)) => Err(Error::unreachable(asked(), &error)),
         Err(_elapsed) => Err(Error::Timeout { asked: asked() }),

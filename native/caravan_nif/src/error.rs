@@ -138,13 +138,18 @@ impl Error {
                 reason: "the server closed the connection before it answered".into(),
             },
             // EMFILE and ENFILE
-            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Self::Overloaded {
-                reason: "the process has no file descriptors left (ulimit -n)".into(),
-            },
+            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Self::no_socket(),
             _ => Self::Network {
                 asked,
                 reason: error.to_string(),
             },
+        }
+    }
+
+    /// Too many sockets are open, here or in the whole process.
+    pub fn no_socket() -> Self {
+        Self::Overloaded {
+            reason: "the process has no file descriptors left for look-ups (ulimit -n)".into(),
         }
     }
 

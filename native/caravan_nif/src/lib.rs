@@ -10,6 +10,7 @@ pub mod membership;
 pub mod naming;
 pub mod node_name;
 pub mod resolver;
+pub mod sockets;
 
 // The VM has the functions these call; a test binary and a fuzzer have not.
 #[cfg(not(any(test, fuzzing)))]

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Transport;
 use super::answer::{Answer, Received, read};
 use crate::error::{Asked, Error};
+use crate::sockets;
 
 /// The UDP size offered (EDNS, RFC 6891): what crosses every network unfragmented (DNS flag day 2020).
 const EDNS_SIZE: u16 = 1232;
@@ -21,6 +22,7 @@ pub(super) enum Broken {
     Io(io::Error),
     Malformed(String),
     Truncated(io::Error),
+    NoPlace,
 }
 
 impl Broken {
@@ -28,6 +30,7 @@ impl Broken {
         match self {
             Self::Io(error) => Error::unreachable(asked, &error),
             Self::Malformed(reason) => Error::Malformed { asked, reason },
+            Self::NoPlace => Error::no_socket(),
             Self::Truncated(error) => Error::Truncated {
                 asked,
                 reason: error.to_string(),
@@ -42,6 +45,9 @@ pub(super) async fn exchange(
     tcp: bool,
     deadline: Instant,
 ) -> Result<(Answer, Transport), Broken> {
+    let Some(_place) = sockets::place(deadline).await else {
+        return Err(Broken::NoPlace);
+    };
     let request = request(question);
     let answer = once(server, &request, tcp, deadline).await?;
     if !knows_no_edns(&answer.0) {

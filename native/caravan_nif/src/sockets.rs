@@ -1,0 +1,58 @@
+//! A bound on the sockets open at once: the VM needs file descriptors for its own files and links, too.
+
+use std::fs;
+
+use once_cell::sync::Lazy;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+
+/// However many descriptors the process may have.
+const MOST: usize = 4_096;
+
+/// However few, and where their number is not known.
+const LEAST: usize = 64;
+
+static PLACES: Lazy<Semaphore> = Lazy::new(|| {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    Semaphore::new(bound(&limits))
+});
+
+/// A place for one more socket; waits for one, but no more than half of the time that is left: the rest is for whoever
+/// can tell that there was none.
+pub async fn place(deadline: Instant) -> Option<SemaphorePermit<'static>> {
+    let now = Instant::now();
+    let until = now + deadline.saturating_duration_since(now) / 2;
+    timeout_at(until, PLACES.acquire()).await.ok()?.ok()
+}
+
+/// A quarter of the descriptors that the process may have (`ulimit -n`), as Linux tells it.
+fn bound(limits: &str) -> usize {
+    limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|numbers| numbers.split_whitespace().next())
+        .map_or(LEAST, |soft| {
+            soft.parse().map_or(MOST, |soft: usize| soft / 4)
+        })
+        .clamp(LEAST, MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_a_quarter_of_what_there_is() {
+        let limits =
+            |soft| format!("Limit  Soft Limit  Hard Limit\nMax open files   {soft}   9  files\n");
+        for (soft, expected) in [
+            ("1024", 256),
+            ("100", LEAST),
+            ("1048576", MOST),
+            ("unlimited", MOST),
+        ] {
+            assert_eq!(bound(&limits(soft)), expected, "{soft}");
+        }
+        assert_eq!(bound(""), LEAST);
+    }
+}
