@@ -203,6 +203,7 @@ pub async fn probe(name: String, patience: Duration) -> Result<(), Error> {
     let host = host_of(&name);
     let known = host.parse().ok().or_else(|| address(host, ipv6));
     let asked = || Asked {
+        did: "probed",
         question: name.clone(),
         servers: vec![known.map_or_else(
             || format!("{host}:{port}"),

@@ -195,12 +195,14 @@ pub enum Kind {
     Overloaded,
 }
 
-/// The beginning of a look-up's error sentence: the question, the servers, the time.
+/// The beginning of a look-up's or a probe's error sentence: what was done, of whom, for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// The name asked for, with its record type: `_app._tcp.example.org SRV`.
+    /// "looked up" or "probed".
+    pub did: &'static str,
+    /// The name asked for, with its record type (`_app._tcp.example.org SRV`), or the node probed.
     pub question: String,
-    /// The servers asked, in order.
+    /// The servers asked, in order, or where the node was probed.
     pub servers: Vec<String>,
     /// The time spent.
     pub elapsed: Duration,
@@ -214,7 +216,8 @@ impl fmt::Display for Asked {
         };
         write!(
             f,
-            "looked up {} at {servers} for {} ms",
+            "{} {} at {servers} for {} ms",
+            self.did,
             Shown(self.question.as_bytes()),
             self.elapsed.as_millis()
         )
@@ -256,6 +259,7 @@ mod tests {
     fn a_sentence_names_the_question_the_servers_and_the_time() {
         let error = Error::Timeout {
             asked: Asked {
+                did: "looked up",
                 question: "app.test A".into(),
                 servers: vec!["127.0.0.1:53".into(), "[::1]:53".into()],
                 elapsed: Duration::from_millis(2000),

@@ -239,6 +239,7 @@ impl Asking {
             None => server.to_string(),
         };
         Asked {
+            did: "looked up",
             question,
             servers: servers.iter().map(shown).collect(),
             elapsed: self.elapsed(),
