@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use caravan_nif::endpoint::{Endpoint, is_host};
+use caravan_nif::endpoint::Endpoint;
 use caravan_nif::resolver::Type;
 use caravan_nif::resolver::decode::{Decoded, decode};
 use libfuzzer_sys::fuzz_target;
@@ -40,8 +40,10 @@ fn fits(endpoint: &Endpoint, record_type: Type) {
     match record_type {
         Type::Srv => {
             let host = endpoint.host.as_deref().unwrap_or_default();
+            // Not the library's own words for it: those are what is tried here.
+            let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
             assert!(
-                is_host(host) && host == host.to_ascii_lowercase(),
+                (1..=253).contains(&host.len()) && host.bytes().all(plain),
                 "{host:?}"
             );
             assert!(endpoint.port.is_some_and(|port| port > 0));
