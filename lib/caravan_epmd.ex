@@ -8,10 +8,10 @@ defmodule :caravan_epmd do
 
   On OTP 25 and 27 an exception in `address_please/3` ends the VM, and a slow answer to its first call stalls
   `net_kernel`. So nothing here raises, and inside `net_kernel` everything is answered from memory. The module keeps to
-  `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on.
+  `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on. `Caravan.Hosts.find/2` does so, too.
   """
 
-  alias Caravan.Native
+  alias Caravan.{Hosts, Native}
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
@@ -45,8 +45,9 @@ defmodule :caravan_epmd do
   @doc """
   Where a node is: `{:ok, address, port, version}`, or `{:error, reason}` at once for a name that can't be dialled.
 
-  Literal addresses and the hosts that discovery found are answered from memory. Other hosts are resolved by the VM, but
-  never inside `net_kernel`, which only asks whether this module would handle the name at all.
+  Literal addresses and the hosts that discovery found are answered from memory. Other hosts are resolved by the VM
+  and by the connected nodes, but never inside `net_kernel`, which only asks whether this module would handle the name at
+  all.
   """
   @spec address_please(charlist() | atom(), charlist() | atom() | :inet.ip_address(), atom()) ::
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}
@@ -78,6 +79,9 @@ defmodule :caravan_epmd do
       _unknown -> :error
     end
   end
+
+  defp resolve(host, family) when is_list(host),
+    do: guarded(fn -> Hosts.find(host, family) end)
 
   defp resolve(host, family), do: guarded(fn -> :inet.getaddr(host, family) end)
 

@@ -131,13 +131,15 @@ defmodule Caravan.Netns do
   @doc "What runs `command` on a host: the executable and its arguments."
   def command(%{pid: pid}, host, [_ | _] = command) do
     # The shell stays outside as the parent of what runs inside: nsenter as a parent would stop with a
-    # child that is stopped, and not go on with it.
+    # child that is stopped, and not go on with it. What it says itself, of killed children, is no news.
     # It runs none of its own commands: inside are only its children.
     enter = if host == "hub", do: ["env" | command], else: ["ip", "netns", "exec", host | command]
 
     {executable("nsenter"),
      ["-t", pid] ++
-       user() ++ ~w(--mount --net --pid --no-fork -- sh -c) ++ [~S("$@"; exit $?), "sh" | enter]}
+       user() ++
+       ~w(--mount --net --pid --no-fork -- sh -c) ++
+       [~S(exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; exit $?), "sh" | enter]}
   end
 
   @doc "Runs `command` on a host until it ends, and returns what it said; raises when it fails."

@@ -16,19 +16,30 @@ defmodule Caravan.Chaos.Run do
   defstruct [:plan, :stage, :start, :say, events: [], mesh: Mesh.new(), awaited: MapSet.new()]
 
   @doc """
-  Runs as many `rounds`, or until so many `ms` have passed, and answers with the verdict.
+  Runs `rounds`, lists of steps as `Plan.round/2` gives them and by default all of those, until so many `ms` have
+  passed; answers with the verdict.
 
-  `say` is called with each line of the timeline. Raises when the nodes don't even start.
+  `say` is called with each line of the timeline, `options` are added to those of the topologies. Raises when the
+  nodes don't even start.
   """
   @spec run(Plan.t(), keyword) :: %{verdict: Verdict.t(), events: [Verdict.event()]}
   def run(plan, opts) do
     say = Keyword.get(opts, :say, fn _ -> :ok end)
-    stage = Stage.set(plan)
+    stage = Stage.set(plan, Keyword.get(opts, :options, []))
 
     try do
       state = %__MODULE__{plan: plan, stage: stage, start: Node.now(), say: say}
-      state = state |> form() |> rounds(1, opts) |> forbidden()
-      %{verdict: Verdict.judge(plan, state.events, Stage.max_members()), events: state.events}
+
+      rounds =
+        Keyword.get_lazy(opts, :rounds, fn ->
+          Stream.map(Stream.iterate(1, &(&1 + 1)), &Plan.round(plan, &1))
+        end)
+
+      until = if ms = opts[:ms], do: state.start + ms, else: :infinity
+      state = state |> form() |> rounds(rounds, until) |> forbidden()
+      # In the order in which each node told them, which counts where the times are the same.
+      events = Enum.reverse(state.events)
+      %{verdict: Verdict.judge(plan, events, Stage.max_members()), events: events}
     after
       Stage.clear(stage)
     end
@@ -49,17 +60,18 @@ defmodule Caravan.Chaos.Run do
     tick_until(state, Node.now() + @calm, fn _ -> false end)
   end
 
-  defp rounds(state, k, opts) do
-    if (opts[:rounds] && k > opts[:rounds]) ||
-         (opts[:ms] && Node.now() - state.start >= opts[:ms]),
-       do: state,
-       else: state |> round(k) |> rounds(k + 1, opts)
+  # Any integer is less than the atom :infinity.
+  defp rounds(state, rounds, until) do
+    rounds
+    |> Stream.with_index(1)
+    |> Enum.reduce_while(state, fn {steps, k}, state ->
+      if Node.now() < until, do: {:cont, round(state, steps, k)}, else: {:halt, state}
+    end)
   end
 
-  defp round(state, k) do
+  defp round(state, steps, k) do
     say(state, "round #{k}")
     from = Node.now()
-    steps = Plan.round(state.plan, k)
 
     acts =
       for step <- steps,

@@ -10,17 +10,27 @@ defmodule Caravan.Chaos.Stage do
   @max_members 300
   @port 4370
 
-  defstruct [:plan, :lab, :dns, nodes: %{}, records: %{}]
+  defstruct [:plan, :lab, :dns, :options, nodes: %{}, records: %{}]
 
   @type t :: %__MODULE__{}
 
   def max_members, do: @max_members
 
-  @doc "Starts the laboratory with its DNS server and all nodes, which nobody can find yet."
-  def set(plan) do
+  @doc """
+  Starts the laboratory with its DNS server and all nodes, which nobody can find yet. `more` are options for all
+  topologies.
+  """
+  def set(plan, more \\ []) do
     lab = Netns.start()
     for n <- 1..plan.nodes, do: Netns.add_host(lab, host(n), 100 + n)
-    stage = %__MODULE__{plan: plan, lab: lab, dns: DnsServer.start(within: lab)}
+
+    stage = %__MODULE__{
+      plan: plan,
+      lab: lab,
+      dns: DnsServer.start(within: lab),
+      options: Keyword.merge(options(plan), more)
+    }
+
     Enum.reduce(1..plan.nodes, stage, &start_node(&2, &1))
   end
 
@@ -95,7 +105,7 @@ defmodule Caravan.Chaos.Stage do
   ## Nodes
 
   defp start_node(stage, n) do
-    options = options(stage.plan) |> :erlang.term_to_binary() |> Base.encode64()
+    options = stage.options |> :erlang.term_to_binary() |> Base.encode64()
 
     code = "'Elixir.Caravan.Chaos.Node':start(binary_to_term(base64:decode(\"#{options}\")))"
 
@@ -172,7 +182,10 @@ defmodule Caravan.Chaos.Stage do
   end
 
   # New ones in each round, lower than those of the nodes.
-  defp record(plan, kind, {round, _}, i) do
+  defp record(plan, kind, {round, step}, i) do
+    # No more than 50 of a kind; four steps fit into the last byte.
+    i = 60 * rem(step, 4) + i
+
     case {kind, plan.naming} do
       {:foreign, :host} ->
         foreign(plan, round, i)

@@ -205,7 +205,7 @@ defmodule Caravan.Chaos.Verdict do
     for {at, node, {:log, level, text}} <- events,
         level in [:error, :critical, :alert, :emergency],
         text =~ "Caravan",
-        not (text =~ "reason: killed") do
+        not (text =~ ~r/reason: killed/i) do
       {:crash, at, "#{node}: #{String.slice(text, 0, 500)}"}
     end
   end

@@ -1,0 +1,77 @@
+defmodule Caravan.ChaosTest do
+  @moduledoc false
+  # As bin/chaos, in little: each kind of fault once, without chance.
+  use ExUnit.Case, async: false
+  alias Caravan.Chaos.{Plan, Run, Timeline}
+
+  @moduletag :chaos
+  @moduletag :netns
+  @moduletag timeout: 180_000
+
+  # With a net_ticktime of 4 s all links to a silent node are down after 5 s.
+  @long 6_500
+
+  @dns [
+    "silence",
+    "servfail",
+    "nxdomain",
+    "refused",
+    "empty",
+    "subset 1",
+    "truncate",
+    "truncate-no-tcp",
+    "malformed loop",
+    "malformed garbage",
+    "malformed question"
+  ]
+
+  test "links between healthy nodes hold, and the mesh is whole again after each fault" do
+    dns = for {command, i} <- Enum.with_index(@dns), do: {{:dns, command}, i * 700, 700}
+
+    rounds = [
+      dns ++ [{{:kill, 1}, 500, 900}, {{:crash, 2}, 2_000, 100}, {{:misdirect, 3}, 100, 4_000}],
+      [
+        {{:records, :silent, 50}, 0, 6_000},
+        {{:records, :forbidden, 8}, 0, 6_000},
+        {{:dns, "subset 3"}, 0, 4_000},
+        {{:pause, 3}, 300, @long},
+        {{:kill, 2}, 1_000, 500}
+      ],
+      [
+        {{:records, :refusing, 8}, 0, 6_000},
+        {{:records, :foreign, 20}, 0, 6_000},
+        {{:dns, "silence"}, 0, 3_000},
+        {{:cut, 4}, 300, @long},
+        {{:crash, 1}, 500, 100}
+      ],
+      [
+        {{:records, :silent, 2}, 0, 6_000},
+        {{:reborn, 5}, 0, @long},
+        {{:kill, 3}, 4_000, 300}
+      ]
+    ]
+
+    %{verdict: verdict, events: events} = run(5, rounds, [])
+    assert verdict.violations == [], Timeline.said(events)
+    assert %{rounds: 4, excused_losses: excused} = verdict.figures
+    # The faults did strike: four links of each of the five nodes killed, paused or cut.
+    assert excused >= 5 * 4
+  end
+
+  test "and a topology that takes DNS at its word is found guilty" do
+    %{verdict: verdict} = run(3, [[{{:dns, "empty"}, 0, 4_000}]], disconnect: [after: 1_000])
+    assert Enum.any?(verdict.violations, &match?({:lost_link, _, _}, &1))
+  end
+
+  defp run(nodes, rounds, options) do
+    plan = %{Plan.new(1, nodes, ticktime: 4, naming: :host) | poll_interval: 500}
+
+    steps =
+      for {faults, k} <- Enum.with_index(rounds, 1) do
+        for {{fault, at, lasts}, i} <- Enum.with_index(faults, 1),
+            do: %{id: {k, i}, fault: fault, at: at, lasts: lasts}
+      end
+
+    Run.run(plan, rounds: steps, options: options)
+  end
+end
