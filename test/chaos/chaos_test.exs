@@ -51,7 +51,7 @@ defmodule Caravan.ChaosTest do
       ]
     ]
 
-    %{verdict: verdict, events: events} = run(5, rounds, [])
+    %{verdict: verdict, events: events} = run(5, rounds, [naming: :host], [])
     assert verdict.violations == [], Timeline.said(events)
     assert %{rounds: 4, excused_losses: excused} = verdict.figures
     # The faults did strike: four links of each of the five nodes killed, paused or cut.
@@ -59,12 +59,14 @@ defmodule Caravan.ChaosTest do
   end
 
   test "and a topology that takes DNS at its word is found guilty" do
-    %{verdict: verdict} = run(3, [[{{:dns, "empty"}, 0, 4_000}]], disconnect: [after: 1_000])
+    # An answer without a live node is all that it takes.
+    missing = [[{{:misdirect, 2}, 0, 4_000}]]
+    %{verdict: verdict} = run(3, missing, [naming: :address], disconnect: [after: 1_000])
     assert Enum.any?(verdict.violations, &match?({:lost_link, _, _}, &1))
   end
 
-  defp run(nodes, rounds, options) do
-    plan = %{Plan.new(1, nodes, ticktime: 4, naming: :host) | poll_interval: 500}
+  defp run(nodes, rounds, settings, options) do
+    plan = %{Plan.new(1, nodes, [ticktime: 4] ++ settings) | poll_interval: 500}
 
     steps =
       for {faults, k} <- Enum.with_index(rounds, 1) do

@@ -18,7 +18,8 @@ defmodule Caravan.Netns do
   @deadline 20_000
 
   # Printed by the shell itself, before it mounts its own /proc: its id as seen from outside. IPv6 is off,
-  # since its neighbour discovery would be counted as traffic.
+  # since its neighbour discovery would be counted as traffic. The bridge has an address of its own, otherwise it
+  # changes with each new host, and the others send to the old one for a while.
   @holder """
   read -r pid rest </proc/self/stat
   set -e
@@ -31,7 +32,7 @@ defmodule Caravan.Netns do
   echo 1 >/proc/sys/net/ipv4/ip_forward
   ip -batch - <<END
   link set lo up
-  link add hub type bridge
+  link add hub address 02:00:00:00:00:fe type bridge
   address add 10.77.0.254/24 dev hub
   link set hub up
   route add blackhole 10.66.0.0/16
@@ -132,14 +133,14 @@ defmodule Caravan.Netns do
   def command(%{pid: pid}, host, [_ | _] = command) do
     # The shell stays outside as the parent of what runs inside: nsenter as a parent would stop with a
     # child that is stopped, and not go on with it. What it says itself, of killed children, is no news.
-    # It runs none of its own commands: inside are only its children.
-    enter = if host == "hub", do: ["env" | command], else: ["ip", "netns", "exec", host | command]
+    # It runs no command of its own, which would be outside, too.
+    enter = if host == "hub", do: command, else: ["ip", "netns", "exec", host | command]
 
     {executable("nsenter"),
      ["-t", pid] ++
        user() ++
        ~w(--mount --net --pid --no-fork -- sh -c) ++
-       [~S(exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; exit $?), "sh" | enter]}
+       [~S[exec 3>&2 2>/dev/null; (exec "$@" 2>&3 3>&-); exit $?], "sh" | enter]}
   end
 
   @doc "Runs `command` on a host until it ends, and returns what it said; raises when it fails."
