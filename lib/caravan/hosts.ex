@@ -43,7 +43,7 @@ defmodule Caravan.Hosts do
     :erlang.unalias(reply_to)
     :erlang.unlink(system)
     :erlang.exit(system, :kill)
-    flush(reply_to)
+    flush(reply_to, system)
     answer
   end
 
@@ -75,9 +75,11 @@ defmodule Caravan.Hosts do
   defp left(0, _until), do: :infinity
   defp left(_asked, until), do: max(until - :erlang.monotonic_time(:millisecond), 0)
 
-  defp flush(reply_to) do
+  # The caller's mailbox is not ours, nor is whether it traps exits.
+  defp flush(reply_to, system) do
     receive do
-      {^reply_to, _} -> flush(reply_to)
+      {^reply_to, _} -> flush(reply_to, system)
+      {:EXIT, ^system, _} -> flush(reply_to, system)
     after
       0 -> :ok
     end

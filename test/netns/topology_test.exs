@@ -119,14 +119,25 @@ defmodule Caravan.Netns.TopologyTest do
                {[:"app-4370@10.77.0.2"], :none}
     end
 
-    test "a peer that accepts and never answers holds up nobody for long", %{
-      lab: lab,
-      dns: dns,
-      a: a
-    } do
+    test "a peer that is stopped is not dialled", %{lab: lab, dns: dns, a: a} do
+      Netns.add_host(lab, "n3", 3)
+      stopped = node(lab, 3, "app-4370@10.77.0.3")
+      Netns.signal(lab, "STOP", Vm.eval(stopped, "os:getpid()"))
+      DnsServer.command(dns, "add app.test 1 A 10.77.0.3")
+      await(a, attempts(), &(&1 >= 2))
+      assert [line] = said(a, "app-4370@10.77.0.3")
+      assert line =~ "the host takes the connection, but nobody serves it"
+    end
+
+    test "a peer that never shakes hands holds up nobody for long", %{lab: lab, dns: dns, a: a} do
       for n <- 3..4, do: Netns.add_host(lab, "n#{n}", n)
       mute = Vm.start([], within: {lab, "n3"}, ip: {0, 0, 0, 0})
-      Vm.eval(mute, "{ok, _} = gen_tcp:listen(4370, [])")
+      # It hangs up when the other side does, and says nothing.
+      Vm.eval(mute, """
+      {ok, L} = gen_tcp:listen(4370, [{active, true}]),
+      spawn(fun() -> (fun Accept() -> {ok, _} = gen_tcp:accept(L), Accept() end)() end)
+      """)
+
       _live = node(lab, 4, "app-4370@10.77.0.4")
 
       # One dial at a time: whoever comes behind the mute one has to wait for the end of that dial.
@@ -179,7 +190,7 @@ defmodule Caravan.Netns.TopologyTest do
 
   test "a node that `global` is told of is found where only DNS servers of a topology know its host",
        %{lab: lab, dns: dns} do
-    for n <- 1..3, do: Netns.add_host(lab, "n#{n}", n)
+    for n <- 1..4, do: Netns.add_host(lab, "n#{n}", n)
     for n <- 1..2, do: DnsServer.command(dns, "add n#{n}.netns.test 1 A 10.77.0.#{n}")
     for n <- 1..2, do: DnsServer.command(dns, "add #{@query} 1 SRV 0 10 4370 n#{n}.netns.test")
     # Their application runs, but no topology; the system's own resolver knows none of the hosts.
@@ -192,8 +203,14 @@ defmodule Caravan.Netns.TopologyTest do
       await(vm, "nodes()", &(Enum.sort(&1) == for(n <- others, do: :"app-4370@n#{n}.netns.test")))
     end
 
+    # The first knows the third only by the link that came from there, and tells a fourth.
+    [first, second] = lost
+    fourth = node(lab, 4, "app-4370@10.77.0.4")
+    assert Vm.eval(first, "net_kernel:connect_node('app-4370@10.77.0.4')")
+    for vm <- [first, second, vm, fourth], do: await(vm, "length(nodes())", &(&1 == 3))
+
     # What OTP does when such a connection fails.
-    for vm <- [vm | lost] do
+    for vm <- [first, second, vm, fourth] do
       assert Vm.eval(vm, "'Elixir.Caravan.LogLines':about(<<\"prevent overlapping\">>)") == []
     end
   end

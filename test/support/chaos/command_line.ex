@@ -4,6 +4,9 @@ defmodule Caravan.Chaos.CommandLine do
   alias Caravan.Chaos.{Plan, Run, Timeline}
   alias Caravan.Netns
 
+  # What is said of what went wrong comes a little later.
+  @later 2_000
+
   @switches [minutes: :integer, nodes: :integer, seed: :integer]
 
   def main(arguments) do
@@ -26,7 +29,12 @@ defmodule Caravan.Chaos.CommandLine do
     if verdict.violations == [] do
       IO.puts("\nEverything held: #{again}")
     else
-      IO.puts("\n#{Timeline.said(events)}\n")
+      [{_, at, _} | _] = verdict.violations
+
+      IO.puts(
+        "\nUntil a little after the first of them:\n#{Timeline.said(events, at + @later)}\n"
+      )
+
       fail("#{length(verdict.violations)} violations; again: #{again}")
     end
   end

@@ -41,8 +41,8 @@ defmodule Caravan.Chaos.Timeline do
       "#{figures.excused_losses} ends of links to nodes that were killed, paused or cut; " <>
         "#{count(violations, :lost_link)} between healthy ones",
       "whole again at most #{figures.slowest} ms after the last fault of a round",
-      "#{figures.foreseen_partitions} links that OTP took down to prevent overlapping partitions, of nodes at fault; " <>
-        "#{count(violations, :partitions)} of healthy ones",
+      "#{figures.foreseen_partitions} times OTP took a link down to prevent overlapping partitions, of nodes at fault; " <>
+        "#{count(violations, :partitions)} times of healthy ones",
       "at most #{figures.atoms} atoms and #{div(figures.bytes, 1024)} KiB more than a node had when it was young"
     ]
 
@@ -52,13 +52,16 @@ defmodule Caravan.Chaos.Timeline do
     figures ++ Enum.take(violated, @tail)
   end
 
-  @doc "The last of what each node said, for who looks for a reason."
-  @spec said([Verdict.event()]) :: String.t()
-  def said(events) do
+  @doc "The last of what each node said until `at`, for who looks for a reason."
+  @spec said([Verdict.event()], integer | :end) :: String.t()
+  def said(events, at \\ :end) do
     start = events |> Enum.map(&elem(&1, 0)) |> Enum.min(fn -> 0 end)
 
     events
-    |> Enum.reject(fn {_, who, what} -> who == :lab or match?({:gauge, _, _}, what) end)
+    # Any integer is less than the atom :end.
+    |> Enum.reject(fn {time, who, what} ->
+      who == :lab or match?({:gauge, _, _}, what) or time > at
+    end)
     |> Enum.group_by(&elem(&1, 1))
     |> Enum.sort()
     |> Enum.map_join("\n", fn {node, events} ->

@@ -1,0 +1,40 @@
+defmodule Caravan.HostsTest do
+  # What connected nodes know is tested with real ones, in test/netns.
+  use ExUnit.Case, async: true
+  alias Caravan.Hosts
+
+  test "a host that the system knows" do
+    Process.flag(:trap_exit, true)
+    assert Hosts.find(~c"localhost", :inet) == {:ok, {127, 0, 0, 1}}
+    assert mailbox() == []
+  end
+
+  test "a host that nobody knows" do
+    assert {:error, _} = Hosts.find(~c"no host at all", :inet)
+    assert mailbox() == []
+  end
+
+  test "who asks for a host that is not known is told so" do
+    reply_to = :erlang.alias()
+    send(Hosts, {Hosts, :where, reply_to, ~c"nowhere.test", :inet})
+    assert_receive {^reply_to, :unknown}
+  end
+
+  test "what is no question is ignored" do
+    pid = Process.whereis(Hosts)
+
+    for question <- [
+          :where,
+          {Hosts, :where, self(), ~c"a", :inet},
+          {Hosts, :where, make_ref(), "a", :inet},
+          {Hosts, :where, make_ref(), ~c"a", 6}
+        ],
+        do: send(Hosts, question)
+
+    _ = :sys.get_state(Hosts)
+    assert Process.whereis(Hosts) == pid
+    assert mailbox() == []
+  end
+
+  defp mailbox, do: self() |> Process.info(:messages) |> elem(1)
+end
