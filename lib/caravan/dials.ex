@@ -11,6 +11,7 @@ defmodule Caravan.Dials do
   @probe_grace 1_000
   # The kernel gives a handshake 7 s.
   @dial_timeout 15_000
+  @global_timeout 2_000
   # Probes under way for each dial that may be.
   @probes 4
 
@@ -121,11 +122,13 @@ defmodule Caravan.Dials do
   # and a crash arrive in the same way.
   defp dial(dials, node) do
     {module, function, arguments} = dials.connect
+    own? = probes?(dials)
 
     {pid, ref} =
       :erlang.spawn_opt(
         fn ->
           try do
+            if own?, do: after_global()
             apply(module, function, arguments ++ [node])
           catch
             kind, reason -> exit({:shutdown, {:raised, Exception.format_banner(kind, reason)}})
@@ -137,6 +140,16 @@ defmodule Caravan.Dials do
       )
 
     pend(%{dials | dialling: dials.dialling + 1}, ref, pid, node, @dial_timeout)
+  end
+
+  # What a lost node still said is in global's mailbox, and may be the request to take its link down, to prevent
+  # overlapping partitions. Heard later that would hit the new link, and with it those of healthy nodes. So global
+  # has to have heard all that before there is a new link.
+  defp after_global do
+    :sys.get_state(:global_name_server, @global_timeout)
+  catch
+    # Busy or not there: then this is no time to wait for it.
+    :exit, _ -> :ok
   end
 
   # Its end arrives as a message, as any other.

@@ -5,7 +5,7 @@ defmodule Caravan.Peers do
   #
   # A peer is in one of these states:
   #
-  #   :idle         to be dialled at once
+  #   :idle         to be dialled at once, or a moment after its link was lost
   #   :dialling     a probe or a dial is under way
   #   :backing_off  to be dialled later, after a failure
   #   :connected
@@ -32,6 +32,11 @@ defmodule Caravan.Peers do
 
   # A link that held this long was a good one; its loss is no reason to wait.
   @settled 10_000
+
+  # "At once" after a loss is a moment later, for what comes along with it: other losses, since a node that was
+  # paused or cut off loses all its links, and what OTP makes of them. The jitter spreads the two ends of a link.
+  @pause 250
+  @pause_jitter 0.4
 
   # How long a peer that said good-bye is left alone after its link is gone.
   @leave 60_000
@@ -152,8 +157,12 @@ defmodule Caravan.Peers do
       true ->
         # At once after a good link, and once more after a young one; then it backs off.
         flaps = if now - peer.since >= @settled, do: 0, else: peer.flaps + 1
-        {delay, peers} = if flaps > 1, do: delay(peers, flaps - 1, @backoff_max), else: {0, peers}
-        state = if delay > 0, do: :backing_off, else: :idle
+
+        {state, {delay, peers}} =
+          if flaps > 1,
+            do: {:backing_off, delay(peers, flaps - 1, @backoff_max)},
+            else: {:idle, pause(peers)}
+
         peer = since(%{peer | flaps: flaps, error: reason}, now)
         {[{:down, reason, true}], enqueue(peers, peer, state, now + delay)}
     end
@@ -333,6 +342,11 @@ defmodule Caravan.Peers do
 
   defp ceiling(peers, :probe),
     do: (@probe_share * :gb_sets.size(peers.queue)) |> max(@probe_max) |> min(@backoff_max)
+
+  defp pause(peers) do
+    {pause, rand} = Backoff.spread(@pause, @pause_jitter, peers.rand)
+    {pause, %{peers | rand: rand}}
+  end
 
   defp delay(peers, attempts, ceiling) do
     {delay, rand} = Backoff.delay(attempts, ceiling, peers.rand)

@@ -43,6 +43,10 @@ defmodule Caravan.Nodes.ProtocolsTest do
     a = Vm.start(["-name", "app-#{a_port}@#{host}" | args], ip: ip)
     b = Vm.start(["-name", "app-#{b_port}@#{host}" | args], ip: ip)
     assert Vm.listening?(a_port, ip) and Vm.listening?(b_port, ip)
+    # A node hangs up on the probe that comes before a dial.
+    probe = make_ref()
+    _ = Caravan.Native.probe(probe, "app-#{b_port}@#{host}", 2_000)
+    assert_receive {^probe, :ok}, 3_000
     assert Vm.eval(a, "net_kernel:connect_node('app-#{b_port}@#{host}')") == true
     Vm.await(b, "nodes()", [:"app-#{a_port}@#{host}"])
   end

@@ -1,23 +1,19 @@
 //! One topology's discovery: looks up a query, makes node names of the endpoints, keeps the membership and the address
-//! book; and the probe that asks whether a node's port is open.
+//! book.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use once_cell::sync::{Lazy, OnceCell};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
 
 use crate::addresses::{Book, Network, Owner};
-use crate::error::{Asked, Error};
+use crate::error::Error;
 use crate::membership::{Changes, Limits, Membership};
-use crate::naming::{Naming, host_of};
-use crate::node_name::{self, PortRules, Template};
+use crate::naming::Naming;
+use crate::node_name::{PortRules, Template};
 use crate::resolver::{self, Lookup, Spec, Type};
-use crate::sockets;
 
 /// How this VM speaks distribution; set once, when the library is loaded.
 #[derive(Debug, Clone, Copy, Default)]
@@ -189,51 +185,5 @@ impl Drop for Discovery {
         BOOK.write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove_owner(self.owner);
-    }
-}
-
-/// Opens and closes one TCP connection to where a node should listen: a dead peer then costs no BEAM process.
-///
-/// # Errors
-/// `Network` or `Timeout` when nobody is there, and those of the name.
-pub async fn probe(name: String, patience: Duration) -> Result<(), Error> {
-    let start = Instant::now();
-    let Settings { rules, ipv6 } = settings();
-    let port = node_name::dist_port(name.as_bytes(), &rules)?;
-    let host = host_of(&name);
-    let known = host.parse().ok().or_else(|| address(host, ipv6));
-    let asked = || Asked {
-        did: "probed",
-        question: name.clone(),
-        servers: vec![known.map_or_else(
-            || format!("{host}:{port}"),
-            |ip| SocketAddr::new(ip, port).to_string(),
-        )],
-        elapsed: start.elapsed(),
-    };
-    let Some(_place) = sockets::place(tokio::time::Instant::now() + patience).await else {
-        return Err(Error::no_socket());
-    };
-    let work = async {
-        match known {
-            Some(ip) => TcpStream::connect((ip, port)).await,
-            None => {
-                let mut found = lookup_host((host, port)).await?;
-                let address = found
-                    .find(|address| address.is_ipv6() == ipv6)
-                    .ok_or_else(|| {
-                        io::Error::new(
-                            io::ErrorKind::AddrNotAvailable,
-                            "the host has no address of this node's family",
-                        )
-                    })?;
-                TcpStream::connect(address).await
-            }
-        }
-    };
-    match timeout(patience.saturating_sub(start.elapsed()), work).await {
-        Ok(Ok(_stream)) => Ok(()),
-        Ok(Err(error)) => Err(Error::unreachable(asked(), &error)),
-        Err(_elapsed) => Err(Error::Timeout { asked: asked() }),
     }
 }

@@ -9,6 +9,7 @@ pub mod error;
 pub mod membership;
 pub mod naming;
 pub mod node_name;
+pub mod probe;
 pub mod resolver;
 pub mod sockets;
 

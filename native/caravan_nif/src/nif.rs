@@ -104,7 +104,8 @@ fn poll<'a>(
 
 #[rustler::nif]
 fn probe<'a>(env: Env<'a>, tag: Term<'a>, name: String, timeout: u64) -> Term<'a> {
-    let work = async move { Outcome(discovery::probe(name, Duration::from_millis(timeout)).await) };
+    let work =
+        async move { Outcome(crate::probe::probe(name, Duration::from_millis(timeout)).await) };
     started(env, runtime::run(env, tag, work))
 }
 

@@ -1,0 +1,55 @@
+use tokio::net::{TcpListener, TcpSocket};
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_millis(400);
+
+async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, format!("app-{port}@127.0.0.1"))
+}
+
+#[tokio::test]
+async fn who_hangs_up_is_there() {
+    let (listener, name) = listener().await;
+    let peer = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+    };
+    let (result, ()) = tokio::join!(probe(name, PATIENCE), peer);
+    assert_eq!(result, Ok(()));
+}
+
+#[tokio::test]
+async fn who_takes_a_while_is_given_time() {
+    let (listener, name) = listener().await;
+    let start = Instant::now();
+    let peer = async {
+        let (_stream, _) = listener.accept().await.unwrap();
+        sleep(2 * AWAKE).await;
+    };
+    let (result, ()) = tokio::join!(probe(name, 10 * PATIENCE), peer);
+    assert_eq!(result, Ok(()));
+    assert!(start.elapsed() >= 2 * AWAKE + RECOVERY);
+}
+
+#[tokio::test]
+async fn who_accepts_and_says_nothing_is_not() {
+    let (_listener, name) = listener().await;
+    let Err(error) = probe(name, PATIENCE).await else {
+        panic!("nobody accepts there")
+    };
+    assert!(error.to_string().contains("nobody serves it"), "{error}");
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let Err(error) = probe(format!("app-{port}@127.0.0.1"), PATIENCE).await else {
+        panic!("nothing listens there")
+    };
+    assert!(error.to_string().contains("nothing listens"), "{error}");
+}
