@@ -173,7 +173,7 @@ impl Error {
     }
 }
 
-/// The closed list of error words; `lib.rs` turns each into the atom of the same spelling.
+/// The closed list of error words; `terms.rs` turns each into the atom of the same spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(
     missing_docs,

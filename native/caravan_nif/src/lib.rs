@@ -1,6 +1,6 @@
 //! Caravan's native library: node names, DNS look-ups and membership for clusters without epmd.
 //!
-//! Arrows point down only: the border (`nif`, `terms`) -> IO (`runtime`, `discovery`, `resolver`) -> the pure parts.
+//! Arrows point down only: the border (`nif`, `terms`, `specs`, `text`) -> IO (`runtime`, `discovery`, `resolver`) -> the pure parts.
 
 pub mod addresses;
 pub mod discovery;
@@ -22,3 +22,5 @@ mod runtime;
 mod specs;
 #[cfg(not(any(test, fuzzing)))]
 mod terms;
+#[cfg(not(any(test, fuzzing)))]
+mod text;

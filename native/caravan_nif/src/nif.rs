@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::node_name::{self, PortRules};
 use crate::specs::{LookupSpec, MembershipSpec};
 use crate::terms::{self, Failure, Outcome, atoms};
+use crate::text::{TextBuffer, text};
 use crate::{resolver, runtime};
 
 rustler::init!("Elixir.Caravan.Native", load = load);
@@ -41,8 +42,8 @@ fn loaded() -> bool {
 
 #[rustler::nif]
 fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
-    let mut buffer = terms::TextBuffer::new();
-    let name = terms::text(name, &mut buffer);
+    let mut buffer = TextBuffer::new();
+    let name = text(name, &mut buffer);
     match node_name::dist_port(name, &discovery::settings().rules) {
         Ok(port) => (atoms::ok(), port).encode(env),
         Err(error) => Failure::from(&error).encode(env),
@@ -51,8 +52,8 @@ fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
 
 #[rustler::nif]
 fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
-    let mut buffer = terms::TextBuffer::new();
-    let host = std::str::from_utf8(terms::text(host, &mut buffer)).unwrap_or_default();
+    let mut buffer = TextBuffer::new();
+    let host = std::str::from_utf8(text(host, &mut buffer)).unwrap_or_default();
     match discovery::address(host, family == atoms::inet6()) {
         Some(ip) => (atoms::ok(), terms::Ip(ip)).encode(env),
         None => atoms::error().encode(env),

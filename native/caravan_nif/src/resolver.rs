@@ -99,7 +99,7 @@ impl Lookup {
 /// Looks up one query.
 ///
 /// # Errors
-/// Every kind that design calls a look-up's, always within `spec.timeout`.
+/// Those of the servers and of the name, always within `spec.timeout`.
 pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
     let query = &spec.query;
     let name = query

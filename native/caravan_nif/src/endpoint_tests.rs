@@ -1,0 +1,115 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn record(owner: &str, ttl: u32, data: Data) -> Record {
+    Record {
+        owner: owner.into(),
+        ttl,
+        data,
+    }
+}
+
+fn service(priority: u16, weight: u16, port: u16, target: &str) -> Record {
+    record(
+        "s",
+        60,
+        Data::Service {
+            priority,
+            weight,
+            port,
+            target: target.into(),
+        },
+    )
+}
+
+fn is_address(data: &Data) -> bool {
+    matches!(data, Data::Address(_))
+}
+
+#[test]
+fn aliases_are_followed_and_the_lowest_ttl_counts() {
+    let address = record("c", 30, Data::Address([10, 0, 0, 1].into()));
+    let answers = [
+        record("a", 60, Data::Alias("b".into())),
+        record("b", 5, Data::Alias("c".into())),
+        address.clone(),
+    ];
+    assert_eq!(
+        find("a", answers.to_vec(), is_address),
+        Found::Records(vec![address], 5)
+    );
+    assert_eq!(
+        find("a", answers[..2].to_vec(), is_address),
+        Found::Elsewhere("c".into(), 5)
+    );
+    assert_eq!(find("x", answers.to_vec(), is_address), Found::Nothing);
+}
+
+#[test]
+fn a_circle_of_aliases_is_endless() {
+    let answers = [
+        record("a", 1, Data::Alias("b".into())),
+        record("b", 1, Data::Alias("a".into())),
+    ];
+    assert_eq!(find("a", answers.to_vec(), is_address), Found::Endless);
+}
+
+#[test]
+fn services_are_ordered_once_each_and_checked() {
+    let records = [
+        service(1, 0, 3434, "b.test"),
+        service(0, 5, 3434, "c.test"),
+        service(0, 1, 3434, "a.test"),
+        service(0, 1, 3434, "a.test"),
+        service(0, 0, 3434, "bad\\032host"),
+        service(0, 0, 0, "portless.test"),
+    ];
+    let (endpoints, refused) = services(&records).unwrap();
+    let hosts: Vec<_> = endpoints
+        .iter()
+        .map(|endpoint| endpoint.host.clone().unwrap())
+        .collect();
+    assert_eq!(hosts, ["a.test", "c.test", "b.test"]);
+    assert_eq!(
+        refused,
+        Refused {
+            count: 2,
+            example: "bad\\032host".into()
+        }
+    );
+}
+
+#[test]
+fn a_target_of_the_root_means_no_service() {
+    assert_eq!(services(&[service(0, 0, 0, "")]), None);
+}
+
+#[test]
+fn host_names() {
+    for good in [
+        "a",
+        "a-b.c_d.example",
+        "7f000202.addr.dc1.consul",
+        "127.0.0.1",
+        "_x",
+    ] {
+        assert!(is_host(good), "{good}");
+    }
+    for bad in [
+        "", ".", "a..b", "-a", "a-", "a b", "a@b", "a\"b", "a\nb", "é",
+    ] {
+        assert!(!is_host(bad), "{bad:?}");
+    }
+    assert!(!is_host(&"a".repeat(64)));
+    assert!(!is_host(&["abcdefg"; 40].join(".")));
+}
+
+proptest! {
+    #[test]
+    fn hosts_that_pass_need_no_quoting(name in "\\PC{0,80}") {
+        if is_host(&name) {
+            prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)));
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! How a name comes in: the text of a term, without allocating.
+
+use std::mem::MaybeUninit;
+
+use rustler::{Term, sys};
+
+/// Room for the longest name the VM can hold, and enough more to show that a list was longer.
+const TEXT_BUFFER: usize = 512;
+
+/// Where [`text`] puts what it reads; not zeroed, since that would cost as much as reading a name.
+pub(crate) struct TextBuffer([MaybeUninit<u8>; TEXT_BUFFER]);
+
+impl TextBuffer {
+    pub(crate) fn new() -> Self {
+        Self([MaybeUninit::uninit(); TEXT_BUFFER])
+    }
+}
+
+/// The text of an atom, a charlist or a binary, without allocating; empty for other terms and for what is not Latin-1.
+pub(crate) fn text<'a, 'b>(term: Term<'a>, buffer: &'b mut TextBuffer) -> &'b [u8]
+where
+    'a: 'b,
+{
+    let room = TEXT_BUFFER as sys::c_uint;
+    let env = term.get_env().as_c_arg();
+    let out = buffer.0.as_mut_ptr().cast();
+    let latin1 = sys::ErlNifCharEncoding::ERL_NIF_LATIN1;
+    // SAFETY: both write at most `room` bytes into the buffer, the closing zero included, and tell how many.
+    let written = unsafe {
+        match sys::enif_get_atom(env, term.as_c_arg(), out, room, latin1) {
+            0 => sys::enif_get_string(env, term.as_c_arg(), out, room, latin1),
+            written => written,
+        }
+    };
+    match usize::try_from(written) {
+        Ok(0) => term
+            .decode::<rustler::Binary<'a>>()
+            .map_or(&[], |binary| binary.as_slice()),
+        // SAFETY: that many bytes were written.
+        Ok(written) => unsafe { std::slice::from_raw_parts(buffer.0.as_ptr().cast(), written - 1) },
+        // Negative: the list is longer than any name.
+        // SAFETY: the buffer was filled.
+        Err(_) => unsafe { std::slice::from_raw_parts(buffer.0.as_ptr().cast(), TEXT_BUFFER - 1) },
+    }
+}
