@@ -17,6 +17,14 @@ defmodule CaravanTest do
     assert is_binary(message)
   end
 
+  test "dist_port/1 shows what is no name" do
+    for {term, shown} <- [{3, ~s("3")}, {[:a], ~s("[a]")}, {:"app-世", "app-"}, {%{}, "\"\#{}\""}] do
+      assert {:error, %Error{kind: :invalid_name, message: message}} = Caravan.dist_port(term)
+      assert message =~ "expected a node name" and message =~ shown
+      assert message =~ "it is no atom, charlist or binary"
+    end
+  end
+
   test "lookup/2", %{server: server, options: options} do
     DnsServer.publish(server, "app.test", [4001, 4002], "127.0.0.1")
 

@@ -89,6 +89,10 @@ defmodule Caravan.Native do
        when known in [~c"base_port", ~c"dist_port"],
        do: find_port(rest, key, default)
 
+  # The other flag without its value: said when its own turn comes.
+  defp find_port([known], _key, default) when known in [~c"base_port", ~c"dist_port"],
+    do: {:ok, default}
+
   defp find_port([unknown | _rest], _key, _default) do
     {:error,
      sentence([

@@ -41,6 +41,15 @@ defmodule Caravan.Nodes.BootTest do
     end
   end
 
+  for flag <- ~w(base_port dist_port) do
+    test "-caravan #{flag} without a value", %{tmp_dir: dir} do
+      line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan #{unquote(flag)}))
+
+      assert line =~
+               "flag -caravan #{unquote(flag)}: expected a port from 1 to 65535, got nothing"
+    end
+  end
+
   test "a missing library", %{tmp_dir: dir} do
     line = refused(dir, ~w(-name app-1@127.0.0.1), ebin: copy(dir))
     assert line =~ "caravan_nif.so"

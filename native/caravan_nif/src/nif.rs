@@ -43,8 +43,11 @@ fn loaded() -> bool {
 #[rustler::nif]
 fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
     let mut buffer = TextBuffer::new();
-    let name = text(name, &mut buffer);
-    match node_name::dist_port(name, &discovery::settings().rules) {
+    let port = match text(name, &mut buffer) {
+        Some(name) => node_name::dist_port(name, &discovery::settings().rules),
+        None => Err(node_name::no_text(format!("{name:?}"))),
+    };
+    match port {
         Ok(port) => (atoms::ok(), port).encode(env),
         Err(error) => Failure::from(&error).encode(env),
     }
@@ -53,8 +56,8 @@ fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
 #[rustler::nif]
 fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
     let mut buffer = TextBuffer::new();
-    let host = std::str::from_utf8(text(host, &mut buffer)).unwrap_or_default();
-    match discovery::address(host, family == atoms::inet6()) {
+    let host = text(host, &mut buffer).and_then(|host| std::str::from_utf8(host).ok());
+    match host.and_then(|host| discovery::address(host, family == atoms::inet6())) {
         Some(ip) => (atoms::ok(), terms::Ip(ip)).encode(env),
         None => atoms::error().encode(env),
     }

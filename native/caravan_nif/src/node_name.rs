@@ -56,6 +56,16 @@ pub fn dist_port(name: &[u8], rules: &PortRules) -> Result<u16, Error> {
     })
 }
 
+/// The error for a term that has no text of single bytes; `got` shows it.
+#[cold]
+pub fn no_text(got: String) -> Error {
+    Error::InvalidName {
+        expected: EXPECTED,
+        got: got.into_bytes(),
+        reason: "it is no atom, charlist or binary, or has a character outside ASCII",
+    }
+}
+
 /// The host of a node name, `None` when the name has no `@host`.
 ///
 /// # Errors

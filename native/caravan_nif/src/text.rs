@@ -16,8 +16,8 @@ impl TextBuffer {
     }
 }
 
-/// The text of an atom, a charlist or a binary, without allocating; empty for other terms and for what is not Latin-1.
-pub(crate) fn text<'a, 'b>(term: Term<'a>, buffer: &'b mut TextBuffer) -> &'b [u8]
+/// The text of an atom, a charlist or a binary, without allocating; `None` for other terms and for what is not Latin-1.
+pub(crate) fn text<'a, 'b>(term: Term<'a>, buffer: &'b mut TextBuffer) -> Option<&'b [u8]>
 where
     'a: 'b,
 {
@@ -32,14 +32,15 @@ where
             written => written,
         }
     };
-    match usize::try_from(written) {
-        Ok(0) => term
-            .decode::<rustler::Binary<'a>>()
-            .map_or(&[], |binary| binary.as_slice()),
-        // SAFETY: that many bytes were written.
-        Ok(written) => unsafe { std::slice::from_raw_parts(buffer.0.as_ptr().cast(), written - 1) },
-        // Negative: the list is longer than any name.
-        // SAFETY: the buffer was filled.
-        Err(_) => unsafe { std::slice::from_raw_parts(buffer.0.as_ptr().cast(), TEXT_BUFFER - 1) },
-    }
+    let length = match usize::try_from(written) {
+        Ok(0) => {
+            let binary = term.decode::<rustler::Binary<'a>>().ok()?;
+            return Some(binary.as_slice());
+        }
+        Ok(written) => written - 1,
+        // Negative: the list is longer than any name, and the buffer full.
+        Err(_) => TEXT_BUFFER - 1,
+    };
+    // SAFETY: that many bytes were written.
+    Some(unsafe { std::slice::from_raw_parts(buffer.0.as_ptr().cast(), length) })
 }
