@@ -123,6 +123,11 @@ impl Discovery {
         })
     }
 
+    /// Query number `index`; empty where there is none.
+    pub fn query(&self, index: u32) -> &str {
+        self.queries.get(index as usize).map_or("", String::as_str)
+    }
+
     /// Looks up query number `index` and takes the answer in; a failure changes nothing.
     ///
     /// # Errors
@@ -133,13 +138,8 @@ impl Discovery {
         self_name: &str,
         is_atom: impl Fn(&str) -> bool,
     ) -> Result<Report, Error> {
-        let query = self
-            .queries
-            .get(index as usize)
-            .cloned()
-            .unwrap_or_default();
         let lookup = resolver::lookup(&Spec {
-            query,
+            query: self.query(index).to_owned(),
             ..self.spec.clone()
         })
         .await?;

@@ -117,10 +117,18 @@ pub enum Error {
         name: Vec<u8>,
     },
     /// Too much under way already.
-    #[error("{reason}; look up less often, or wait until earlier look-ups have ended")]
+    #[error("{asked}: {reason}; look up less often, or wait until earlier look-ups have ended")]
     Overloaded {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
         /// Which bound was hit.
         reason: String,
+    },
+    /// The work panicked.
+    #[error("{asked}: the work was broken off; this is a fault in Caravan, please report it")]
+    BrokenOff {
+        /// What was to be done.
+        asked: Asked,
     },
 }
 
@@ -138,7 +146,7 @@ impl Error {
                 reason: "the server closed the connection before it answered".into(),
             },
             // EMFILE and ENFILE
-            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Self::no_socket(),
+            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Self::no_socket(asked),
             _ => Self::Network {
                 asked,
                 reason: error.to_string(),
@@ -147,8 +155,9 @@ impl Error {
     }
 
     /// Too many sockets are open, here or in the whole process.
-    pub fn no_socket() -> Self {
+    pub fn no_socket(asked: Asked) -> Self {
         Self::Overloaded {
+            asked,
             reason: "the process has no file descriptors left for look-ups (ulimit -n)".into(),
         }
     }
@@ -168,7 +177,7 @@ impl Error {
             Self::InvalidOption { .. } => Kind::InvalidOption,
             Self::PortOutOfRange { .. } => Kind::PortOutOfRange,
             Self::ToolNode { .. } => Kind::ToolNode,
-            Self::Overloaded { .. } => Kind::Overloaded,
+            Self::Overloaded { .. } | Self::BrokenOff { .. } => Kind::Overloaded,
         }
     }
 }
@@ -206,6 +215,18 @@ pub struct Asked {
     pub servers: Vec<String>,
     /// The time spent.
     pub elapsed: Duration,
+}
+
+impl Asked {
+    /// Before any server was asked.
+    pub fn nobody(did: &'static str, question: &str) -> Self {
+        Self {
+            did,
+            question: question.to_owned(),
+            servers: Vec::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
 }
 
 impl fmt::Display for Asked {

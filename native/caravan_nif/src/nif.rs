@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustler::{Atom, Encoder, Env, OwnedEnv, Resource, ResourceArc, Term};
 
 use crate::discovery::{self, Discovery, Settings};
-use crate::error::Error;
+use crate::error::{Asked, Error};
 use crate::node_name::{self, PortRules};
 use crate::specs::{LookupSpec, MembershipSpec};
 use crate::terms::{self, Failure, Outcome, atoms};
@@ -65,10 +65,12 @@ fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
 
 #[rustler::nif]
 fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> Term<'a> {
-    let work = spec
-        .read()
-        .map(|spec| async move { Outcome(resolver::lookup(&spec).await) });
-    started(env, work.and_then(|work| runtime::run(env, tag, work)))
+    let outcome = spec.read().and_then(|spec| {
+        let asked = Asked::nobody("looked up", &spec.query);
+        let work = async move { Outcome(resolver::lookup(&spec).await) };
+        runtime::run(env, tag, asked, work)
+    });
+    started(env, outcome)
 }
 
 #[rustler::nif]
@@ -97,20 +99,22 @@ fn poll<'a>(
 ) -> Term<'a> {
     // The work holds the discovery, not the resource: that ends with its owner.
     let discovery = std::sync::Arc::clone(&membership.0);
+    let asked = Asked::nobody("looked up", discovery.query(index));
     let work = async move {
         let is_atom = |name: &str| {
             OwnedEnv::new().run(|env| Atom::existing_from_bytes(env, name.as_bytes()).is_ok())
         };
         Outcome(discovery.poll(index, &self_name, is_atom).await)
     };
-    started(env, runtime::run(env, tag, work))
+    started(env, runtime::run(env, tag, asked, work))
 }
 
 #[rustler::nif]
 fn probe<'a>(env: Env<'a>, tag: Term<'a>, name: String, timeout: u64) -> Term<'a> {
+    let asked = Asked::nobody("probed", &name);
     let work =
         async move { Outcome(crate::probe::probe(name, Duration::from_millis(timeout)).await) };
-    started(env, runtime::run(env, tag, work))
+    started(env, runtime::run(env, tag, asked, work))
 }
 
 fn started<'a>(env: Env<'a>, outcome: Result<(), Error>) -> Term<'a> {

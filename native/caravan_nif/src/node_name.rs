@@ -66,15 +66,6 @@ pub fn no_text(got: String) -> Error {
     }
 }
 
-/// The host of a node name, `None` when the name has no `@host`.
-///
-/// # Errors
-/// `InvalidName`, as for [`dist_port`].
-pub fn host(name: &[u8]) -> Result<Option<&[u8]>, Error> {
-    let base = base(name)?;
-    Ok(name.get(base.len() + 1..))
-}
-
 /// The part before the `@` of a name that is fit to be one.
 fn base(name: &[u8]) -> Result<&[u8], Error> {
     let (base, rest) = name.split_at(plain(name));
@@ -220,19 +211,9 @@ impl Template {
         }
     }
 
-    /// Whether the template has the hole `{port}`.
-    pub fn has_port(&self) -> bool {
-        self.parts.contains(&Part::Port)
-    }
-
     /// Whether the template has the hole `{host}`.
     pub fn has_host(&self) -> bool {
         self.parts.contains(&Part::Host)
-    }
-
-    /// Whether the template has the hole `{ip}`.
-    pub fn has_ip(&self) -> bool {
-        self.parts.contains(&Part::Ip)
     }
 
     /// The text with its holes filled; `None` when a hole's value is not known.

@@ -84,13 +84,6 @@ fn base_port_and_dist_port() {
 }
 
 #[test]
-fn hosts() {
-    assert_eq!(host(b"app@h.example"), Ok(Some(&b"h.example"[..])));
-    assert_eq!(host(b"app"), Ok(None));
-    assert_eq!(host(b"a@b@c").unwrap_err().kind(), Kind::InvalidName);
-}
-
-#[test]
 fn templates() {
     let filling = Filling {
         sname: "likes",

@@ -44,7 +44,7 @@ pub async fn probe(name: String, patience: Duration) -> Result<(), Error> {
     };
     let deadline = (start + patience).into();
     let Some(_place) = sockets::place(deadline).await else {
-        return Err(Error::no_socket());
+        return Err(Error::no_socket(asked()));
     };
     match timeout_at(deadline, connect(host, known, port, ipv6)).await {
         Ok(Ok(stream)) => match timeout_at(deadline, hang_up(stream)).await {

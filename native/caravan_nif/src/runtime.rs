@@ -11,7 +11,7 @@ use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, Resource, ResourceArc, 
 use tokio::runtime::{Builder, Handle};
 use tokio::task::AbortHandle;
 
-use crate::error::Error;
+use crate::error::{Asked, Error};
 
 /// Requests under way at once, look-ups and probes together; each holds a few sockets at the most.
 pub(crate) const MAX_IN_FLIGHT: usize = 2_048;
@@ -52,23 +52,31 @@ impl Resource for Request {
     }
 }
 
-/// Runs `work` on the runtime, for the calling process: it gets `{tag, answer}`, once.
+/// Runs `work` on the runtime, for the calling process: it gets `{tag, answer}`, once. `asked` says in errors what it was.
 ///
 /// # Errors
 /// `Overloaded` when too much is under way, or the thread could not be started.
 pub(crate) fn run<T>(
     env: Env<'_>,
     tag: Term<'_>,
+    asked: Asked,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<(), Error>
 where
     T: Encoder + Send + 'static,
 {
-    let slot = Slot::take()?;
-    let runtime = runtime().map_err(|error| Error::Overloaded {
-        reason: format!("the resolver's thread did not start: {error}"),
-    })?;
-    let reply = Reply::new(env, tag);
+    let Some(slot) = Slot::take() else {
+        let reason = format!("{MAX_IN_FLIGHT} requests are under way already");
+        return Err(Error::Overloaded { asked, reason });
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let reason = format!("the resolver's thread did not start ({error})");
+            return Err(Error::Overloaded { asked, reason });
+        }
+    };
+    let reply = Reply::new(env, tag, asked);
     let request = ResourceArc::new(Request {
         abort: OnceCell::new(),
     });
@@ -92,14 +100,12 @@ where
 struct Slot;
 
 impl Slot {
-    fn take() -> Result<Self, Error> {
+    fn take() -> Option<Self> {
         if IN_FLIGHT.fetch_add(1, Ordering::Relaxed) < MAX_IN_FLIGHT {
-            Ok(Self)
+            Some(Self)
         } else {
             IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
-            Err(Error::Overloaded {
-                reason: format!("{MAX_IN_FLIGHT} requests are under way already"),
-            })
+            None
         }
     }
 }
@@ -114,15 +120,17 @@ impl Drop for Slot {
 struct Reply {
     to: LocalPid,
     message: Option<(OwnedEnv, SavedTerm)>,
+    asked: Asked,
 }
 
 impl Reply {
-    fn new(env: Env<'_>, tag: Term<'_>) -> Self {
+    fn new(env: Env<'_>, tag: Term<'_>, asked: Asked) -> Self {
         let message_env = OwnedEnv::new();
         let tag = message_env.save(tag);
         Self {
             to: env.pid(),
             message: Some((message_env, tag)),
+            asked,
         }
     }
 
@@ -141,9 +149,8 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.message.is_some() && !thread_is_scheduler() {
-            self.deliver(&crate::terms::Failure::from(&Error::Overloaded {
-                reason: "the work on this request was broken off".into(),
-            }));
+            let asked = self.asked.clone();
+            self.deliver(&crate::terms::Failure::from(&Error::BrokenOff { asked }));
         }
     }
 }

@@ -30,7 +30,7 @@ impl Broken {
         match self {
             Self::Io(error) => Error::unreachable(asked, &error),
             Self::Malformed(reason) => Error::Malformed { asked, reason },
-            Self::NoPlace => Error::no_socket(),
+            Self::NoPlace => Error::no_socket(asked),
             Self::Truncated(error) => Error::Truncated {
                 asked,
                 reason: error.to_string(),
