@@ -216,10 +216,19 @@ defmodule Caravan.TopologyTest do
     assert {:ok, [_]} = Caravan.await(context.name)
   end
 
-  test "a name that Rust refuses stops the start with its sentence", context do
-    spec = %{topology: context.name, config: [query: "app.test", node_name: "{nome}@{host}"]}
-    error = assert_raise Caravan.Error, fn -> Topology.start_link(spec) end
-    assert error.kind == :invalid_option
-    assert error.message =~ "node_name"
+  test "what only the native library can judge stops the start with its sentence", context do
+    for {options, kind, sentence} <- [
+          {[node_name: "{nome}@{host}"], :invalid_option, ~s(node_name: expected one base@host)},
+          {[node_sname: "my app"], :invalid_option, ~s(node_sname: expected what can stand)},
+          {[node_sname: "a@b"], :invalid_option, ~s(got "a@b")},
+          {[allow: ["10.0.0.0/33"]], :invalid_option, ~s(allow: expected networks)},
+          {[query: ["app.test", "app test"]], :invalid_name, ~s(expected a domain name)}
+        ] do
+      config = Keyword.merge([query: "app.test"], options)
+      spec = %{topology: context.name, config: config}
+      error = assert_raise Caravan.Error, fn -> Topology.start_link(spec) end
+      assert error.kind == kind
+      assert error.message =~ sentence
+    end
   end
 end

@@ -79,7 +79,9 @@ defmodule Caravan.InFlightTest do
       assert accepted == @max_in_flight
       assert {:error, error} = Caravan.lookup("app.test", nameservers: [context.server.address])
       assert error.kind == :overloaded
-      assert error.message =~ ~s(looked up "app.test" at no server for 0 ms: #{@max_in_flight} req)
+
+      assert error.message =~
+               ~s(looked up "app.test" at no server for 0 ms: #{@max_in_flight} req)
 
       Process.exit(pid, :kill)
       # At once: long before the minute that those look-ups have.

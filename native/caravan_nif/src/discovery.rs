@@ -86,7 +86,7 @@ impl Discovery {
     /// Checks the plan.
     ///
     /// # Errors
-    /// `InvalidOption` for a template or a network that is none.
+    /// `InvalidOption` for a template, a base of names or a network that is none, `InvalidName` for such a query.
     pub fn new(plan: Plan) -> Result<Self, Error> {
         let template = Template::parse(&plan.template)?;
         if template.has_host() && plan.spec.record_type != Type::Srv {
@@ -103,6 +103,16 @@ impl Discovery {
                 option: "query",
                 expected: "1 to 64 names".into(),
                 got: format!("{} names", plan.queries.len()),
+            });
+        }
+        for query in &plan.queries {
+            resolver::name(query)?;
+        }
+        if !template.takes_sname(&plan.sname) {
+            return Err(Error::InvalidOption {
+                option: "node_sname",
+                expected: "what can stand in a node name: letters, digits, - and _".into(),
+                got: plan.sname,
             });
         }
         let allow = plan

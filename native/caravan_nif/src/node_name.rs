@@ -199,16 +199,29 @@ impl Template {
         parts.retain(|part| *part != Part::Text(String::new()));
         let template = Self { parts };
         // Filled with plain values it has to make a node name: this finds a missing @ and odd characters alike.
-        let plain = Filling {
-            sname: "a",
+        if template
+            .plainly_filled("a")
+            .is_some_and(|name| is_name(&name))
+        {
+            Ok(template)
+        } else {
+            Err(invalid())
+        }
+    }
+
+    /// Whether names can be made with this base; one that only makes them too long is fine for shorter hosts.
+    pub fn takes_sname(&self, sname: &str) -> bool {
+        self.plainly_filled(sname)
+            .is_some_and(|name| name.len() > MAX_NAME || is_name(&name))
+    }
+
+    fn plainly_filled(&self, sname: &str) -> Option<String> {
+        self.fill(&Filling {
+            sname,
             port: Some(1024),
             host: Some("h"),
             ip: Some(IpAddr::from([127, 0, 0, 1])),
-        };
-        match template.fill(&plain) {
-            Some(name) if is_name(&name) => Ok(template),
-            _ => Err(invalid()),
-        }
+        })
     }
 
     /// Whether the template has the hole `{host}`.

@@ -127,6 +127,18 @@ fn templates() {
 }
 
 #[test]
+fn bases_that_a_template_takes() {
+    let template = Template::parse("{sname}-{port}@{host}").unwrap();
+    let long = "a".repeat(MAX_NAME);
+    for good in ["app", "my_app-1", &long] {
+        assert!(template.takes_sname(good), "{good}");
+    }
+    for bad in ["my app", "a@b", "a.b", "é"] {
+        assert!(!template.takes_sname(bad), "{bad}");
+    }
+}
+
+#[test]
 fn names_the_vm_takes() {
     for good in ["app@host", "a_b-1@fd00::1", "a@1.2.3.4"] {
         assert!(is_name(good), "{good}");

@@ -102,17 +102,7 @@ impl Lookup {
 /// Those of the servers and of the name, always within `spec.timeout`.
 pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
     let query = &spec.query;
-    let name = query
-        .strip_suffix('.')
-        .unwrap_or(query)
-        .to_ascii_lowercase();
-    if !endpoint::is_host(&name) {
-        return Err(Error::InvalidName {
-            expected: "a domain name such as _app._tcp.example.org",
-            got: query.as_bytes().to_vec(),
-            reason: "labels of 1 to 63 letters, digits, - and _ with dots between, 253 at the most",
-        });
-    }
+    let name = name(query)?;
     let asking = Asking::new(spec);
     // Before any server, and for the name as it was given only: so do all that read the hosts file.
     if let Some(found) = addresses::in_hosts(&asking, &name, spec.record_type) {
@@ -140,6 +130,26 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
     }
     // There is at least the name itself.
     Err(failure.unwrap_or_else(|| asking.expired(query)))
+}
+
+/// The name of a query, in lower case and without the last dot.
+///
+/// # Errors
+/// `InvalidName` for what is no domain name.
+pub fn name(query: &str) -> Result<String, Error> {
+    let name = query
+        .strip_suffix('.')
+        .unwrap_or(query)
+        .to_ascii_lowercase();
+    if endpoint::is_host(&name) {
+        Ok(name)
+    } else {
+        Err(Error::InvalidName {
+            expected: "a domain name such as _app._tcp.example.org",
+            got: query.as_bytes().to_vec(),
+            reason: "it has labels of 1 to 63 letters, digits, - and _ with dots between, 253 at the most",
+        })
+    }
 }
 
 /// After which failures the search list goes on, as in getaddrinfo: those that a server answered, not its silence. The
