@@ -147,7 +147,15 @@ defmodule Caravan.Discovery do
   end
 
   defp query_status(query, now) do
-    found = Map.take(query.report || %{}, [:ttl, :server, :transport, :endpoints, :unresolved])
+    found =
+      Map.take(query.report || %{}, [
+        :ttl,
+        :server,
+        :transport,
+        :endpoints,
+        :unresolved,
+        :incomplete
+      ])
 
     Map.merge(
       %{
@@ -158,7 +166,8 @@ defmodule Caravan.Discovery do
         server: nil,
         transport: nil,
         endpoints: nil,
-        unresolved: []
+        unresolved: [],
+        incomplete: nil
       },
       found
     )

@@ -8,6 +8,8 @@ defmodule Caravan.Lookup do
     * `transport` - how: `:udp`, `:tcp`, or `:hosts` for the hosts file
     * `elapsed` - the time it took, in microseconds
     * `unresolved` - hosts of SRV records that have no address
+    * `incomplete` - a sentence where some of the answer could not be had, such as the AAAA records of an
+      `:ip` look-up or the addresses of an SRV record's host; `nil` where all of it is there
     * `refused` - what the answer held that is no host name: how many, and an example of each kind
   """
 
@@ -21,6 +23,7 @@ defmodule Caravan.Lookup do
           transport: :udp | :tcp | :hosts,
           elapsed: non_neg_integer,
           unresolved: [String.t()],
+          incomplete: String.t() | nil,
           refused: [refused]
         }
 
@@ -30,5 +33,6 @@ defmodule Caravan.Lookup do
             transport: nil,
             elapsed: 0,
             unresolved: [],
+            incomplete: nil,
             refused: []
 end

@@ -26,8 +26,12 @@ defmodule Caravan.Report do
         "#{lookup.server} (#{lookup.transport}) in #{ms} ms, TTL #{lookup.ttl} s"
 
     rows = table([@head | Enum.map(lookup.endpoints, &row/1)])
-    Enum.join([summary, "" | rows] ++ Enum.map(lookup.refused, &refused/1), "\n")
+    notes = Enum.map(lookup.refused, &refused/1) ++ incomplete(lookup.incomplete)
+    Enum.join([summary, "" | rows] ++ notes, "\n")
   end
+
+  defp incomplete(nil), do: []
+  defp incomplete(sentence), do: ["incomplete: #{sentence}"]
 
   defp row(endpoint) do
     [

@@ -5,7 +5,7 @@ defmodule Caravan.Status do
     * `name` - the topology's name
     * `queries` - for each query its last `outcome` (`:ok`, `{:error, %Caravan.Error{}}`, `nil` before
       the first), the outcome's `age`, and of the last success `ttl` (seconds), `server`, `transport`,
-      `endpoints` (how many) and `unresolved` hosts
+      `endpoints` (how many), `unresolved` hosts and what made the answer `incomplete`, a sentence or `nil`
     * `members` - how many node names discovery stands behind
     * `peers` - each `node` with its `state` (`:idle`, `:dialling`, `:backing_off`, `:connected`,
       `:leaving`), how long it is `for`, failed `attempts` in a row, the last `error` as a sentence and
@@ -22,7 +22,8 @@ defmodule Caravan.Status do
           server: String.t() | nil,
           transport: :udp | :tcp | :hosts | nil,
           endpoints: non_neg_integer | nil,
-          unresolved: [String.t()]
+          unresolved: [String.t()],
+          incomplete: String.t() | nil
         }
 
   @type peer :: %{
@@ -68,7 +69,7 @@ defmodule Caravan.Status do
 
   defp query(%{outcome: :ok} = q) do
     "#{q.query}: #{q.endpoints} endpoints from #{q.server} (#{q.transport}) " <>
-      "#{seconds(q.age)} ago, TTL #{q.ttl} s#{unresolved(q.unresolved)}"
+      "#{seconds(q.age)} ago, TTL #{q.ttl} s#{unresolved(q.unresolved)}#{incomplete(q.incomplete)}"
   end
 
   defp query(%{outcome: {:error, error}} = q),
@@ -79,6 +80,9 @@ defmodule Caravan.Status do
 
   defp unresolved([host | more]),
     do: "; no address for #{host} and #{length(more)} more"
+
+  defp incomplete(nil), do: ""
+  defp incomplete(sentence), do: "; incomplete: #{sentence}"
 
   defp peer(peer) do
     state = peer.state |> Atom.to_string() |> String.replace("_", " ")

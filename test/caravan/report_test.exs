@@ -18,7 +18,8 @@ defmodule Caravan.ReportTest do
       server: "127.0.0.1:53",
       transport: :tcp,
       elapsed: 1_260,
-      refused: [%{reason: :invalid_name, count: 2, example: "a b"}]
+      refused: [%{reason: :invalid_name, count: 2, example: "a b"}],
+      incomplete: "no answer in time"
     }
 
     assert Report.text("app.test", lookup) == """
@@ -28,7 +29,8 @@ defmodule Caravan.ReportTest do
            n1.test                  4370  0         10      127.0.0.2 ::1
            a-much-longer-name.test  80    1         0       does not resolve
            -                        -     0         0       127.0.0.3
-           refused: 2 (invalid_name), such as "a b"\
+           refused: 2 (invalid_name), such as "a b"
+           incomplete: no answer in time\
            """
   end
 

@@ -10,7 +10,8 @@ defmodule Caravan.StatusTest do
     server: "127.0.0.1:5353",
     transport: :udp,
     endpoints: 3,
-    unresolved: []
+    unresolved: [],
+    incomplete: nil
   }
 
   @peer %{node: :a@h, state: :connected, for: 12_000, attempts: 0, error: nil, next_dial: nil}
@@ -21,7 +22,7 @@ defmodule Caravan.StatusTest do
     status = %Status{
       name: :app,
       queries: [
-        %{@query | unresolved: ["n1.test", "n2.test"]},
+        %{@query | unresolved: ["n1.test", "n2.test"], incomplete: "no answer"},
         %{@query | query: "b.test", outcome: {:error, error}, age: 0},
         %{@query | query: "c.test", outcome: nil}
       ],
@@ -43,7 +44,7 @@ defmodule Caravan.StatusTest do
 
     assert inspect(status) == """
            #Caravan.Status<:app: 2 members, 1 connected, draining
-             app.test: 3 endpoints from 127.0.0.1:5353 (udp) 1.2 s ago, TTL 5 s; no address for n1.test and 1 more
+             app.test: 3 endpoints from 127.0.0.1:5353 (udp) 1.2 s ago, TTL 5 s; no address for n1.test and 1 more; incomplete: no answer
              b.test: failed 0.0 s ago: no answer in time
              c.test: not looked up yet
              a@h  connected for 12.0 s

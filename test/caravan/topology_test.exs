@@ -124,6 +124,30 @@ defmodule Caravan.TopologyTest do
     assert {:ok, [_, _]} = Caravan.await(context.name, min: 2)
   end
 
+  test "incomplete answers withdraw nobody whose name they could not give", context do
+    for {host, n} <- [{"a.test", 2}, {"b.test", 3}] do
+      DnsServer.command(context.server, "add app.test 1 SRV 0 0 4001 #{host}")
+      DnsServer.command(context.server, "add #{host} 1 A 127.0.0.#{n}")
+    end
+
+    DnsServer.command(context.server, "additional off")
+    name = "{sname}-{port}@{ip}"
+    start(context, node_name: name, disconnect: [after: 150], poll_interval: 50)
+    assert {:ok, [_, _]} = Caravan.await(context.name, min: 2)
+
+    DnsServer.command(context.server, "fault servfail for b.test")
+    drop_lookups()
+    for _ <- 1..10, do: await_event([:lookup, :stop])
+    refute_received {:disconnect, _}
+    assert [%{outcome: :ok, unresolved: ["b.test"], incomplete: why}] = status(context).queries
+    assert why =~ ~s(looked up "b.test A") and why =~ "SERVFAIL"
+
+    # That the host has no address is an answer.
+    DnsServer.command(context.server, "fault nxdomain for b.test")
+    assert_receive {:disconnect, :"app-4001@127.0.0.3"}, @wait
+    assert [%{incomplete: nil, unresolved: ["b.test"]}] = status(context).queries
+  end
+
   test "several queries make one set", context do
     publish(context, [4001])
     DnsServer.publish(context.server, "more.test", [4001, 4002])

@@ -1,7 +1,7 @@
 defmodule Caravan.OutcomesTest do
   use ExUnit.Case, async: false
 
-  alias Caravan.DnsServer
+  alias Caravan.{DnsServer, PacketServer}
 
   @moduletag :dns
 
@@ -215,6 +215,36 @@ defmodule Caravan.OutcomesTest do
       assert Enum.map(found.endpoints, & &1.addresses) |> Enum.uniq() == [[{127, 0, 0, 1} | v6]]
       assert asked.() == ["udp=#{asked_in_all} tcp=0"]
     end
+  end
+
+  test "what is missing of an answer is told, and what came is kept" do
+    # A silent server for AAAA, and one for A that answers.
+    half =
+      PacketServer.start(fn _, question ->
+        {section, _} = PacketServer.split(question)
+
+        if :binary.part(section, byte_size(section) - 4, 2) == <<1::16>>,
+          do: [PacketServer.answer(question)],
+          else: []
+      end)
+
+    assert {:ok, %{endpoints: [%{addresses: [{127, 0, 0, 9}]}], incomplete: why}} =
+             Caravan.lookup("app.test", type: :ip, nameservers: [half], timeout: 300)
+
+    assert why =~ ~s(looked up "app.test AAAA" at #{half} for ) and why =~ "no answer in time"
+
+    assert {:ok, %{incomplete: nil}} = Caravan.lookup("app.test", type: :a, nameservers: [half])
+  end
+
+  test "a host that could not be looked up makes an answer incomplete", %{server: server} do
+    DnsServer.publish(server, "s.test", [3434], "n.test")
+    DnsServer.command(server, "additional off")
+    options = [nameservers: [server.address], timeout: 300]
+    assert {:ok, %{incomplete: nil, unresolved: []}} = Caravan.lookup("s.test", options)
+
+    DnsServer.command(server, "fault silence for n.test")
+    assert {:ok, %{incomplete: why, unresolved: ["n.test"]}} = Caravan.lookup("s.test", options)
+    assert why =~ ~s("n.test A") and why =~ "no answer in time"
   end
 
   test "endless aliases are malformed", %{server: server} do

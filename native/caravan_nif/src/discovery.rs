@@ -10,7 +10,7 @@ use once_cell::sync::{Lazy, OnceCell};
 
 use crate::addresses::{Book, Network, Owner};
 use crate::error::Error;
-use crate::membership::{Changes, Limits, Membership};
+use crate::membership::{Answer, Changes, Limits, Membership};
 use crate::naming::Naming;
 use crate::node_name::{PortRules, Template};
 use crate::resolver::{self, Lookup, Spec, Type};
@@ -162,10 +162,15 @@ impl Discovery {
             .membership
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut changes =
-            membership.answer(START.elapsed(), index, listed, self_name, is_atom, |host| {
-                gone.push(host.to_owned());
-            });
+        let answer = Answer {
+            query: index,
+            listed,
+            incomplete: lookup.incomplete.is_some()
+                && (self.spec.record_type != Type::Srv || self.naming.needs_addresses()),
+        };
+        let mut changes = membership.answer(START.elapsed(), answer, self_name, is_atom, |host| {
+            gone.push(host.to_owned());
+        });
         changes.refused.extend(refused);
         self.note(&membership, &changes, &gone);
         Ok(Report {

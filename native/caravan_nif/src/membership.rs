@@ -30,6 +30,17 @@ pub struct Listed {
     pub addresses: Vec<IpAddr>,
 }
 
+/// A successful answer to one query.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The query's number, 0 to 63.
+    pub query: u32,
+    /// The nodes it lists.
+    pub listed: Vec<Listed>,
+    /// Whether a part of it is missing: who is not listed may be in that.
+    pub incomplete: bool,
+}
+
 /// Why a name did not become a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
@@ -110,30 +121,33 @@ impl Membership {
             .map(|member| (member.host.as_deref(), Arc::clone(&member.addresses)))
     }
 
-    /// Takes in a successful answer to query number `query` (0 to 63) at time `now`; failures never come here.
+    /// Takes in a successful answer at time `now`; failures never come here. An incomplete one only adds.
     /// `is_atom` tells whether a name is an atom already and so costs none. Hosts that have
     /// no member any more are given to `gone`.
     pub fn answer(
         &mut self,
         now: Duration,
-        query: u32,
-        listed: Vec<Listed>,
+        answer: Answer,
         self_name: &str,
         is_atom: impl Fn(&str) -> bool,
         mut gone: impl FnMut(&str),
     ) -> Changes {
-        let source = 1 << query;
+        let source = 1 << answer.query;
         let mut changes = Changes::default();
         // Whoever is listed loses the bit again below; the others are absent from this answer.
-        for member in self.members.values_mut() {
-            member.absent |= member.sources & source;
+        if !answer.incomplete {
+            for member in self.members.values_mut() {
+                member.absent |= member.sources & source;
+            }
         }
-        for node in listed {
+        for node in answer.listed {
             if node.name != self_name {
                 self.listed(source, node, &is_atom, &mut changes);
             }
         }
-        self.missing(now, &mut changes, &mut gone);
+        if !answer.incomplete {
+            self.missing(now, &mut changes, &mut gone);
+        }
         changes
     }
 

@@ -22,12 +22,19 @@ fn node(name: &str) -> Listed {
     }
 }
 
+fn whole(query: u32, listed: Vec<Listed>) -> Answer {
+    Answer {
+        query,
+        listed,
+        incomplete: false,
+    }
+}
+
 fn answer(set: &mut Membership, now: u64, query: u32, names: &[&str]) -> Changes {
     let listed = names.iter().map(|name| node(name)).collect();
     let mut changes = set.answer(
         Duration::from_secs(now),
-        query,
-        listed,
+        whole(query, listed),
         SELF,
         |_| false,
         |_| (),
@@ -69,6 +76,25 @@ fn a_member_goes_only_after_its_time_and_by_repeated_answers() {
 }
 
 #[test]
+fn an_incomplete_answer_adds_and_says_nothing_of_the_others() {
+    let mut set = Membership::new(limits(10));
+    answer(&mut set, 0, 0, &["a@h", "b@h"]);
+    let mut incomplete = |now, names: &[&str]| {
+        let answer = Answer {
+            incomplete: true,
+            ..whole(0, names.iter().map(|name| node(name)).collect())
+        };
+        set.answer(Duration::from_secs(now), answer, SELF, |_| false, |_| ())
+    };
+    assert_eq!(incomplete(1, &["b@h", "c@h"]).added, ["c@h"]);
+    for now in [20, 40, 60] {
+        assert_eq!(incomplete(now, &["b@h"]), Changes::default());
+    }
+    answer(&mut set, 61, 0, &["b@h"]);
+    assert_eq!(answer(&mut set, 66, 0, &["b@h"]).withdrawn.len(), 2);
+}
+
+#[test]
 fn a_host_is_gone_with_the_last_member_on_it() {
     let mut set = Membership::new(limits(10));
     let mut gone = Vec::new();
@@ -80,8 +106,7 @@ fn a_host_is_gone_with_the_last_member_on_it() {
         let now = Duration::from_secs(now);
         set.answer(
             now,
-            0,
-            listed.collect(),
+            whole(0, listed.collect()),
             SELF,
             |_| false,
             |host| gone.push(host.to_owned()),
@@ -124,8 +149,7 @@ fn new_addresses_are_a_move_and_no_addresses_are_not() {
     let mut take = |addresses| {
         set.answer(
             Duration::from_secs(1),
-            0,
-            listed(addresses),
+            whole(0, listed(addresses)),
             SELF,
             |_| false,
             |_| (),
@@ -167,8 +191,7 @@ fn a_flood_of_names_is_bounded_in_members_and_in_atoms() {
     assert!(full > 0 && atoms > 0);
     let known = set.answer(
         Duration::from_secs(1_000_000),
-        0,
-        vec![node("known@h")],
+        whole(0, vec![node("known@h")]),
         SELF,
         |_| true,
         |_| (),

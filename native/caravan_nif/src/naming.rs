@@ -72,6 +72,11 @@ impl Naming {
         (listed.into_values().collect(), refused)
     }
 
+    /// Whether an endpoint's name, or its being let in, depends on its addresses.
+    pub fn needs_addresses(&self) -> bool {
+        self.template.has_ip() || !self.allow.is_empty()
+    }
+
     fn allowed(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
         let mut addresses = addresses.to_vec();
         if !self.allow.is_empty() {

@@ -229,6 +229,11 @@ impl Template {
         self.parts.contains(&Part::Host)
     }
 
+    /// Whether the template has the hole `{ip}`.
+    pub fn has_ip(&self) -> bool {
+        self.parts.contains(&Part::Ip)
+    }
+
     /// The text with its holes filled; `None` when a hole's value is not known.
     pub fn fill(&self, filling: &Filling<'_>) -> Option<String> {
         let mut name = String::with_capacity(64);

@@ -80,6 +80,8 @@ pub struct Lookup {
     pub unresolved: Vec<String>,
     /// Targets that can't be hosts.
     pub refused: Refused,
+    /// Why some of the answer is missing: who is not in it may well be there.
+    pub incomplete: Option<Error>,
 }
 
 impl Lookup {
@@ -92,6 +94,7 @@ impl Lookup {
             elapsed: asking.elapsed(),
             unresolved: Vec::new(),
             refused: Refused::default(),
+            incomplete: None,
         }
     }
 }
@@ -149,6 +152,14 @@ pub fn name(query: &str) -> Result<String, Error> {
             got: query.as_bytes().to_vec(),
             reason: "it has labels of 1 to 63 letters, digits, - and _ with dots between, 253 at the most",
         })
+    }
+}
+
+/// The error, unless it is an answer: that there is no such name or no such record is all that there is to know.
+fn failed(error: Error) -> Option<Error> {
+    match error {
+        Error::NxDomain { .. } | Error::NoData { .. } => None,
+        failed => Some(failed),
     }
 }
 

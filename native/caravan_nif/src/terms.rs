@@ -149,6 +149,7 @@ struct Lookup<'a> {
     elapsed: u64,
     unresolved: &'a [String],
     refused: Vec<RefusedTwin>,
+    incomplete: Option<String>,
 }
 
 #[derive(NifMap)]
@@ -175,6 +176,7 @@ struct PollReport {
     moved: Vec<String>,
     refused: Vec<RefusedTwin>,
     unresolved: Vec<String>,
+    incomplete: Option<String>,
 }
 
 fn transport(transport: Transport) -> Atom {
@@ -212,6 +214,7 @@ impl<'a> From<&'a resolver::Lookup> for Lookup<'a> {
             elapsed: micros(lookup.elapsed),
             unresolved: &lookup.unresolved,
             refused: refused(atoms::invalid_name(), &lookup.refused),
+            incomplete: lookup.incomplete.as_ref().map(Error::to_string),
         }
     }
 }
@@ -265,6 +268,7 @@ impl From<&Report> for PollReport {
                 .flat_map(|(_, atom, counted)| refused(*atom, counted))
                 .collect(),
             unresolved: report.lookup.unresolved.clone(),
+            incomplete: report.lookup.incomplete.as_ref().map(Error::to_string),
         }
     }
 }

@@ -6,7 +6,7 @@ use hickory_resolver::proto::rr::RecordType;
 
 use super::asking::Asking;
 use super::system::HOSTS;
-use super::{Lookup, Transport, Type};
+use super::{Lookup, Transport, Type, failed};
 use crate::endpoint::{self, Data, Record, Refused};
 use crate::error::Error;
 
@@ -16,6 +16,7 @@ pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result
         Type::Aaaa => &[RecordType::AAAA],
         Type::Ip | Type::Srv => &[RecordType::A, RecordType::AAAA],
     };
+    let mut incomplete = None;
     let resolved = match *types {
         [one] => asking.resolve(name, one).await?,
         _ => {
@@ -29,7 +30,10 @@ pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result
                     v4.ttl = v4.ttl.min(v6.ttl);
                     v4
                 }
-                (Ok(one), Err(_)) | (Err(_), Ok(one)) => one,
+                (Ok(one), Err(other)) | (Err(other), Ok(one)) => {
+                    incomplete = failed(other);
+                    one
+                }
                 (Err(Error::NoData { .. }), Err(other)) | (Err(other), Err(_)) => {
                     return Err(other);
                 }
@@ -37,7 +41,10 @@ pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result
         }
     };
     let endpoints = endpoint::addresses(&resolved.records);
-    Ok(Lookup::of(endpoints, &resolved, asking))
+    Ok(Lookup {
+        incomplete,
+        ..Lookup::of(endpoints, &resolved, asking)
+    })
 }
 
 /// What the hosts file says of a name.
@@ -65,6 +72,7 @@ pub(super) fn in_hosts(asking: &Asking, name: &str, wanted: Type) -> Option<Look
         elapsed: asking.elapsed(),
         unresolved: Vec::new(),
         refused: Refused::default(),
+        incomplete: None,
     })
 }
 

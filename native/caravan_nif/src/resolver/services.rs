@@ -7,7 +7,7 @@ use hickory_resolver::proto::rr::RecordType;
 use tokio::task::JoinSet;
 
 use super::asking::Asking;
-use super::{Lookup, Type, addresses};
+use super::{Lookup, Type, addresses, failed};
 use crate::endpoint::{self, Data, Endpoint, Record};
 use crate::error::Error;
 
@@ -33,7 +33,7 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
             ),
         });
     }
-    let (known, ttl) = hosts(asking, &endpoints, &resolved.additionals).await;
+    let (known, ttl, incomplete) = hosts(asking, &endpoints, &resolved.additionals).await;
     let mut unresolved = Vec::new();
     for endpoint in &mut endpoints {
         let Some(host) = &endpoint.host else { continue };
@@ -49,11 +49,12 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
         ttl: lookup.ttl.min(ttl),
         unresolved,
         refused,
+        incomplete,
         ..lookup
     })
 }
 
-/// The addresses of the endpoints' hosts, and the lowest TTL on the way to them.
+/// The addresses of the endpoints' hosts, the lowest TTL on the way to them, and why one of them is not known.
 ///
 /// The hosts file goes before the additional section. What has no address of the wanted family there is asked for: a
 /// server may leave out of that section what it likes (RFC 2181, section 9).
@@ -61,7 +62,7 @@ async fn hosts(
     asking: &Asking,
     endpoints: &[Endpoint],
     additionals: &[Record],
-) -> (HashMap<String, Vec<IpAddr>>, u32) {
+) -> (HashMap<String, Vec<IpAddr>>, u32, Option<Error>) {
     let mut ttl = u32::MAX;
     let mut given: HashMap<&str, Vec<IpAddr>> = HashMap::new();
     for record in additionals {
@@ -92,22 +93,24 @@ async fn hosts(
         };
         known.insert(host.clone(), addresses);
     }
-    ttl = ttl.min(resolve(asking, missing, &mut known).await);
+    let (lowest, incomplete) = resolve(asking, missing, &mut known).await;
     known.retain(|_, addresses| {
         addresses.sort_unstable();
         addresses.dedup();
         !addresses.is_empty()
     });
-    (known, ttl)
+    (known, ttl.min(lowest), incomplete)
 }
 
-/// Asks for hosts, several at a time, and adds what comes; answers the lowest TTL seen.
+/// Asks for hosts, several at a time, and adds what comes; answers the lowest TTL seen, and why a host has none of the
+/// addresses that this node could dial, where that is not what DNS says.
 async fn resolve(
     asking: &Asking,
     hosts: Vec<String>,
     known: &mut HashMap<String, Vec<IpAddr>>,
-) -> u32 {
+) -> (u32, Option<Error>) {
     let mut ttl = u32::MAX;
+    let mut incomplete = None;
     let mut under_way = JoinSet::new();
     let mut hosts = hosts.into_iter();
     loop {
@@ -126,14 +129,20 @@ async fn resolve(
         match under_way.join_next().await {
             Some(Ok((host, Ok(found)))) => {
                 ttl = ttl.min(found.ttl);
-                let addresses = found
-                    .endpoints
-                    .into_iter()
-                    .flat_map(|found| found.addresses);
-                known.entry(host).or_default().extend(addresses);
+                let addresses = known.entry(host).or_default();
+                for endpoint in found.endpoints {
+                    addresses.extend(endpoint.addresses);
+                }
+                if !addresses.iter().any(|ip| ip.is_ipv6() == asking.ipv6) {
+                    incomplete = incomplete.or(found.incomplete);
+                }
             }
-            Some(_) => {}
-            None => return ttl,
+            Some(Ok((_host, Err(error)))) => incomplete = incomplete.or(failed(error)),
+            Some(Err(_panicked)) => {}
+            None => {
+                let unasked = hosts.next().map(|host| asking.expired(&host));
+                return (ttl, incomplete.or(unasked));
+            }
         }
     }
 }
