@@ -46,13 +46,25 @@ defmodule Mix.Tasks.Compile.Caravan do
 
     case System.cmd(cargo, ~w(build --release --locked -p caravan_nif), env: env) do
       {_, 0} ->
-        File.read!(Path.join([target_dir(), "release", built_name()]))
+        built(Path.join([target_dir(), "release", built_name()]))
 
       {_, status} ->
         Mix.raise(
           "cargo could not build Caravan's native library (exit status #{status}, its reasons are above): " <>
-            "Rust 1.91 or newer is needed, or CARAVAN_NIF_PATH=/path/to/library with one that is already built."
+            "Rust 1.91 or newer is needed and, the first time, a way to crates.io; or CARAVAN_NIF_PATH=/path/to/library " <>
+            "with a library that is already built."
         )
+    end
+  end
+
+  defp built(path) do
+    with {:error, reason} <- File.read(path) do
+      Mix.raise(
+        "cargo has built Caravan's native library, but not as #{path} (#{:file.format_error(reason)}): remove what " <>
+          "moves it, such as build.target in cargo's config.toml, or build it by hand and set CARAVAN_NIF_PATH=/path/to/library."
+      )
+    else
+      {:ok, library} -> library
     end
   end
 

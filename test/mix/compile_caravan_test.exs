@@ -14,6 +14,7 @@ defmodule Mix.Tasks.Compile.CaravanTest do
   echo "$@" >> "$CALLS"
   echo "cargo's own words" >&2
   [ -z "$CARGO_FAILS" ] || exit 101
+  [ -z "$CARGO_ELSEWHERE" ] || exit 0
   mkdir -p "$CARGO_TARGET_DIR/release"
   for end in so dylib; do
     cp native/caravan_nif/src/lib.rs "$CARGO_TARGET_DIR/release/libcaravan_nif.$end"
@@ -85,10 +86,18 @@ defmodule Mix.Tasks.Compile.CaravanTest do
     assert {1, output} = mix(context, ["compile"], env: [{"CARGO_FAILS", "yes"}])
     assert output =~ "cargo's own words"
     assert output =~ "cargo could not build Caravan's native library (exit status 101"
+    assert output =~ "the first time, a way to crates.io"
     refute output =~ "mix.exs:"
 
     assert {0, _} = mix(context)
     assert File.read!(context.library) == "one"
+  end
+
+  test "a cargo that builds for elsewhere is told in a sentence", context do
+    assert {1, output} = mix(context, ["compile"], env: [{"CARGO_ELSEWHERE", "yes"}])
+    assert output =~ "but not as #{context.caravan}/_build/cargo/release/libcaravan_nif."
+    assert output =~ "build.target in cargo's config.toml"
+    refute output =~ "mix.exs:"
   end
 
   describe "CARAVAN_NIF_PATH" do
