@@ -27,16 +27,17 @@ defmodule Caravan.Native do
     case :erlang.load_nif(path, info) do
       :ok -> :ok
       {:error, {:reload, _text}} -> :ok
-      {:error, {_reason, text}} -> {:error, sentence([cure(path), " The VM said: ", text])}
+      {:error, {reason, text}} -> {:error, sentence([cure(reason, path), " The VM said: ", text])}
     end
   end
 
-  defp cure(path) do
+  defp cure(:load_failed, path) do
     case :erl_prim_loader.read_file_info(path ++ ~c".so") do
       {:ok, _info} ->
         [
           path,
-          ".so is no library for this system. Build Caravan on the system it runs on, or set CARAVAN_NIF_PATH."
+          ".so is no library for this system. Build Caravan on the system it runs on, or compile it with",
+          " CARAVAN_NIF_PATH=/path/to/library and one made for that system."
         ]
 
       :error ->
@@ -45,6 +46,14 @@ defmodule Caravan.Native do
           ".so is missing. Run `mix deps.compile caravan --force` (with Rust) and build the release again."
         ]
     end
+  end
+
+  defp cure(_not_ours, path) do
+    [
+      path,
+      ".so is not the library of this version of Caravan. Run `mix deps.compile caravan --force` and build the",
+      " release again; where CARAVAN_NIF_PATH is set, give it the library of this version."
+    ]
   end
 
   # From the code path as it was given, which may be relative.

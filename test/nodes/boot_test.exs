@@ -52,16 +52,21 @@ defmodule Caravan.Nodes.BootTest do
 
   test "a missing library", %{tmp_dir: dir} do
     line = refused(dir, ~w(-name app-1@127.0.0.1), ebin: copy(dir))
-    assert line =~ "caravan_nif.so"
+    assert line =~ "caravan_nif.so is missing"
   end
 
-  test "a library for another platform", %{tmp_dir: dir} do
+  test "a library for another platform, and one of another version", %{tmp_dir: dir} do
     ebin = copy(dir)
     library = Path.join(dir, "caravan/priv/caravan_nif.so")
     File.mkdir_p!(Path.dirname(library))
     File.write!(library, "no library at all\n")
     line = refused(dir, ~w(-name app-1@127.0.0.1), ebin: ebin)
-    assert line =~ "caravan_nif.so"
+    assert line =~ "caravan_nif.so is no library for this system"
+
+    # One for this system, with other functions, as another version's would be.
+    File.cp!(Path.join(:code.priv_dir(:crypto), "lib/crypto.so"), library)
+    line = refused(dir, ~w(-name app-1@127.0.0.1), ebin: ebin)
+    assert line =~ "caravan_nif.so is not the library of this version"
   end
 
   # Caravan's beams without its library.
