@@ -1,26 +1,7 @@
 defmodule Caravan.SystemFilesTest do
-  use ExUnit.Case, async: false
+  use Caravan.MachineCase, async: false
 
   # The hosts file, and how it and resolv.conf are read again when they change.
-
-  import Caravan.Machine, only: [lookup: 2, lookup: 3, found: 2, found: 3, getent: 2]
-  alias Caravan.{Machine, Namespace}
-
-  @moduletag :netns
-  @moduletag timeout: 120_000
-
-  @local "nameserver 127.0.0.1\n"
-  @no_hosts "127.0.0.1 localhost\n"
-
-  setup_all do
-    machine = Machine.start()
-    # One VM for all tests: whatever they change, it is never restarted.
-    {:ok, machine: machine, vm: Machine.vm(machine)}
-  end
-
-  setup %{machine: machine} do
-    Namespace.write(machine, "resolv.conf": @local, hosts: @no_hosts)
-  end
 
   describe "the hosts file" do
     setup %{machine: machine} do

@@ -1,27 +1,10 @@
 defmodule Caravan.SystemTest do
-  use ExUnit.Case, async: false
+  use Caravan.MachineCase, async: false
 
   # The system's configuration, on a machine whose /etc is the test's. `getent` is asked besides: who knows that must
   # not be surprised.
 
-  import Caravan.Machine, only: [eval: 2, lookup: 2, lookup: 3, found: 2, getent: 2]
-  alias Caravan.{Knot, Machine, Namespace}
-
-  @moduletag :netns
-  @moduletag timeout: 120_000
-
-  @local "nameserver 127.0.0.1\n"
-  @no_hosts "127.0.0.1 localhost\n"
-
-  setup_all do
-    machine = Machine.start()
-    # One VM for all tests: whatever they change, it is never restarted.
-    {:ok, machine: machine, vm: Machine.vm(machine)}
-  end
-
-  setup %{machine: machine} do
-    Namespace.write(machine, "resolv.conf": @local, hosts: @no_hosts)
-  end
+  alias Caravan.{Knot, Machine}
 
   for {conf, name, expected} <- [
         # The search list: names with too few dots there first, others as they are first.
