@@ -74,7 +74,7 @@ defmodule Caravan.Netns.TopologyTest do
       Netns.cut(lab, "n2")
       await(a, "nodes()", &(&1 == []))
       # Long enough for several probes, of which only the first is told.
-      await(a, attempts(), &(&1 >= 3))
+      await(a, attempts(), &(&1 >= 2))
       Netns.heal(lab, "n2")
       await(a, "nodes()", &(&1 == [:"app-4370@10.77.0.2"]))
       await(b, "nodes()", &(&1 == [:"app-4370@10.77.0.1"]))
