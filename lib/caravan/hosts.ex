@@ -35,7 +35,7 @@ defmodule Caravan.Hosts do
     # The system may take long over a host that only others know.
     system =
       :erlang.spawn_opt(
-        fn -> send(reply_to, {reply_to, {:system, :inet.getaddr(host, family)}}) end,
+        fn -> send(reply_to, {reply_to, {:system, getaddr(host, family)}}) end,
         [:link]
       )
 
@@ -45,6 +45,13 @@ defmodule Caravan.Hosts do
     :erlang.exit(system, :kill)
     flush(reply_to, system)
     answer
+  end
+
+  # The link would take the caller along.
+  defp getaddr(host, family) do
+    :inet.getaddr(host, family)
+  catch
+    _class, _reason -> {:error, :einval}
   end
 
   # Written out, since a comprehension would call Enum.

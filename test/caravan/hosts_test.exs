@@ -14,6 +14,12 @@ defmodule Caravan.HostsTest do
     assert mailbox() == []
   end
 
+  test "a list that is no host" do
+    for list <- [[], [-1], [:a], [0x110000], [[]], [1 | 2]] do
+      assert {:error, _} = Hosts.find(list, :inet)
+    end
+  end
+
   test "who asks for a host that is not known is told so" do
     reply_to = :erlang.alias()
     send(Hosts, {Hosts, :where, reply_to, ~c"nowhere.test", :inet})
