@@ -100,8 +100,6 @@ defmodule Caravan.PacketServer do
 
   defp name_size(<<0, _::binary>>, size), do: size + 1
 
-  defp name_size(<<length, rest::binary>>, size) do
-    <<_::binary-size(length), rest::binary>> = rest
-    name_size(rest, size + 1 + length)
-  end
+  defp name_size(<<length, _::binary-size(length), rest::binary>>, size),
+    do: name_size(rest, size + 1 + length)
 end

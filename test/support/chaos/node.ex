@@ -81,9 +81,12 @@ defmodule Caravan.Chaos.Node do
 
   defp input do
     case IO.gets("") do
-      "crash\n" -> send(__MODULE__, :crash) && input()
-      line when is_binary(line) -> input()
-      _ -> System.halt(0)
+      line when is_binary(line) ->
+        if line == "crash\n", do: send(__MODULE__, :crash)
+        input()
+
+      _ ->
+        System.halt(0)
     end
   end
 
