@@ -258,7 +258,7 @@ defmodule Caravan.HostileTest do
   end
 
   defp damaged(bytes, at, byte, how) do
-    <<head::binary-size(at), rest::binary>> = bytes
+    {head, rest} = :erlang.split_binary(bytes, at)
 
     case {how, rest} do
       {1, _} -> head
