@@ -47,7 +47,7 @@ defmodule :caravan_epmd do
 
   Literal addresses and the hosts that discovery found are answered from memory. Other hosts are resolved by the VM
   and by the connected nodes, but never inside `net_kernel`, which only asks whether this module would handle the name at
-  all.
+  all. Where nobody knows this node's own host, it is loopback: `bin/app rpc` and its kin need no DNS.
   """
   @spec address_please(charlist() | atom(), charlist() | atom() | :inet.ip_address(), atom()) ::
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}
@@ -80,10 +80,22 @@ defmodule :caravan_epmd do
     end
   end
 
-  defp resolve(host, family) when is_list(host),
+  # Its own host is this machine, whatever the resolver knows: a release's tools have nobody else to ask.
+  defp resolve(host, family) do
+    with {:error, reason} <- find(host, family) do
+      if text(host) == host_of(:erlang.atom_to_list(:erlang.node())),
+        do: {:ok, loopback(family)},
+        else: {:error, reason}
+    end
+  end
+
+  defp find(host, family) when is_list(host),
     do: guarded(fn -> Hosts.find(host, family) end)
 
-  defp resolve(host, family), do: guarded(fn -> :inet.getaddr(host, family) end)
+  defp find(host, family), do: guarded(fn -> :inet.getaddr(host, family) end)
+
+  defp loopback(:inet), do: {127, 0, 0, 1}
+  defp loopback(:inet6), do: {0, 0, 0, 0, 0, 0, 0, 1}
 
   # Only ever read as "yes, try it": the setup process asks again and gets the real address.
   defp placeholder(:inet), do: {0, 0, 0, 0}

@@ -78,6 +78,15 @@ defmodule Caravan.Nodes.ConnectTest do
     assert Vm.run_to_exit(tool ++ [ask]) == {0, "'#{name}'"}
   end
 
+  test "a release's tool node needs nobody who knows its host" do
+    [port] = Vm.free_ports(1)
+    name = "app-#{port}@nobody-knows.invalid"
+    _vm = Vm.start(["-name", name])
+    ask = "io:format(\"~w\", [rpc:call('#{name}', erlang, node, [])]), halt()."
+    tool = ["-noinput", "-hidden", "-name", "rpc-1a-#{name}", "-eval"]
+    assert Vm.run_to_exit(tool ++ [ask]) == {0, "'#{name}'"}
+  end
+
   if System.find_executable("script") == nil, do: @tag(skip: "needs script, of util-linux")
 
   test "erl -remsh" do
