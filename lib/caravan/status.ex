@@ -62,13 +62,14 @@ defmodule Caravan.Status do
   defp head(status) do
     connected = Enum.count(status.peers, &(&1.state == :connected))
     draining = if status.draining, do: ", draining", else: ""
-    "#{inspect(status.name)}: #{status.members} members, #{connected} connected#{draining}"
+
+    "#{inspect(status.name)}: #{count(status.members, "member")}, #{connected} connected#{draining}"
   end
 
   defp query(%{outcome: nil} = q), do: "#{q.query}: not looked up yet"
 
   defp query(%{outcome: :ok} = q) do
-    "#{q.query}: #{q.endpoints} endpoints from #{q.server} (#{q.transport}) " <>
+    "#{q.query}: #{count(q.endpoints, "endpoint")} from #{q.server} (#{q.transport}) " <>
       "#{seconds(q.age)} ago, TTL #{q.ttl} s#{unresolved(q.unresolved)}#{incomplete(q.incomplete)}"
   end
 
@@ -94,6 +95,9 @@ defmodule Caravan.Status do
 
   defp refused(refused),
     do: "refused #{refused.count} (#{refused.reason}), such as #{inspect(refused.example)}"
+
+  defp count(1, thing), do: "1 #{thing}"
+  defp count(n, thing), do: "#{n} #{thing}s"
 
   defp seconds(ms), do: "#{Float.round(ms / 1000, 1)} s"
 

@@ -28,6 +28,22 @@ defmodule Caravan.OptionsTest do
     assert Options.topology!(:app, query: "q", type: :ip).node_name == "{sname}@{ip}"
   end
 
+  test "README has each option and its default" do
+    [_, section] =
+      "README.md" |> File.read!() |> String.split("## Options of a topology", parts: 2)
+
+    [section | _] = String.split(section, "\n## ", parts: 2)
+
+    rows = fn text, default ->
+      for "| `" <> _ = row <- String.split(text, "\n"),
+          cells = row |> String.replace("`", "") |> String.split("|") |> Enum.map(&String.trim/1),
+          do: {Enum.at(cells, 1), Enum.at(cells, default)}
+    end
+
+    assert [_ | _] = documented = rows.(section, 2)
+    assert documented == rows.(Options.table(:topology), 3)
+  end
+
   test "Caravan 1.0's options" do
     options = [query: "app.service.consul", node_sname: "likes-service", poll_interval: 1_000]
     assert %{node_sname: "likes-service", poll_interval: 1_000} = Options.topology!(:app, options)

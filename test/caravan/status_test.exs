@@ -60,6 +60,11 @@ defmodule Caravan.StatusTest do
              "app: #Caravan.Status<:app: 0 members, 1 connected\n    a@h  conn"
   end
 
+  test "one is one" do
+    status = %Status{name: :app, members: 1, queries: [%{@query | endpoints: 1}]}
+    assert inspect(status) =~ ":app: 1 member, 0 connected\n  app.test: 1 endpoint from "
+  end
+
   test "is capped, unless all is asked for" do
     status = %Status{name: :app, peers: List.duplicate(@peer, 100)}
     assert inspect(status) =~ "\n  … and 80 more peers>"
