@@ -43,17 +43,22 @@ defmodule Caravan.Discovery do
     %__MODULE__{options: options, queries: queries}
   end
 
-  @doc "Raises if the native library finds fault with the options."
-  @spec check!(Options.topology()) :: :ok
-  def check!(options) do
-    _ = membership!(options, :"name-1024@localhost")
-    :ok
+  @doc "Raises if the native library finds fault with the options of the topology `name`."
+  @spec check!(atom, Options.topology()) :: :ok
+  def check!(name, options) do
+    with {:error, {kind, sentence}} <- membership(options, :"name-1024@localhost") do
+      raise Error.new({kind, "topology #{inspect(name)}: #{sentence}"})
+    else
+      {:ok, _} -> :ok
+    end
   end
 
   @doc "Looks on behalf of `node`, with an empty set of members."
   @spec locate(t, node) :: t
   def locate(discovery, node) do
-    membership = if node != :nonode@nohost, do: membership!(discovery.options, node)
+    {:ok, membership} =
+      if node == :nonode@nohost, do: {:ok, nil}, else: membership(discovery.options, node)
+
     %{discovery | self: node, membership: membership, pending: %{}, late: %{}}
   end
 
@@ -173,7 +178,7 @@ defmodule Caravan.Discovery do
     )
   end
 
-  defp membership!(options, node) do
+  defp membership(options, node) do
     [base | _] = node |> Atom.to_string() |> String.split("@", parts: 2)
 
     spec = %{
@@ -190,10 +195,7 @@ defmodule Caravan.Discovery do
       allow: options.allow
     }
 
-    case Native.membership_new(spec) do
-      {:ok, membership} -> membership
-      {:error, error} -> raise Error.new(error)
-    end
+    Native.membership_new(spec)
   end
 
   defp result({:ok, report}, _query, _options), do: {:ok, report}

@@ -66,7 +66,7 @@ defmodule Caravan.Topology do
   @doc "Checks the options of the topology `name`, those that only the native library can judge included."
   def options!(name, config) do
     options = Options.topology!(name, config)
-    :ok = Discovery.check!(options)
+    :ok = Discovery.check!(name, options)
     options
   end
 

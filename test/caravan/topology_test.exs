@@ -252,7 +252,7 @@ defmodule Caravan.TopologyTest do
       spec = %{topology: context.name, config: config}
       error = assert_raise Caravan.Error, fn -> Topology.start_link(spec) end
       assert error.kind == kind
-      assert error.message =~ sentence
+      assert error.message =~ "topology #{inspect(context.name)}: " and error.message =~ sentence
     end
   end
 end

@@ -110,6 +110,14 @@ defmodule Caravan.SystemTest do
     assert {:ok, %{transport: :tcp}} = lookup(vm, "app.a.test")
   end
 
+  test "a server that no route leads to is told at once", %{vm: vm} do
+    for transport <- [:auto, :tcp] do
+      options = [type: :a, nameservers: ["10.9.9.9"], transport: transport, timeout: 60_000]
+      assert {:error, %{kind: :network, message: message}} = lookup(vm, "app.test", options)
+      assert message =~ ~s(looked up "app.test A" at 10.9.9.9:53 ) and message =~ "unreachable"
+    end
+  end
+
   test "a machine without any server says what is missing, and nameservers: works there" do
     machine = Namespace.start("alone")
     vm = Machine.vm(machine)
