@@ -6,6 +6,11 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 say() { printf '%s: %s\n' "bin/${0##*/}" "$*"; }
 die() { say "$*" >&2; exit 1; }
 
+# Each script's first lines are its help.
+case " $* " in
+  *" -h "* | *" --help "*) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit ;;
+esac
+
 # A fresh rustup is not on PATH before the next login, and servers are never on a user's.
 rustup_bin="${CARGO_HOME:-$HOME/.cargo}/bin"
 case ":$PATH:" in
