@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
 use once_cell::sync::{Lazy, OnceCell};
@@ -68,14 +68,32 @@ pub struct Discovery {
     queries: Vec<String>,
     spec: Spec,
     naming: Naming,
-    membership: Mutex<Membership>,
+    state: Mutex<State>,
     owner: Owner,
+}
+
+struct State {
+    membership: Membership,
+    /// What each query found last, if nothing of it was refused.
+    known: Vec<Option<Known>>,
+}
+
+/// An answer that is in the membership already.
+struct Known {
+    digest: u64,
+    self_name: String,
+    endpoints: usize,
+    unresolved: Vec<String>,
 }
 
 /// What one poll found and changed.
 pub struct Report {
     /// The look-up.
     pub lookup: Lookup,
+    /// How many endpoints it found.
+    pub endpoints: usize,
+    /// SRV targets without an address.
+    pub unresolved: Vec<String>,
     /// What it changed.
     pub changes: Changes,
     /// The members now.
@@ -120,6 +138,10 @@ impl Discovery {
             .iter()
             .map(|text| Network::parse(text))
             .collect::<Result<_, _>>()?;
+        let state = State {
+            membership: Membership::new(plan.limits),
+            known: plan.queries.iter().map(|_| None).collect(),
+        };
         Ok(Self {
             queries: plan.queries,
             spec: plan.spec,
@@ -128,7 +150,7 @@ impl Discovery {
                 template,
                 allow,
             },
-            membership: Mutex::new(Membership::new(plan.limits)),
+            state: Mutex::new(state),
             owner: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
         })
     }
@@ -148,36 +170,69 @@ impl Discovery {
         self_name: &str,
         is_atom: impl Fn(&str) -> bool,
     ) -> Result<Report, Error> {
+        let place = index as usize;
+        let known = match self.state().known.get(place) {
+            Some(Some(known)) if known.self_name == self_name => Some(known.digest),
+            _ => None,
+        };
         let lookup = resolver::lookup(&Spec {
             query: self.query(index).to_owned(),
+            known,
             ..self.spec.clone()
         })
         .await?;
-        let Settings { rules, ipv6 } = settings();
-        let (listed, refused) = self
-            .naming
-            .names(&lookup.endpoints, self_name, &rules, ipv6);
+        let mut state = self.state();
+        let State { membership, known } = &mut *state;
         let mut gone = Vec::new();
-        let mut membership = self
-            .membership
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let answer = Answer {
-            query: index,
-            listed,
-            incomplete: lookup.incomplete.is_some()
-                && (self.spec.record_type != Type::Srv || self.naming.needs_addresses()),
+        let gone_host = |host: &str| gone.push(host.to_owned());
+        let (changes, endpoints, unresolved) = match known.get(place) {
+            Some(Some(known)) if lookup.unchanged => (
+                membership.again(START.elapsed(), gone_host),
+                known.endpoints,
+                known.unresolved.clone(),
+            ),
+            _ => {
+                let Settings { rules, ipv6 } = settings();
+                let (listed, refused) =
+                    self.naming
+                        .names(&lookup.endpoints, self_name, &rules, ipv6);
+                let answer = Answer {
+                    query: index,
+                    listed,
+                    incomplete: lookup.incomplete.is_some()
+                        && (self.spec.record_type != Type::Srv || self.naming.needs_addresses()),
+                };
+                let mut changes =
+                    membership.answer(START.elapsed(), answer, self_name, is_atom, gone_host);
+                changes.refused.extend(refused);
+                // What was refused may find a place later.
+                let accepted = lookup.incomplete.is_none()
+                    && changes.refused.is_empty()
+                    && lookup.refused.count == 0;
+                let learnt = lookup.digest.filter(|_| accepted).map(|digest| Known {
+                    digest,
+                    self_name: self_name.to_owned(),
+                    endpoints: lookup.endpoints.len(),
+                    unresolved: lookup.unresolved.clone(),
+                });
+                if let Some(known) = known.get_mut(place) {
+                    *known = learnt;
+                }
+                (changes, lookup.endpoints.len(), lookup.unresolved.clone())
+            }
         };
-        let mut changes = membership.answer(START.elapsed(), answer, self_name, is_atom, |host| {
-            gone.push(host.to_owned());
-        });
-        changes.refused.extend(refused);
-        self.note(&membership, &changes, &gone);
+        self.note(membership, &changes, &gone);
         Ok(Report {
             lookup,
+            endpoints,
+            unresolved,
             changes,
             members: membership.len(),
         })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, membership: &Membership, changes: &Changes, gone: &[String]) {

@@ -91,6 +91,8 @@ pub struct Membership {
     members: HashMap<String, Member>,
     /// How many atoms this topology may still make.
     atoms_left: usize,
+    /// How many members are missing from the latest answers, at the most.
+    missing: usize,
 }
 
 impl Membership {
@@ -101,6 +103,7 @@ impl Membership {
             limits,
             members: HashMap::new(),
             atoms_left,
+            missing: 0,
         }
     }
 
@@ -146,6 +149,16 @@ impl Membership {
             }
         }
         if !answer.incomplete {
+            self.missing(now, &mut changes, &mut gone);
+        }
+        changes
+    }
+
+    /// Takes in that a query was answered as it was before, when nothing was refused: only the missing members are
+    /// concerned.
+    pub fn again(&mut self, now: Duration, mut gone: impl FnMut(&str)) -> Changes {
+        let mut changes = Changes::default();
+        if self.missing > 0 {
             self.missing(now, &mut changes, &mut gone);
         }
         changes
@@ -203,6 +216,7 @@ impl Membership {
     fn missing(&mut self, now: Duration, changes: &mut Changes, gone: &mut impl FnMut(&str)) {
         let limits = &self.limits;
         let mut left = Vec::new();
+        let mut missing_now = 0;
         self.members.retain(|name, member| {
             if member.absent != member.sources {
                 return true;
@@ -210,6 +224,7 @@ impl Membership {
             let missing = now.saturating_sub(*member.missing_since.get_or_insert(now));
             member.misses = member.misses.saturating_add(1);
             if member.misses < MIN_MISSES {
+                missing_now += 1;
                 return true;
             }
             if !member.withdrawn && limits.withdraw_after.is_some_and(|after| missing >= after) {
@@ -217,12 +232,15 @@ impl Membership {
                 changes.withdrawn.push(name.clone());
             }
             let stays = missing < limits.expire_after;
-            if !stays {
+            if stays {
+                missing_now += 1;
+            } else {
                 changes.expired.push(name.clone());
                 left.extend(member.host.take());
             }
             stays
         });
+        self.missing = missing_now;
         if left.is_empty() {
             return;
         }

@@ -248,4 +248,35 @@ proptest! {
             prop_assert!(made <= 2 * max);
         }
     }
+
+    #[test]
+    fn the_same_answer_again_changes_what_it_would_if_it_were_read(steps in proptest::collection::vec((0u64..8, 0u32..3, 0usize..4), 1..80)) {
+        let lists: [&[&str]; 4] = [&[], &["a@h"], &["a@h", "b@h", SELF], &["b@h", "c@h", "d@h"]];
+        let (mut read, mut known) = (Membership::new(limits(3)), Membership::new(limits(3)));
+        let mut last: HashMap<u32, usize> = HashMap::new();
+        let mut now = 0;
+        for (step, query, list) in steps {
+            now += step;
+            let changes = answer(&mut read, now, query, lists[list]);
+            let mut same = if last.get(&query) == Some(&list) {
+                known.again(Duration::from_secs(now), |_| ())
+            } else {
+                answer(&mut known, now, query, lists[list])
+            };
+            same.expired.sort();
+            if same.refused.is_empty() {
+                last.insert(query, list);
+            } else {
+                last.remove(&query);
+            }
+            let withdrawn = |changes: &Changes| {
+                let mut names = changes.withdrawn.clone();
+                names.sort();
+                names
+            };
+            prop_assert_eq!(withdrawn(&same), withdrawn(&changes));
+            prop_assert_eq!((same.added, same.expired, same.returned), (changes.added, changes.expired, changes.returned));
+            prop_assert_eq!(known.len(), read.len());
+        }
+    }
 }

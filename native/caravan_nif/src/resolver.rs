@@ -9,6 +9,7 @@ mod answer;
 mod asking;
 #[cfg(any(test, fuzzing))]
 pub mod decode;
+mod digest;
 mod exchange;
 mod hosts;
 mod resolv_conf;
@@ -61,6 +62,8 @@ pub struct Spec {
     pub timeout: Duration,
     /// Whether hosts are wanted with IPv6 addresses, since distribution runs over IPv6.
     pub ipv6: bool,
+    /// The digest of an answer that need not be read when it comes again.
+    pub known: Option<u64>,
 }
 
 /// The endpoints and TTL of one query, and how they came.
@@ -82,6 +85,10 @@ pub struct Lookup {
     pub refused: Refused,
     /// Why some of the answer is missing: who is not in it may well be there.
     pub incomplete: Option<Error>,
+    /// Of the one answer that said it all, if there was one.
+    pub digest: Option<u64>,
+    /// The answer was the known one: there are endpoints, but not here.
+    pub unchanged: bool,
 }
 
 impl Lookup {
@@ -95,6 +102,8 @@ impl Lookup {
             unresolved: Vec::new(),
             refused: Refused::default(),
             incomplete: None,
+            digest: resolved.digest,
+            unchanged: resolved.unchanged,
         }
     }
 }

@@ -93,6 +93,7 @@ fn spec(
         tcp,
         timeout: Duration::from_millis(timeout),
         ipv6: discovery::settings().ipv6,
+        known: None,
     })
 }
 

@@ -256,7 +256,7 @@ impl From<&Report> for PollReport {
             server: report.lookup.server.clone(),
             transport: transport(report.lookup.transport),
             elapsed: micros(report.lookup.elapsed),
-            endpoints: report.lookup.endpoints.len(),
+            endpoints: report.endpoints,
             members: report.members,
             added: changes.added.clone(),
             expired: changes.expired.clone(),
@@ -267,7 +267,7 @@ impl From<&Report> for PollReport {
                 .iter()
                 .flat_map(|(_, atom, counted)| refused(*atom, counted))
                 .collect(),
-            unresolved: report.lookup.unresolved.clone(),
+            unresolved: report.unresolved.clone(),
             incomplete: report.lookup.incomplete.as_ref().map(Error::to_string),
         }
     }

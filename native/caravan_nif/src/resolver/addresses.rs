@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hickory_resolver::proto::rr::RecordType;
 
-use super::asking::Asking;
+use super::asking::{Asking, Resolved};
 use super::system::HOSTS;
 use super::{Lookup, Transport, Type, failed};
 use crate::endpoint::{self, Data, Record, Refused};
@@ -28,11 +28,15 @@ pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result
                 (Ok(mut v4), Ok(v6)) => {
                     v4.records.extend(v6.records);
                     v4.ttl = v4.ttl.min(v6.ttl);
+                    v4.digest = None;
                     v4
                 }
                 (Ok(one), Err(other)) | (Err(other), Ok(one)) => {
                     incomplete = failed(other);
-                    one
+                    Resolved {
+                        digest: None,
+                        ..one
+                    }
                 }
                 (Err(Error::NoData { .. }), Err(other)) | (Err(other), Err(_)) => {
                     return Err(other);
@@ -73,6 +77,8 @@ pub(super) fn in_hosts(asking: &Asking, name: &str, wanted: Type) -> Option<Look
         unresolved: Vec::new(),
         refused: Refused::default(),
         incomplete: None,
+        digest: None,
+        unchanged: false,
     })
 }
 

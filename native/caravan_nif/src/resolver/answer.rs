@@ -8,6 +8,7 @@ use hickory_resolver::proto::op::{Edns, Header, Message, MessageType, ResponseCo
 use hickory_resolver::proto::rr::{self, DNSClass, Name, RData, RecordType};
 use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
 
+use super::digest::{Digest, digest};
 use crate::endpoint::{Data, Record};
 
 /// The truncation bit, in the third byte of a message.
@@ -26,6 +27,10 @@ pub(super) struct Answer {
     pub(super) edns: bool,
     pub(super) records: Vec<Record>,
     pub(super) additionals: Vec<Record>,
+    /// What it says, as one number.
+    pub(super) digest: Option<u64>,
+    /// It is the known one, with this TTL; its records were not read.
+    pub(super) unchanged: Option<u32>,
 }
 
 /// Bytes from a server.
@@ -39,18 +44,22 @@ pub(super) enum Received {
     Other,
 }
 
-/// Reads what came after `request` was sent.
-pub(super) fn read(bytes: &[u8], request: &Message) -> Result<Received, String> {
+/// Reads what came after `request` was sent. Of an answer with the digest `known` the records are not read.
+pub(super) fn read(
+    bytes: &[u8],
+    request: &Message,
+    known: Option<u64>,
+) -> Result<Received, String> {
     if bytes.get(..2) != Some(&request.metadata.id.to_be_bytes()[..]) {
         return Ok(Received::Other);
     }
     if bytes.get(2).is_some_and(|flags| flags & TC != 0) {
         return Ok(Received::Truncated);
     }
-    whole(bytes, request).map_err(|error| error.to_string())
+    whole(bytes, request, known).map_err(|error| error.to_string())
 }
 
-fn whole(bytes: &[u8], request: &Message) -> Result<Received, String> {
+fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received, String> {
     let text = |error: DecodeError| error.to_string();
     let mut decoder = BinDecoder::new(bytes);
     let Header { metadata, counts } = Header::read(&mut decoder).map_err(text)?;
@@ -68,6 +77,20 @@ fn whole(bytes: &[u8], request: &Message) -> Result<Received, String> {
         );
     if !unread && queries != request.queries {
         return Ok(Received::Other);
+    }
+    let digest = digest(bytes);
+    if let Some(Digest { value, ttl }) = digest
+        && known == Some(value)
+    {
+        return Ok(Received::Answer(Answer {
+            code: metadata.response_code,
+            referral: false,
+            edns: true,
+            records: Vec::new(),
+            additionals: Vec::new(),
+            digest: known,
+            unchanged: Some(ttl),
+        }));
     }
     let mut records = Section::default();
     records.read(&mut decoder, counts.answers).map_err(text)?;
@@ -93,6 +116,8 @@ fn whole(bytes: &[u8], request: &Message) -> Result<Received, String> {
         edns: additionals.edns.is_some(),
         records: records.records,
         additionals: additionals.records,
+        digest: digest.map(|digest| digest.value),
+        unchanged: None,
     }))
 }
 

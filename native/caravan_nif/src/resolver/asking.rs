@@ -29,6 +29,7 @@ pub(super) struct Asking {
     /// Where the system's own servers are asked: its search list and hosts file count too.
     pub(super) system: Option<System>,
     pub(super) ipv6: bool,
+    known: Option<u64>,
     tcp: bool,
     attempts: usize,
     /// How long one server may keep silent before the next one is asked too.
@@ -44,6 +45,10 @@ pub(super) struct Resolved {
     pub(super) additionals: Vec<Record>,
     pub(super) server: SocketAddr,
     pub(super) transport: Transport,
+    /// Of the answer, where it was one.
+    pub(super) digest: Option<u64>,
+    /// The answer was the known one, and was not read.
+    pub(super) unchanged: bool,
 }
 
 impl Asking {
@@ -64,6 +69,7 @@ impl Asking {
             servers,
             alive: Arc::default(),
             ipv6: spec.ipv6,
+            known: spec.known,
             tcp: spec.tcp || conf.is_some_and(|conf| conf.tcp),
             attempts,
             patience: conf.map_or(share, |conf| share.min(conf.timeout)),
@@ -102,6 +108,18 @@ impl Asking {
         let mut lowest = u32::MAX;
         for _ in 0..MAX_ALIASES {
             let (answer, server, transport) = self.ask(&owner, of).await?;
+            if let Some(ttl) = answer.unchanged {
+                return Ok(Resolved {
+                    records: Vec::new(),
+                    ttl,
+                    additionals: Vec::new(),
+                    server,
+                    transport,
+                    digest: answer.digest,
+                    unchanged: true,
+                });
+            }
+            let at_once = owner == name;
             match find(&owner, of, answer.records) {
                 Found::Records(records, ttl) => {
                     return Ok(Resolved {
@@ -110,6 +128,8 @@ impl Asking {
                         additionals: answer.additionals,
                         server,
                         transport,
+                        digest: answer.digest.filter(|_| at_once),
+                        unchanged: false,
                     });
                 }
                 Found::Elsewhere(target, ttl) => {
@@ -157,10 +177,12 @@ impl Asking {
                 if !asked.contains(&server) {
                     asked.push(server);
                 }
-                let (question, tcp, deadline) = (question.clone(), self.tcp, self.deadline);
-                tries.spawn(
-                    async move { (server, exchange(server, &question, tcp, deadline).await) },
-                );
+                let (question, known) = (question.clone(), self.known);
+                let (tcp, deadline) = (self.tcp, self.deadline);
+                tries.spawn(async move {
+                    let answer = exchange(server, &question, known, tcp, deadline).await;
+                    (server, answer)
+                });
             }
             let until = if plan.peek().is_some() {
                 self.deadline.min(Instant::now() + self.patience)

@@ -36,6 +36,7 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
         nameservers: Some(vec![server]),
         tcp: false,
         ipv6: false,
+        known: None,
         timeout: Duration::from_secs(1),
     });
     let of = match record_type {
@@ -52,7 +53,7 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
         asked: asking.asked(name, of, &[server]),
         reason,
     };
-    let Received::Answer(answer) = read(bytes, &request).map_err(malformed)? else {
+    let Received::Answer(answer) = read(bytes, &request, None).map_err(malformed)? else {
         return Ok(Decoded::Ignored);
     };
     asking.judge(&answer, name, of, server)?;

@@ -42,6 +42,7 @@ impl Broken {
 pub(super) async fn exchange(
     server: SocketAddr,
     question: &Query,
+    known: Option<u64>,
     tcp: bool,
     deadline: Instant,
 ) -> Result<(Answer, Transport), Broken> {
@@ -49,13 +50,13 @@ pub(super) async fn exchange(
         return Err(Broken::NoPlace);
     };
     let request = request(question);
-    let answer = once(server, &request, tcp, deadline).await?;
+    let answer = once(server, &request, known, tcp, deadline).await?;
     if !knows_no_edns(&answer.0) {
         return Ok(answer);
     }
     let mut plain = request;
     plain.edns = None;
-    once(server, &plain, tcp, deadline).await
+    once(server, &plain, known, tcp, deadline).await
 }
 
 /// RFC 6891, section 7: a server that has never heard of EDNS takes the question for a malformed or an unknown one.
@@ -66,13 +67,14 @@ fn knows_no_edns(answer: &Answer) -> bool {
 async fn once(
     server: SocketAddr,
     request: &Message,
+    known: Option<u64>,
     tcp: bool,
     deadline: Instant,
 ) -> Result<(Answer, Transport), Broken> {
-    if !tcp && let Some(answer) = over_udp(server, request).await? {
+    if !tcp && let Some(answer) = over_udp(server, request, known).await? {
         return Ok((answer, Transport::Udp));
     }
-    match over_tcp(server, request, deadline).await {
+    match over_tcp(server, request, known, deadline).await {
         Ok(answer) => Ok((answer, Transport::Tcp)),
         Err(Broken::Io(error)) if !tcp => Err(Broken::Truncated(error)),
         Err(broken) => Err(broken),
@@ -80,7 +82,11 @@ async fn once(
 }
 
 /// The answer; `None` when it was cut.
-async fn over_udp(server: SocketAddr, request: &Message) -> Result<Option<Answer>, Broken> {
+async fn over_udp(
+    server: SocketAddr,
+    request: &Message,
+    known: Option<u64>,
+) -> Result<Option<Answer>, Broken> {
     let any: IpAddr = if server.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
@@ -93,7 +99,7 @@ async fn over_udp(server: SocketAddr, request: &Message) -> Result<Option<Answer
     let mut buffer = vec![0; 4096];
     loop {
         let length = socket.recv(&mut buffer).await.map_err(Broken::Io)?;
-        match read(&buffer[..length], request).map_err(Broken::Malformed)? {
+        match read(&buffer[..length], request, known).map_err(Broken::Malformed)? {
             Received::Answer(answer) => return Ok(Some(answer)),
             Received::Truncated => return Ok(None),
             Received::Other => {}
@@ -104,6 +110,7 @@ async fn over_udp(server: SocketAddr, request: &Message) -> Result<Option<Answer
 async fn over_tcp(
     server: SocketAddr,
     request: &Message,
+    known: Option<u64>,
     deadline: Instant,
 ) -> Result<Answer, Broken> {
     let work = async {
@@ -120,7 +127,7 @@ async fn over_tcp(
         stream.read_exact(&mut length).await.map_err(Broken::Io)?;
         let mut body = vec![0; u16::from_be_bytes(length).into()];
         stream.read_exact(&mut body).await.map_err(Broken::Io)?;
-        match read(&body, request).map_err(Broken::Malformed)? {
+        match read(&body, request, known).map_err(Broken::Malformed)? {
             Received::Answer(answer) => Ok(answer),
             Received::Truncated => Err(Broken::Truncated(io::Error::other(
                 "it has more records than one message can hold",

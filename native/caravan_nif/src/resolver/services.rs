@@ -16,6 +16,9 @@ const HOSTS_AT_ONCE: usize = 64;
 
 pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error> {
     let resolved = asking.resolve(name, RecordType::SRV).await?;
+    if resolved.unchanged {
+        return Ok(Lookup::of(Vec::new(), &resolved, asking));
+    }
     let asked = || asking.asked(name, RecordType::SRV, &[resolved.server]);
     let Some((mut endpoints, refused)) = endpoint::services(&resolved.records) else {
         return Err(Error::NoData {
@@ -33,7 +36,7 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
             ),
         });
     }
-    let (known, ttl, incomplete) = hosts(asking, &endpoints, &resolved.additionals).await;
+    let (known, ttl, incomplete, at_once) = hosts(asking, &endpoints, &resolved.additionals).await;
     let mut unresolved = Vec::new();
     for endpoint in &mut endpoints {
         let Some(host) = &endpoint.host else { continue };
@@ -50,11 +53,13 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
         unresolved,
         refused,
         incomplete,
+        digest: lookup.digest.filter(|_| at_once),
         ..lookup
     })
 }
 
-/// The addresses of the endpoints' hosts, the lowest TTL on the way to them, and why one of them is not known.
+/// The addresses of the endpoints' hosts, the lowest TTL on the way to them, why one of them is not known, and whether
+/// all this depends on nothing but the answer.
 ///
 /// The hosts file goes before the additional section. What has no address of the wanted family there is asked for: a
 /// server may leave out of that section what it likes (RFC 2181, section 9).
@@ -62,7 +67,7 @@ async fn hosts(
     asking: &Asking,
     endpoints: &[Endpoint],
     additionals: &[Record],
-) -> (HashMap<String, Vec<IpAddr>>, u32, Option<Error>) {
+) -> (HashMap<String, Vec<IpAddr>>, u32, Option<Error>, bool) {
     let mut ttl = u32::MAX;
     let mut given: HashMap<&str, Vec<IpAddr>> = HashMap::new();
     for record in additionals {
@@ -93,13 +98,15 @@ async fn hosts(
         };
         known.insert(host.clone(), addresses);
     }
+    // The hosts file, which only counts with the system, may change.
+    let at_once = missing.is_empty() && asking.system.is_none();
     let (lowest, incomplete) = resolve(asking, missing, &mut known).await;
     known.retain(|_, addresses| {
         addresses.sort_unstable();
         addresses.dedup();
         !addresses.is_empty()
     });
-    (known, ttl.min(lowest), incomplete)
+    (known, ttl.min(lowest), incomplete, at_once)
 }
 
 /// Asks for hosts, several at a time, and adds what comes; answers the lowest TTL seen, and why a host has none of the
