@@ -8,13 +8,16 @@ defmodule :caravan_epmd do
 
   On OTP 25 and 27 an exception in `address_please/3` ends the VM, and a slow answer to its first call stalls
   `net_kernel`. So nothing here raises, and inside `net_kernel` everything is answered from memory. The module keeps to
-  `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on. `Caravan.Hosts.find/2` does so, too.
+  `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on.
   """
 
-  alias Caravan.{Hosts, Native}
+  alias Caravan.Native
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
+
+  # How long connected nodes may take to tell where a host is; they know it by heart.
+  @patience 2_000
 
   @doc "Loads the library. What can't work ends the boot with one line and exit code 1."
   @spec start_link() :: :ignore
@@ -82,17 +85,75 @@ defmodule :caravan_epmd do
 
   # Its own host is this machine, whatever the resolver knows: a release's tools have nobody else to ask.
   defp resolve(host, family) do
-    with {:error, reason} <- find(host, family) do
+    with {:error, reason} <- guarded(fn -> find(host, family) end) do
       if text(host) == host_of(:erlang.atom_to_list(:erlang.node())),
         do: {:ok, loopback(family)},
         else: {:error, reason}
     end
   end
 
-  defp find(host, family) when is_list(host),
-    do: guarded(fn -> Hosts.find(host, family) end)
+  # The system and the connected nodes are asked at the same time; whoever knows it first is believed. What is said
+  # between the nodes is told in Caravan.Hosts, which answers.
+  defp find(host, family) when is_list(host) do
+    reply_to = :erlang.alias()
+    asked = ask(:erlang.nodes(:connected), {Caravan.Hosts, :where, reply_to, host, family}, 0)
 
-  defp find(host, family), do: guarded(fn -> :inet.getaddr(host, family) end)
+    # The system may take long over a host that only others know.
+    system =
+      :erlang.spawn_opt(
+        fn -> :erlang.send(reply_to, {reply_to, {:system, getaddr(host, family)}}) end,
+        [:link]
+      )
+
+    answer = await(reply_to, asked, :awaited, :erlang.monotonic_time(:millisecond) + @patience)
+    :erlang.unalias(reply_to)
+    :erlang.unlink(system)
+    :erlang.exit(system, :kill)
+    flush(reply_to, system)
+    answer
+  end
+
+  defp find(host, family), do: getaddr(host, family)
+
+  defp getaddr(host, family), do: guarded(fn -> :inet.getaddr(host, family) end)
+
+  # Written out, since a comprehension would call Enum.
+  defp ask([node | nodes], question, count) do
+    case :erlang.send({Caravan.Hosts, node}, question, [:noconnect, :nosuspend]) do
+      :ok -> ask(nodes, question, count + 1)
+      _gone_or_busy -> ask(nodes, question, count)
+    end
+  end
+
+  defp ask([], _question, count), do: count
+
+  defp await(_reply_to, 0, {:error, _} = error, _until), do: error
+
+  defp await(reply_to, asked, system, until) do
+    receive do
+      {^reply_to, {:ok, address}} -> {:ok, address}
+      {^reply_to, :unknown} -> await(reply_to, asked - 1, system, until)
+      {^reply_to, {:system, {:ok, address}}} -> {:ok, address}
+      {^reply_to, {:system, error}} -> await(reply_to, asked, error, until)
+    after
+      # One that runs no application :caravan never answers.
+      left(asked, until) -> await(reply_to, 0, system, until)
+    end
+  end
+
+  # The kernel's own timer ends a set-up that takes too long.
+  defp left(0, _until), do: :infinity
+  defp left(_asked, until), do: :erlang.max(until - :erlang.monotonic_time(:millisecond), 0)
+
+  # The caller's mailbox is not ours, nor is whether it traps exits.
+  defp flush(reply_to, system) do
+    receive do
+      {^reply_to, _} -> flush(reply_to, system)
+      {:EXIT, ^system, _} -> flush(reply_to, system)
+    after
+      0 -> :ok
+    end
+  end
 
   defp loopback(:inet), do: {127, 0, 0, 1}
   defp loopback(:inet6), do: {0, 0, 0, 0, 0, 0, 0, 1}

@@ -6,7 +6,7 @@ defmodule CaravanEpmdTest do
   test "it uses :erlang, :init, :inet and the library only" do
     {:ok, {_module, [imports: imports]}} = :beam_lib.chunks(:code.which(@epmd), [:imports])
     modules = imports |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
-    assert modules -- [:erlang, :init, :inet, Caravan.Native, Caravan.Hosts] == []
+    assert modules -- [:erlang, :init, :inet, Caravan.Native] == []
   end
 
   test "the stubs use nothing of Elixir's before the library is in" do
@@ -34,6 +34,23 @@ defmodule CaravanEpmdTest do
 
     assert @epmd.address_please(~c"app-3434", ~c"::1", :inet6) ==
              {:ok, {0, 0, 0, 0, 0, 0, 0, 1}, 3434, 6}
+  end
+
+  test "a host that the system knows" do
+    Process.flag(:trap_exit, true)
+
+    assert @epmd.address_please(~c"app-3434", ~c"localhost", :inet) ==
+             {:ok, {127, 0, 0, 1}, 3434, 6}
+
+    assert Process.info(self(), :messages) == {:messages, []}
+  end
+
+  test "a host that nobody knows, and what is none" do
+    for host <- [~c"no host at all", [], [-1], [:a], [0x110000], [[]], [1 | 2], :"no host", {1}] do
+      assert {:error, _} = @epmd.address_please(~c"app-3434", host, :inet)
+    end
+
+    assert Process.info(self(), :messages) == {:messages, []}
   end
 
   test "a name that can't be dialled is an error at once" do

@@ -3,23 +3,6 @@ defmodule Caravan.HostsTest do
   use ExUnit.Case, async: true
   alias Caravan.Hosts
 
-  test "a host that the system knows" do
-    Process.flag(:trap_exit, true)
-    assert Hosts.find(~c"localhost", :inet) == {:ok, {127, 0, 0, 1}}
-    assert mailbox() == []
-  end
-
-  test "a host that nobody knows" do
-    assert {:error, _} = Hosts.find(~c"no host at all", :inet)
-    assert mailbox() == []
-  end
-
-  test "a list that is no host" do
-    for list <- [[], [-1], [:a], [0x110000], [[]], [1 | 2]] do
-      assert {:error, _} = Hosts.find(list, :inet)
-    end
-  end
-
   test "who asks for a host that is not known is told so" do
     reply_to = :erlang.alias()
     send(Hosts, {Hosts, :where, reply_to, ~c"nowhere.test", :inet})
