@@ -43,11 +43,10 @@ fn loaded() -> bool {
 #[rustler::nif]
 fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
     let mut buffer = TextBuffer::new();
-    let port = match text(name, &mut buffer) {
-        Some(name) => node_name::dist_port(name, &discovery::settings().rules),
-        None => Err(node_name::no_text(format!("{name:?}"))),
+    let Some(text) = text(name, &mut buffer) else {
+        return Failure::from(&node_name::no_text(format!("{name:?}"))).encode(env);
     };
-    match port {
+    match node_name::dist_port(text, &discovery::settings().rules) {
         Ok(port) => (atoms::ok(), port).encode(env),
         Err(error) => Failure::from(&error).encode(env),
     }
