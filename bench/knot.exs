@@ -10,12 +10,15 @@ defmodule Bench.Knot do
       records
     ])
 
+    # Many TCP workers, each with its own queue: one queue of 10 overflows with 64 connections at once, and then a
+    # second's wait for the next SYN is all that is measured.
     File.write!(Path.join(dir, "knot.conf"), """
     server:
       rundir: "#{dir}"
       listen: [ 127.0.53.1@#{port} ]
       udp-workers: 1
-      tcp-workers: 1
+      tcp-workers: 8
+      tcp-reuseport: on
     log:
       - target: stdout
         any: info
