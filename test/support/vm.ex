@@ -127,6 +127,8 @@ defmodule Caravan.Vm do
   `meanwhile` is called then, before the program is ended; `env` adds to the environment, `cd` is the folder to run in.
   """
   def on_terminal(command, input, expected, opts \\ []) do
+    # Without a kind of terminal the VM has a shell that knows no -remsh.
+    opts = Keyword.update(opts, :env, [TERM: "xterm"], &[{:TERM, "xterm"} | &1])
     port = open("script", ["-q", "-e", "-c", command, "/dev/null"], opts, [])
     deadline = now() + @deadline
 
