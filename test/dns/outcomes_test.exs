@@ -186,6 +186,12 @@ defmodule Caravan.OutcomesTest do
     :ok = :gen_tcp.send(connection, answer)
   end
 
+  test "an answer whose targets can all be no hosts is malformed", %{server: server} do
+    DnsServer.command(server, ~S(add app.test 5 SRV 0 0 3434 ba\032d.test))
+    DnsServer.command(server, "add app.test 5 SRV 0 0 0 portless.test")
+    assert kind(server, type: :srv) == :malformed
+  end
+
   test "targets that can't be hosts are refused, targets that don't resolve are told", %{
     server: server
   } do
