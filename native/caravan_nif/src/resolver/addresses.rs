@@ -11,15 +11,11 @@ use crate::endpoint::{self, Data, Record, Refused};
 use crate::error::Error;
 
 pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result<Lookup, Error> {
-    let types: &[RecordType] = match wanted {
-        Type::A => &[RecordType::A],
-        Type::Aaaa => &[RecordType::AAAA],
-        Type::Ip | Type::Srv => &[RecordType::A, RecordType::AAAA],
-    };
     let mut incomplete = None;
-    let resolved = match *types {
-        [one] => asking.resolve(name, one).await?,
-        _ => {
+    let resolved = match wanted {
+        Type::A => asking.resolve(name, RecordType::A).await?,
+        Type::Aaaa => asking.resolve(name, RecordType::AAAA).await?,
+        Type::Ip | Type::Srv => {
             let (v4, v6) = tokio::join!(
                 asking.resolve(name, RecordType::A),
                 asking.resolve(name, RecordType::AAAA),
