@@ -14,7 +14,7 @@ defmodule Caravan.NetnsTest do
         lab = Netns.start()
         Netns.add_host(lab, "n1", 1)
         # One that would go on for ever, and one that is stopped.
-        vm = Vm.start([], within: {lab, "n1"}, ip: {0, 0, 0, 0})
+        vm = Vm.start([], within: Netns.enter(lab, "n1"), ip: {0, 0, 0, 0})
         Netns.signal(lab, "STOP", Vm.eval(vm, "os:getpid()"))
         send(test, {:pids, [lab.pid | inside(lab.pid)]})
         Process.sleep(:infinity)
@@ -33,7 +33,7 @@ defmodule Caravan.NetnsTest do
   test "hosts reach each other unless cut or parted; holes swallow, refusers refuse, bounds count" do
     lab = Netns.start()
     for n <- 1..2, do: Netns.add_host(lab, "n#{n}", n)
-    [a, b] = for n <- 1..2, do: Vm.start([], within: {lab, "n#{n}"}, ip: {0, 0, 0, 0})
+    [a, b] = for n <- 1..2, do: Vm.start([], within: Netns.enter(lab, "n#{n}"), ip: {0, 0, 0, 0})
     Vm.eval(b, "{ok, _} = gen_tcp:listen(4370, [])")
 
     assert connect(a, "{10,77,0,2}") == :ok

@@ -131,7 +131,7 @@ defmodule Caravan.Netns.TopologyTest do
 
     test "a peer that never shakes hands holds up nobody for long", %{lab: lab, dns: dns, a: a} do
       for n <- 3..4, do: Netns.add_host(lab, "n#{n}", n)
-      mute = Vm.start([], within: {lab, "n3"}, ip: {0, 0, 0, 0})
+      mute = Vm.start([], within: Netns.enter(lab, "n3"), ip: {0, 0, 0, 0})
       # It hangs up when the other side does, and says nothing.
       Vm.eval(mute, """
       {ok, L} = gen_tcp:listen(4370, [{active, true}]),
@@ -229,7 +229,13 @@ defmodule Caravan.Netns.TopologyTest do
 
   defp node(lab, n, name, args \\ []) do
     logger = ["-pa", :logger |> :code.lib_dir() |> Path.join("ebin")]
-    vm = Vm.start(["-name", name] ++ logger ++ args, within: {lab, "n#{n}"}, ip: {0, 0, 0, 0})
+
+    vm =
+      Vm.start(["-name", name] ++ logger ++ args,
+        within: Netns.enter(lab, "n#{n}"),
+        ip: {0, 0, 0, 0}
+      )
+
     Vm.eval(vm, "logger:remove_handler(default), 'Elixir.Caravan.LogLines':start()")
     vm
   end

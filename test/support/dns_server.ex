@@ -12,14 +12,14 @@ defmodule Caravan.DnsServer do
 
   @doc "Starts one; `within` a laboratory of `Caravan.Netns` it is on port 53 of the hub."
   def start(opts \\ []) do
-    {executable, args} =
+    [executable | args] =
       case opts[:within] do
-        nil -> {binary(), ["--listen", "127.0.0.1:0"]}
-        lab -> Netns.command(lab, "hub", [binary(), "--listen", "#{Netns.hub()}:53"])
+        nil -> [binary(), "--listen", "127.0.0.1:0"]
+        lab -> Netns.enter(lab, "hub") ++ [binary(), "--listen", "#{Netns.hub()}:53"]
       end
 
     port =
-      Port.open({:spawn_executable, executable}, [
+      Port.open({:spawn_executable, System.find_executable(executable)}, [
         :binary,
         :exit_status,
         line: 65_536,

@@ -129,23 +129,22 @@ defmodule Caravan.Netns do
   def signal(lab, signal, os_pid),
     do: run(lab, "hub", ["kill", "-#{signal}", "#{os_pid}"])
 
-  @doc "What runs `command` on a host: the executable and its arguments."
-  def command(%{pid: pid}, host, [_ | _] = command) do
+  @doc "What goes before a command that is to run on a host."
+  def enter(%{pid: pid}, host) do
     # The shell stays outside as the parent of what runs inside: nsenter as a parent would stop with a
     # child that is stopped, and not go on with it. What it says itself, of killed children, is no news.
     # It runs no command of its own, which would be outside, too.
-    enter = if host == "hub", do: command, else: ["ip", "netns", "exec", host | command]
+    to_host = if host == "hub", do: [], else: ["ip", "netns", "exec", host]
 
-    {executable("nsenter"),
-     ["-t", pid] ++
-       user() ++
-       ~w(--mount --net --pid --no-fork -- sh -c) ++
-       [~S[exec 3>&2 2>/dev/null; (exec "$@" 2>&3 3>&-); exit $?], "sh" | enter]}
+    ["nsenter", "-t", pid] ++
+      user() ++
+      ~w(--mount --net --pid --no-fork -- sh -c) ++
+      [~S[exec 3>&2 2>/dev/null; (exec "$@" 2>&3 3>&-); exit $?], "sh" | to_host]
   end
 
   @doc "Runs `command` on a host until it ends, and returns what it said; raises when it fails."
   def run(lab, host, command) do
-    {executable, arguments} = command(lab, host, command)
+    [executable | arguments] = enter(lab, host) ++ command
 
     case System.cmd(executable, arguments, stderr_to_stdout: true) do
       {output, 0} ->

@@ -5,7 +5,6 @@ defmodule Caravan.Vm do
   """
 
   import ExUnit.Assertions, only: [assert: 2]
-  alias Caravan.Netns
 
   @deadline 20_000
   @cookie "caravan"
@@ -214,18 +213,11 @@ defmodule Caravan.Vm do
 
   @doc """
   Opens a port to `executable`, without what in the environment would make a VM another one. For who reads a
-  VM's output by himself; `within:` is a command to run it under, or
-  `{lab, host}` of a laboratory of `Caravan.Netns`.
+  VM's output by himself; `within:` goes before the command, such as `Caravan.Netns.enter/2`.
   """
   def open(executable, args, opts, port_opts) do
+    [executable | args] = Keyword.get(opts, :within, []) ++ [executable | args]
     path = System.find_executable(executable) || raise "no #{executable} on PATH"
-
-    {path, args} =
-      case opts[:within] do
-        nil -> {path, args}
-        {lab, host} -> Netns.command(lab, host, [path | args])
-        [command | prefix] -> {System.find_executable(command), prefix ++ [path | args]}
-      end
 
     env =
       for {name, value} <- Keyword.get(opts, :env, []),

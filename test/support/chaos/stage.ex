@@ -118,7 +118,7 @@ defmodule Caravan.Chaos.Stage do
       Vm.open(
         "erl",
         Vm.arguments(args, ip: {0, 0, 0, 0}),
-        [within: {stage.lab, host(n)}, env: [ERL_CRASH_DUMP_SECONDS: 0]],
+        [within: Netns.enter(stage.lab, host(n)), env: [ERL_CRASH_DUMP_SECONDS: 0]],
         line: 65_536
       )
 
