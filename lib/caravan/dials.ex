@@ -48,12 +48,15 @@ defmodule Caravan.Dials do
     max(0, limit - MapSet.size(dials.nodes))
   end
 
-  @doc "Starts to dial `node`, unless that is under way already."
-  @spec start(t, node) :: t
-  def start(dials, node) do
+  @doc """
+  Starts to dial `node`, unless that is under way already. `missed?`: it was lost or not reached since it was last up,
+  so it may have been stopped, and gets a moment to itself before the dial.
+  """
+  @spec start(t, node, boolean) :: t
+  def start(dials, node, missed?) do
     cond do
       node in dials.nodes -> dials
-      probes?(dials) -> dials |> enter(node) |> probe(node)
+      probes?(dials) -> dials |> enter(node) |> probe(node, missed?)
       true -> dials |> enter(node) |> ready(node)
     end
   end
@@ -86,10 +89,10 @@ defmodule Caravan.Dials do
   # Only Erlang's own distribution is known to listen where the node's name says.
   defp probes?(dials), do: dials.connect == @default_connect
 
-  defp probe(dials, node) do
+  defp probe(dials, node, missed?) do
     ref = make_ref()
 
-    with {:error, _} = error <- Native.probe(ref, Atom.to_string(node), @probe_timeout),
+    with {:error, _} = error <- Native.probe(ref, Atom.to_string(node), @probe_timeout, missed?),
          do: send(self(), {ref, error})
 
     pend(dials, ref, :probe, node, @probe_timeout + @probe_grace)

@@ -160,5 +160,5 @@ defmodule Caravan.Native do
   def lookup(_ref, _spec), do: :erlang.nif_error(:caravan_not_loaded)
   def membership_new(_spec), do: :erlang.nif_error(:caravan_not_loaded)
   def poll(_membership, _index, _ref, _self), do: :erlang.nif_error(:caravan_not_loaded)
-  def probe(_ref, _name, _timeout), do: :erlang.nif_error(:caravan_not_loaded)
+  def probe(_ref, _name, _timeout, _missed), do: :erlang.nif_error(:caravan_not_loaded)
 end

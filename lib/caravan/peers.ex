@@ -234,6 +234,10 @@ defmodule Caravan.Peers do
     end
   end
 
+  @doc "Was its link lost, or a dial in vain, since it was last up?"
+  @spec missed?(t, node) :: boolean
+  def missed?(peers, node), do: peers.by_node[node].error != nil
+
   @doc "When `due/3` will have something."
   @spec next_wakeup(t) :: integer | :infinity
   def next_wakeup(peers) do

@@ -285,7 +285,8 @@ defmodule Caravan.Topology do
 
   defp dial(state, now) do
     {nodes, peers} = Peers.due(state.peers, now, Dials.free(state.dials))
-    %{state | peers: peers, dials: Enum.reduce(nodes, state.dials, &Dials.start(&2, &1))}
+    start = &Dials.start(&2, &1, Peers.missed?(peers, &1))
+    %{state | peers: peers, dials: Enum.reduce(nodes, state.dials, start)}
   end
 
   defp serve(state, now) do

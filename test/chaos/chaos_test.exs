@@ -52,7 +52,7 @@ defmodule Caravan.ChaosTest do
     ]
 
     %{verdict: verdict, events: events} = run(5, rounds, [naming: :host], [])
-    assert verdict.violations == [], Timeline.said(events)
+    assert verdict.violations == [], told(verdict, events)
     assert %{rounds: 4, excused_losses: excused} = verdict.figures
     # The faults did strike: four links of each of the five nodes killed, paused or cut.
     assert excused >= 5 * 4
@@ -63,6 +63,11 @@ defmodule Caravan.ChaosTest do
     missing = [[{{:misdirect, 2}, 0, 4_000}]]
     %{verdict: verdict} = run(3, missing, [naming: :address], disconnect: [after: 1_000])
     assert Enum.any?(verdict.violations, &match?({:lost_link, _, _}, &1))
+  end
+
+  defp told(verdict, events) do
+    {start, _, _} = Enum.min_by(events, &elem(&1, 0))
+    Enum.join(Timeline.verdict(verdict, start) ++ [Timeline.said(events)], "\n")
   end
 
   defp run(nodes, rounds, settings, options) do

@@ -109,10 +109,10 @@ fn poll<'a>(
 }
 
 #[rustler::nif]
-fn probe<'a>(env: Env<'a>, tag: Term<'a>, name: String, timeout: u64) -> Term<'a> {
+fn probe<'a>(env: Env<'a>, tag: Term<'a>, name: String, timeout: u64, missed: bool) -> Term<'a> {
     let asked = Asked::nobody("probed", &name);
-    let work =
-        async move { Outcome(crate::probe::probe(name, Duration::from_millis(timeout)).await) };
+    let patience = Duration::from_millis(timeout);
+    let work = async move { Outcome(crate::probe::probe(name, patience, missed).await) };
     started(env, runtime::run(env, tag, asked, work))
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout_at};
 
 use crate::discovery::{Settings, address, settings};
 use crate::error::{Asked, Error};
@@ -17,17 +17,28 @@ use crate::sockets;
 /// A node that takes longer than this to hang up has only just gone on, or is busy.
 const AWAKE: Duration = Duration::from_millis(100);
 
-/// What such a node is given to hear of the links it has lost, before it gets new ones.
+/// What a node that was stopped is given to hear of the links it has lost, before it gets new ones.
 const RECOVERY: Duration = Duration::from_millis(500);
 
 /// Opens a TCP connection to where a node should listen, hangs up, and waits until the node does so, too.
 ///
 /// The system accepts connections for a node that is stopped or stuck. A dial would wait there, and be the first thing
-/// the node hears of when it goes on, before it has heard that its old links are gone.
+/// the node hears of when it goes on, before it has heard that its old links are gone. So a node that may have been
+/// stopped until now, because it took its time or was `missed` before, is there only half a second after it has
+/// answered, whatever is left of the `patience`.
 ///
 /// # Errors
 /// `Network` or `Timeout` when nobody is there, and those of the name.
-pub async fn probe(name: String, patience: Duration) -> Result<(), Error> {
+pub async fn probe(name: String, patience: Duration, missed: bool) -> Result<(), Error> {
+    let prompt = ask(name, patience).await?;
+    if missed || !prompt {
+        sleep(RECOVERY).await;
+    }
+    Ok(())
+}
+
+/// Whether the node, which is there, hung up at once.
+async fn ask(name: String, patience: Duration) -> Result<bool, Error> {
     let start = Instant::now();
     let Settings { rules, ipv6 } = settings();
     let port = node_name::dist_port(name.as_bytes(), &rules)?;
@@ -48,7 +59,7 @@ pub async fn probe(name: String, patience: Duration) -> Result<(), Error> {
     };
     match timeout_at(deadline, connect(host, known, port, ipv6)).await {
         Ok(Ok(stream)) => match timeout_at(deadline, hang_up(stream)).await {
-            Ok(()) => Ok(()),
+            Ok(took) => Ok(took <= AWAKE),
             Err(_elapsed) => Err(Error::Network {
                 asked: asked(),
                 reason: "the host takes the connection, but nobody serves it, as if the node were stopped".into(),
@@ -80,18 +91,14 @@ async fn connect(
     TcpStream::connect(address).await
 }
 
-async fn hang_up(mut stream: TcpStream) {
+/// How long the other end took to hang up, too.
+async fn hang_up(mut stream: TcpStream) -> Duration {
+    let start = Instant::now();
     let mut ignored = [0; 256];
-    let mut end = async || {
-        // A reset is an end, too.
-        let _ = stream.shutdown().await;
-        while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
-    };
-    let mut end = std::pin::pin!(end());
-    if timeout(AWAKE, &mut end).await.is_err() {
-        end.await;
-        sleep(RECOVERY).await;
-    }
+    // A reset is an end, too.
+    let _ = stream.shutdown().await;
+    while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
+    start.elapsed()
 }
 
 #[cfg(test)]

@@ -17,8 +17,19 @@ async fn who_hangs_up_is_there() {
         let (mut stream, _) = listener.accept().await.unwrap();
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
     };
-    let (result, ()) = tokio::join!(probe(name, PATIENCE), peer);
+    let (result, ()) = tokio::join!(probe(name, PATIENCE, false), peer);
     assert_eq!(result, Ok(()));
+}
+
+#[tokio::test]
+async fn who_was_missed_is_given_time_however_prompt() {
+    let (listener, name) = listener().await;
+    let start = Instant::now();
+    let peer = async { drop(listener.accept().await.unwrap()) };
+    // Shorter than what is given.
+    let (result, ()) = tokio::join!(probe(name, PATIENCE, true), peer);
+    assert_eq!(result, Ok(()));
+    assert!(start.elapsed() >= RECOVERY);
 }
 
 #[tokio::test]
@@ -29,7 +40,7 @@ async fn who_takes_a_while_is_given_time() {
         let (_stream, _) = listener.accept().await.unwrap();
         sleep(2 * AWAKE).await;
     };
-    let (result, ()) = tokio::join!(probe(name, 10 * PATIENCE), peer);
+    let (result, ()) = tokio::join!(probe(name, 10 * PATIENCE, false), peer);
     assert_eq!(result, Ok(()));
     assert!(start.elapsed() >= 2 * AWAKE + RECOVERY);
 }
@@ -37,7 +48,7 @@ async fn who_takes_a_while_is_given_time() {
 #[tokio::test]
 async fn who_accepts_and_says_nothing_is_not() {
     let (_listener, name) = listener().await;
-    let Err(error) = probe(name, PATIENCE).await else {
+    let Err(error) = probe(name, PATIENCE, false).await else {
         panic!("nobody accepts there")
     };
     assert!(error.to_string().contains("nobody serves it"), "{error}");
@@ -48,7 +59,7 @@ async fn nobody_listens() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = socket.local_addr().unwrap().port();
-    let Err(error) = probe(format!("app-{port}@127.0.0.1"), PATIENCE).await else {
+    let Err(error) = probe(format!("app-{port}@127.0.0.1"), PATIENCE, false).await else {
         panic!("nothing listens there")
     };
     assert!(error.to_string().contains("nothing listens"), "{error}");
