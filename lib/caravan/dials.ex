@@ -4,9 +4,8 @@ defmodule Caravan.Dials do
   # dead peer costs no process, no log line of the kernel's and no place among the dials; then the
   # connect function in a process of its own.
 
-  alias Caravan.Native
+  alias Caravan.{Links, Native}
 
-  @default_connect {:net_kernel, :connect_node, []}
   @probe_timeout 2_000
   @probe_grace 1_000
   # The kernel gives a handshake 7 s.
@@ -15,9 +14,9 @@ defmodule Caravan.Dials do
   # Probes under way for each dial that may be.
   @probes 4
 
-  @enforce_keys [:connect, :concurrency]
+  @enforce_keys [:links, :concurrency]
   defstruct [
-    :connect,
+    :links,
     :concurrency,
     # What is under way, by the reference its message will carry.
     pending: %{},
@@ -28,7 +27,7 @@ defmodule Caravan.Dials do
   ]
 
   @type t :: %__MODULE__{
-          connect: {module, atom, [term]},
+          links: Links.t(),
           concurrency: pos_integer,
           pending: %{reference => {:probe | pid, node, reference}},
           ready: :queue.queue(node),
@@ -38,13 +37,15 @@ defmodule Caravan.Dials do
 
   @type result :: :ok | {:error, :probe | :dial, String.t()}
 
-  @spec new({module, atom, [term]}, pos_integer) :: t
-  def new(connect, concurrency), do: %__MODULE__{connect: connect, concurrency: concurrency}
+  @spec new(Links.t(), pos_integer) :: t
+  def new(links, concurrency), do: %__MODULE__{links: links, concurrency: concurrency}
 
   @doc "How many more may be started."
   @spec free(t) :: non_neg_integer
   def free(dials) do
-    limit = if probes?(dials), do: @probes * dials.concurrency, else: dials.concurrency
+    limit =
+      if Links.probes?(dials.links), do: @probes * dials.concurrency, else: dials.concurrency
+
     max(0, limit - MapSet.size(dials.nodes))
   end
 
@@ -56,7 +57,7 @@ defmodule Caravan.Dials do
   def start(dials, node, missed?) do
     cond do
       node in dials.nodes -> dials
-      probes?(dials) -> dials |> enter(node) |> probe(node, missed?)
+      Links.probes?(dials.links) -> dials |> enter(node) |> probe(node, missed?)
       true -> dials |> enter(node) |> ready(node)
     end
   end
@@ -83,11 +84,8 @@ defmodule Caravan.Dials do
       end
     end
 
-    new(dials.connect, dials.concurrency)
+    new(dials.links, dials.concurrency)
   end
-
-  # Only Erlang's own distribution is known to listen where the node's name says.
-  defp probes?(dials), do: dials.connect == @default_connect
 
   defp probe(dials, node, missed?) do
     ref = make_ref()
@@ -124,15 +122,14 @@ defmodule Caravan.Dials do
   # Linked, so that it ends with the topology; the result is the reason it ends with, so that a result
   # and a crash arrive in the same way.
   defp dial(dials, node) do
-    {module, function, arguments} = dials.connect
-    own? = probes?(dials)
+    links = dials.links
 
     {pid, ref} =
       :erlang.spawn_opt(
         fn ->
           try do
-            if own?, do: after_global()
-            apply(module, function, arguments ++ [node])
+            if Links.probes?(links), do: after_global()
+            Links.connect(links, node)
           catch
             kind, reason -> exit({:shutdown, {:raised, Exception.format_banner(kind, reason)}})
           else
@@ -171,7 +168,7 @@ defmodule Caravan.Dials do
   defp result(reason, node, dials) do
     sentence =
       case reason do
-        {:shutdown, {:answered, false}} -> refusal(node, probes?(dials))
+        {:shutdown, {:answered, false}} -> refusal(node, Links.probes?(dials.links))
         {:shutdown, {:answered, :ignored}} -> "this node is not distributed"
         {:shutdown, {:answered, other}} -> "the connect function answered #{inspect(other)}"
         {:shutdown, {:raised, banner}} -> "the connect function raised: #{banner}"

@@ -20,26 +20,7 @@ defmodule Caravan.Peers do
   # A peer that waits (idle, backing off, left alone) has an `entry` in the queue, which is ordered by
   # time and then at random. Nothing here but list/1 and members/1 walks over all peers.
 
-  alias Caravan.Backoff
-  alias Caravan.Peers.Peer
-
-  @backoff_max 60_000
-
-  # A probe costs no process and nobody's attention, so a peer that failed only its probe is asked
-  # more often, as long as there are few of those: one every 50 ms in all.
-  @probe_max 5_000
-  @probe_share 50
-
-  # A link that held this long was a good one; its loss is no reason to wait.
-  @settled 10_000
-
-  # "At once" after a loss is a moment later, for what comes along with it: other losses, since a node that was
-  # paused or cut off loses all its links, and what OTP makes of them. The jitter spreads the two ends of a link.
-  @pause 250
-  @pause_jitter 0.4
-
-  # How long a peer that said good-bye is left alone after its link is gone.
-  @leave 60_000
+  alias Caravan.Peers.{Delay, Peer}
 
   # At most this share of the connected peers is disconnected in a round.
   @disconnect_share 5
@@ -152,19 +133,13 @@ defmodule Caravan.Peers do
         {[{:down, reason, false}, :forgotten], forget(peers, peer)}
 
       peer.state == :leaving ->
-        {[{:down, reason, false}], enqueue(peers, since(peer, now), :leaving, now + @leave)}
+        {[{:down, reason, false}], enqueue(peers, since(peer, now), :leaving, now + Delay.left())}
 
       true ->
-        # At once after a good link, and once more after a young one; then it backs off.
-        flaps = if now - peer.since >= @settled, do: 0, else: peer.flaps + 1
-
-        {state, {delay, peers}} =
-          if flaps > 1,
-            do: {:backing_off, delay(peers, flaps - 1, @backoff_max)},
-            else: {:idle, pause(peers)}
-
+        flaps = Delay.flaps(now - peer.since, peer.flaps)
+        {state, delay, rand} = Delay.lost(flaps, peers.rand)
         peer = since(%{peer | flaps: flaps, error: reason}, now)
-        {[{:down, reason, true}], enqueue(peers, peer, state, now + delay)}
+        {[{:down, reason, true}], enqueue(%{peers | rand: rand}, peer, state, now + delay)}
     end
   end
 
@@ -174,10 +149,11 @@ defmodule Caravan.Peers do
     case peers.by_node do
       %{^node => %{state: :dialling, standing: :member} = peer} ->
         attempts = peer.attempts + 1
-        {delay, peers} = delay(peers, attempts, ceiling(peers, stage))
+        waiting = :gb_sets.size(peers.queue)
+        {delay, rand} = Delay.failed(stage, attempts, waiting, peers.rand)
         failed = since(%{peer | attempts: attempts, error: reason, reported: true}, now)
         event = {:dial_failed, stage, reason, not peer.reported}
-        {[event], enqueue(peers, failed, :backing_off, now + delay)}
+        {[event], enqueue(%{peers | rand: rand}, failed, :backing_off, now + delay)}
 
       %{^node => %{state: :dialling} = peer} ->
         {[:forgotten], forget(peers, peer)}
@@ -196,7 +172,7 @@ defmodule Caravan.Peers do
         {[:leaving], peers |> disconnected(now, peer) |> put(leaving)}
 
       %{^node => %{state: state, standing: :member} = peer} when state != :leaving ->
-        {[:leaving], enqueue(peers, since(peer, now), :leaving, now + @leave)}
+        {[:leaving], enqueue(peers, since(peer, now), :leaving, now + Delay.left())}
 
       _ ->
         {[], peers}
@@ -341,19 +317,4 @@ defmodule Caravan.Peers do
   defp put(peers, peer), do: %{peers | by_node: Map.put(peers.by_node, peer.node, peer)}
 
   defp since(peer, now), do: %{peer | since: now}
-
-  defp ceiling(_peers, :dial), do: @backoff_max
-
-  defp ceiling(peers, :probe),
-    do: (@probe_share * :gb_sets.size(peers.queue)) |> max(@probe_max) |> min(@backoff_max)
-
-  defp pause(peers) do
-    {pause, rand} = Backoff.spread(@pause, @pause_jitter, peers.rand)
-    {pause, %{peers | rand: rand}}
-  end
-
-  defp delay(peers, attempts, ceiling) do
-    {delay, rand} = Backoff.delay(attempts, ceiling, peers.rand)
-    {delay, %{peers | rand: rand}}
-  end
 end

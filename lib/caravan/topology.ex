@@ -14,6 +14,7 @@ defmodule Caravan.Topology do
     Discovery,
     Events,
     Farewell,
+    Links,
     Options,
     Pace,
     Peers,
@@ -25,13 +26,11 @@ defmodule Caravan.Topology do
   # After a peer went down a look-up at once, but no more than one in this time.
   @look_again 1_000
 
-  @enforce_keys [:name, :options, :connect, :disconnect, :list_nodes]
+  @enforce_keys [:name, :options, :links]
   defstruct [
     :name,
     :options,
-    :connect,
-    :disconnect,
-    :list_nodes,
+    :links,
     :discovery,
     :peers,
     :dials,
@@ -52,14 +51,7 @@ defmodule Caravan.Topology do
   Erlang's own, the functions to `:connect`, `:disconnect` and `:list_nodes` with.
   """
   def start_link(%{topology: name, config: config} = spec) do
-    state = %__MODULE__{
-      name: name,
-      options: options!(name, config),
-      connect: spec[:connect] || {:net_kernel, :connect_node, []},
-      disconnect: spec[:disconnect] || {:erlang, :disconnect_node, []},
-      list_nodes: spec[:list_nodes] || {:erlang, :nodes, [:connected]}
-    }
-
+    state = %__MODULE__{name: name, options: options!(name, config), links: Links.new(spec)}
     GenServer.start_link(__MODULE__, state, name: Topologies.via(name))
   end
 
@@ -83,7 +75,7 @@ defmodule Caravan.Topology do
     state = %{
       state
       | discovery: Discovery.new(state.options),
-        dials: Dials.new(state.connect, state.options.dial_concurrency),
+        dials: Dials.new(state.links, state.options.dial_concurrency),
         poll_at: now,
         polled_at: now,
         disconnect_at: now,
@@ -168,7 +160,7 @@ defmodule Caravan.Topology do
     added = Enum.map(report.added, &String.to_atom/1)
     Enum.each(added, &Events.member(state.name, &1, :added))
     joined = added ++ nodes(report.returned)
-    linked = if joined == [], do: [], else: MapSet.new(list_nodes(state))
+    linked = if joined == [], do: [], else: MapSet.new(Links.list(state.links))
 
     state
     |> each(joined, &Peers.add(&1, now(), &2, &2 in linked))
@@ -193,8 +185,8 @@ defmodule Caravan.Topology do
     with true <- now >= state.disconnect_at and Discovery.complete?(state.discovery),
          [_ | _] = nodes <- Peers.to_disconnect(state.peers) do
       Enum.each(nodes, &Events.disconnecting(state.name, &1, ms))
-      {module, function, arguments} = state.disconnect
-      spawn(fn -> Enum.each(nodes, &apply(module, function, arguments ++ [&1])) end)
+      links = state.links
+      spawn(fn -> Enum.each(nodes, &Links.disconnect(links, &1)) end)
       %{state | disconnect_at: now + state.options.poll_interval}
     else
       _ -> state
@@ -206,7 +198,7 @@ defmodule Caravan.Topology do
   defp dialled(state, node, :ok) do
     cond do
       Peers.connected?(state.peers, node) -> state
-      polls_nodes?(state) or node in list_nodes(state) -> up(state, node)
+      Links.polls?(state.links) or node in Links.list(state.links) -> up(state, node)
       true -> dialled(state, node, {:error, :dial, "the link was lost as soon as it was made"})
     end
   end
@@ -267,19 +259,14 @@ defmodule Caravan.Topology do
   end
 
   defp reconcile(state) do
-    if polls_nodes?(state) do
-      {ups, downs} = Peers.reconcile(state.peers, list_nodes(state))
+    if Links.polls?(state.links) do
+      {ups, downs} = Peers.reconcile(state.peers, Links.list(state.links))
       state = Enum.reduce(ups, state, &up(&2, &1))
       Enum.reduce(downs, state, &down(&2, &1, "it is not among the connected nodes any more"))
     else
       state
     end
   end
-
-  defp polls_nodes?(%{list_nodes: {module, _, _}}), do: module not in [:erlang, Node]
-
-  defp list_nodes(%{list_nodes: {module, function, arguments}}),
-    do: apply(module, function, arguments)
 
   defp dial(%{draining?: true} = state, _now), do: state
 

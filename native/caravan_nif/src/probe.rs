@@ -14,8 +14,8 @@ use crate::naming::host_of;
 use crate::node_name;
 use crate::sockets;
 
-/// A node that takes longer than this to hang up has only just gone on, or is busy.
-const AWAKE: Duration = Duration::from_millis(100);
+/// A node that takes longer than this to hang up may have gone on only just now. One that is busy starting takes long, too.
+const AWAKE: Duration = Duration::from_millis(250);
 
 /// What a node that was stopped is given to hear of the links it has lost, before it gets new ones.
 const RECOVERY: Duration = Duration::from_millis(500);

@@ -26,7 +26,7 @@ async fn who_was_missed_is_given_time_however_prompt() {
     let (listener, name) = listener().await;
     let start = Instant::now();
     let peer = async { drop(listener.accept().await.unwrap()) };
-    // Shorter than what is given.
+    // What it is given is more than the patience.
     let (result, ()) = tokio::join!(probe(name, PATIENCE, true), peer);
     assert_eq!(result, Ok(()));
     assert!(start.elapsed() >= RECOVERY);
