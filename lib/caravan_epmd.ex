@@ -8,10 +8,11 @@ defmodule :caravan_epmd do
 
   On OTP 25 and 27 an exception in `address_please/3` ends the VM, and a slow answer to its first call stalls
   `net_kernel`. So nothing here raises, and inside `net_kernel` everything is answered from memory. The module keeps to
-  `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on.
+  `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on. Only where a link is set up, which
+  is after that, `Caravan.Gate` is called.
   """
 
-  alias Caravan.Native
+  alias Caravan.{Gate, Native}
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
@@ -51,12 +52,16 @@ defmodule :caravan_epmd do
   Literal addresses and the hosts that discovery found are answered from memory. Other hosts are resolved by the VM
   and by the connected nodes, but never inside `net_kernel`, which only asks whether this module would handle the name at
   all. Where nobody knows this node's own host, it is loopback: `bin/app rpc` and its kin need no DNS.
+
+  In the process that sets a link up the answer comes only when the node there is awake, and `{:error, :timeout}` after
+  4.5 s when it isn't.
   """
   @spec address_please(charlist() | atom(), charlist() | atom() | :inet.ip_address(), atom()) ::
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}
   def address_please(name, host, family) do
     with {:ok, port} <- undialled(dist_port(name)),
-         {:ok, address} <- address(host, family(family)) do
+         {:ok, address} <- address(host, family(family)),
+         :ok <- pass(name, address) do
       {:ok, address, port, @version}
     end
   end
@@ -164,6 +169,20 @@ defmodule :caravan_epmd do
 
   defp family(family) when family in [:inet6, :inet6_tcp, :inet6_tls], do: :inet6
   defp family(_family), do: :inet
+
+  # Who only asks where a node is need not wait.
+  defp pass(name, address) do
+    {:links, links} = :erlang.process_info(self(), :links)
+
+    if linked?(links, :erlang.whereis(:net_kernel)),
+      do: guarded(fn -> Gate.pass(text(name) ++ [?@ | :inet.ntoa(address)]) end),
+      else: :ok
+  end
+
+  # net_kernel links itself to the processes that set links up for it, and to no others that ask.
+  defp linked?([pid | _links], pid), do: true
+  defp linked?([_other | links], pid), do: linked?(links, pid)
+  defp linked?([], _pid), do: false
 
   @doc "The port of a node: `{:port, port, version}` or `:noport`."
   @spec port_please(charlist() | atom(), term()) :: {:port, :inet.port_number(), 6} | :noport

@@ -2,7 +2,7 @@ defmodule Caravan.Dials do
   @moduledoc false
   # The dials under way. Each is a probe first, one TCP connect that the native library makes, so that a
   # dead peer costs no process, no log line of the kernel's and no place among the dials; then the
-  # connect function in a process of its own.
+  # connect function in a process of its own. Caravan.Gate lets that pass: the probe's answer still counts.
 
   alias Caravan.{Links, Native}
 
@@ -10,7 +10,6 @@ defmodule Caravan.Dials do
   @probe_grace 1_000
   # The kernel gives a handshake 7 s.
   @dial_timeout 15_000
-  @global_timeout 2_000
   # Probes under way for each dial that may be.
   @probes 4
 
@@ -128,7 +127,6 @@ defmodule Caravan.Dials do
       :erlang.spawn_opt(
         fn ->
           try do
-            if Links.probes?(links), do: after_global()
             Links.connect(links, node)
           catch
             kind, reason -> exit({:shutdown, {:raised, Exception.format_banner(kind, reason)}})
@@ -140,16 +138,6 @@ defmodule Caravan.Dials do
       )
 
     pend(%{dials | dialling: dials.dialling + 1}, ref, pid, node, @dial_timeout)
-  end
-
-  # What a lost node still said is in global's mailbox, and may be the request to take its link down, to prevent
-  # overlapping partitions. Heard later that would hit the new link, and with it those of healthy nodes. So global
-  # has to have heard all that before there is a new link. Any question would do; this one copies no state.
-  defp after_global do
-    :sys.statistics(:global_name_server, :get, @global_timeout)
-  catch
-    # Busy or not there: then this is no time to wait for it.
-    :exit, _ -> :ok
   end
 
   # Its end arrives as a message, as any other.

@@ -72,6 +72,14 @@ pub enum Error {
         /// What the operating system said.
         reason: String,
     },
+    /// The host took the connection, and the node behind it did not react before the deadline.
+    #[error(
+        "{asked}: the host takes the connection, but nobody serves it; see whether the node there is stopped or stuck"
+    )]
+    Unserved {
+        /// Which node was probed, and for how long.
+        asked: Asked,
+    },
     /// The answer was no valid DNS message, or its aliases lead nowhere.
     #[error("{asked}: the answer was not valid DNS ({reason}); check what listens there")]
     Malformed {
@@ -169,7 +177,7 @@ impl Error {
             Self::NoData { .. } => Kind::Nodata,
             Self::ServFail { .. } => Kind::Servfail,
             Self::Refused { .. } => Kind::Refused,
-            Self::Timeout { .. } => Kind::Timeout,
+            Self::Timeout { .. } | Self::Unserved { .. } => Kind::Timeout,
             Self::Truncated { .. } => Kind::Truncated,
             Self::Network { .. } => Kind::Network,
             Self::Malformed { .. } => Kind::Malformed,

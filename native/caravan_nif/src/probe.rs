@@ -1,9 +1,12 @@
 //! The probe that asks whether a node is there: a dead peer then costs no BEAM process.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use once_cell::sync::Lazy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout_at};
@@ -20,75 +23,108 @@ const AWAKE: Duration = Duration::from_millis(250);
 /// What a node that was stopped is given to hear of the links it has lost, before it gets new ones.
 const RECOVERY: Duration = Duration::from_millis(500);
 
+/// How long an answer counts: a dial is probed before its process starts, and its handshake follows at once.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// When a node last answered, where that may still count.
+static ANSWERED: Lazy<Mutex<HashMap<SocketAddr, Instant>>> = Lazy::new(Mutex::default);
+
 /// Opens a TCP connection to where a node should listen, hangs up, and waits until the node does so, too.
 ///
-/// The system accepts connections for a node that is stopped or stuck. A dial would wait there, and be the first thing
-/// the node hears of when it goes on, before it has heard that its old links are gone. So a node that may have been
-/// stopped until now, because it took its time or was `missed` before, is there only half a second after it has
-/// answered, whatever is left of the `patience`.
+/// The system accepts connections for a node that is stopped or stuck. A handshake would wait there, and be the first
+/// thing the node hears of when it goes on, before it has heard that its old links are gone. So a node that may have
+/// been stopped until now, because it took its time or was `missed` before, is there only half a second after it has
+/// answered, whatever is left of the `patience`. One that answered within the last second, and was not `missed`, is
+/// not asked again.
 ///
 /// # Errors
-/// `Network` or `Timeout` when nobody is there, and those of the name.
+/// `Network`, `Timeout` or `Unserved` when nobody is there, and those of the name.
 pub async fn probe(name: String, patience: Duration, missed: bool) -> Result<(), Error> {
-    let prompt = ask(name, patience).await?;
-    if missed || !prompt {
+    let Some(answer) = ask(name, patience, missed).await? else {
+        return Ok(());
+    };
+    if missed || answer.took > AWAKE {
         sleep(RECOVERY).await;
     }
+    // Only now: until then nobody else shall take it for an answer.
+    remember(answer.address, Instant::now());
     Ok(())
 }
 
-/// Whether the node, which is there, hung up at once.
-async fn ask(name: String, patience: Duration) -> Result<bool, Error> {
+/// A node that is there.
+struct Answer {
+    address: SocketAddr,
+    /// How long it took to hang up.
+    took: Duration,
+}
+
+/// Asks the node, unless an answer of its still counts.
+async fn ask(name: String, patience: Duration, missed: bool) -> Result<Option<Answer>, Error> {
     let start = Instant::now();
     let Settings { rules, ipv6 } = settings();
     let port = node_name::dist_port(name.as_bytes(), &rules)?;
     let host = host_of(&name);
     let known = host.parse().ok().or_else(|| address(host, ipv6));
+    let known = known.map(|ip: IpAddr| SocketAddr::new(ip, port));
+    if !missed && known.is_some_and(|address| answered(address, start)) {
+        return Ok(None);
+    }
     let asked = || Asked {
         did: "probed",
         question: name.clone(),
-        servers: vec![known.map_or_else(
-            || format!("{host}:{port}"),
-            |ip| SocketAddr::new(ip, port).to_string(),
-        )],
+        servers: vec![
+            known.map_or_else(|| format!("{host}:{port}"), |address| address.to_string()),
+        ],
         elapsed: start.elapsed(),
     };
     let deadline = (start + patience).into();
     let Some(_place) = sockets::place(deadline).await else {
         return Err(Error::no_socket(asked()));
     };
-    match timeout_at(deadline, connect(host, known, port, ipv6)).await {
-        Ok(Ok(stream)) => match timeout_at(deadline, hang_up(stream)).await {
-            Ok(took) => Ok(took <= AWAKE),
-            Err(_elapsed) => Err(Error::Network {
-                asked: asked(),
-                reason: "the host takes the connection, but nobody serves it, as if the node were stopped".into(),
-            }),
-        },
-        Ok(Err(error)) => Err(Error::unreachable(asked(), &error)),
-        Err(_elapsed) => Err(Error::Timeout { asked: asked() }),
+    let (stream, address) = match timeout_at(deadline, connect(host, known, port, ipv6)).await {
+        Ok(Ok(connected)) => connected,
+        Ok(Err(error)) => return Err(Error::unreachable(asked(), &error)),
+        Err(_elapsed) => return Err(Error::Timeout { asked: asked() }),
+    };
+    match timeout_at(deadline, hang_up(stream)).await {
+        Ok(took) => Ok(Some(Answer { address, took })),
+        Err(_elapsed) => Err(Error::Unserved { asked: asked() }),
     }
+}
+
+fn answered(address: SocketAddr, now: Instant) -> bool {
+    let answers = ANSWERED.lock().unwrap_or_else(PoisonError::into_inner);
+    answers
+        .get(&address)
+        .is_some_and(|at| now.saturating_duration_since(*at) < FRESH)
+}
+
+fn remember(address: SocketAddr, now: Instant) {
+    let mut answers = ANSWERED.lock().unwrap_or_else(PoisonError::into_inner);
+    // So few that it may be done each time: no more than answer within a second.
+    answers.retain(|_, at| now.saturating_duration_since(*at) < FRESH);
+    answers.insert(address, now);
 }
 
 async fn connect(
     host: &str,
-    known: Option<IpAddr>,
+    known: Option<SocketAddr>,
     port: u16,
     ipv6: bool,
-) -> io::Result<TcpStream> {
-    if let Some(ip) = known {
-        return TcpStream::connect((ip, port)).await;
-    }
-    let mut found = lookup_host((host, port)).await?;
-    let address = found
-        .find(|address| address.is_ipv6() == ipv6)
-        .ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::AddrNotAvailable,
-                "the host has no address of this node's family",
-            )
-        })?;
-    TcpStream::connect(address).await
+) -> io::Result<(TcpStream, SocketAddr)> {
+    let address = match known {
+        Some(address) => address,
+        None => lookup_host((host, port))
+            .await?
+            .find(|address| address.is_ipv6() == ipv6)
+            .ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::AddrNotAvailable,
+                    "the host has no address of this node's family",
+                )
+            })?,
+    };
+    Ok((TcpStream::connect(address).await?, address))
 }
 
 /// How long the other end took to hang up, too.

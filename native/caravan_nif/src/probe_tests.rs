@@ -33,6 +33,30 @@ async fn who_was_missed_is_given_time_however_prompt() {
 }
 
 #[tokio::test]
+async fn who_has_just_answered_is_not_asked_again_unless_missed() {
+    let (listener, name) = listener().await;
+    let peer = async { drop(listener.accept().await.unwrap()) };
+    let (first, ()) = tokio::join!(probe(name.clone(), PATIENCE, false), peer);
+    // Nobody accepts any more.
+    let second = probe(name.clone(), PATIENCE, false).await;
+    assert_eq!((first, second), (Ok(()), Ok(())));
+    assert!(probe(name, PATIENCE, true).await.is_err());
+}
+
+#[tokio::test]
+async fn an_answer_counts_for_others_only_after_the_time_given() {
+    let (listener, name) = listener().await;
+    let address = listener.local_addr().unwrap();
+    let asked = tokio::spawn(probe(name, PATIENCE, true));
+    drop(listener.accept().await.unwrap());
+    sleep(RECOVERY / 2).await;
+    assert!(!answered(address, Instant::now()));
+    assert_eq!(asked.await.unwrap(), Ok(()));
+    assert!(answered(address, Instant::now()));
+    assert!(!answered(address, Instant::now() + FRESH));
+}
+
+#[tokio::test]
 async fn who_takes_a_while_is_given_time() {
     let (listener, name) = listener().await;
     let start = Instant::now();
@@ -51,6 +75,7 @@ async fn who_accepts_and_says_nothing_is_not() {
     let Err(error) = probe(name, PATIENCE, false).await else {
         panic!("nobody accepts there")
     };
+    assert_eq!(error.kind(), crate::error::Kind::Timeout);
     assert!(error.to_string().contains("nobody serves it"), "{error}");
 }
 

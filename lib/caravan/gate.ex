@@ -1,0 +1,56 @@
+defmodule Caravan.Gate do
+  @moduledoc false
+  # What each link that this node makes has to pass, whoever asked for it: Caravan's own dials, `global`, or a message
+  # that anybody sends. `:caravan_epmd` calls it in the process that sets the link up.
+  #
+  # A node that was stopped or cut off, and is back, has to hear first that its old links are gone, and what its peers
+  # last said to it. Heard when it has new links, that has OTP take links down between nodes that are well, to prevent
+  # overlapping partitions. But where a message is sent to a lost node OTP dials it at once, and the system takes the
+  # connection for a node that is stopped: so the new link would be the first that it hears of.
+
+  alias Caravan.Native
+
+  # The kernel gives a set-up 7 s (net_setuptime), of which the library may add half a second to the patience.
+  @global_timeout 1_000
+  @patience 4_500
+  @grace 750
+
+  @doc """
+  Waits until a link to `node` does no harm. `node` has its address for a host.
+
+  `{:error, :timeout}`: there is no live node. Whatever else is wrong the link's own set-up will tell.
+  """
+  @spec pass(charlist) :: :ok | {:error, :timeout}
+  def pass(node) do
+    # In a process of its own: a set-up's mailbox is not ours, and late answers would stay there.
+    {pid, ref} = :erlang.spawn_monitor(fn -> exit({:shutdown, wait(node)}) end)
+
+    receive do
+      {:DOWN, ^ref, :process, ^pid, {:shutdown, {:error, :timeout}}} -> {:error, :timeout}
+      {:DOWN, ^ref, :process, ^pid, _passed_or_broken} -> :ok
+    end
+  end
+
+  defp wait(node) do
+    heard()
+    ref = make_ref()
+
+    with :ok <- Native.probe(ref, :erlang.list_to_binary(node), @patience, false) do
+      receive do
+        {^ref, {:error, {:timeout, _sentence}}} -> {:error, :timeout}
+        {^ref, _there_or_refused} -> :ok
+      after
+        @patience + @grace -> :ok
+      end
+    end
+  end
+
+  # What a lost node still said is in global's mailbox, and may be the request to take its link down. So global has to
+  # have heard all that before there is a new link. Any question would do; this one copies no state.
+  defp heard do
+    :sys.statistics(:global_name_server, :get, @global_timeout)
+  catch
+    # Busy or not there: then this is no time to wait for it.
+    :exit, _ -> :ok
+  end
+end

@@ -1,0 +1,52 @@
+defmodule Caravan.Nodes.GateTest do
+  # A socket in the place of a node: where a node is stopped, the system takes connections for it in the same way.
+  use ExUnit.Case, async: false
+  alias Caravan.Vm
+
+  @moduletag :nodes
+  @moduletag timeout: 90_000
+  @wait 10_000
+  @recovery 500
+
+  setup do
+    :ok = Vm.no_epmd()
+    {vm, _name, _port} = Vm.start_node()
+    options = [:binary, active: false, exit_on_close: false, ip: {127, 0, 0, 1}]
+    {:ok, listener} = :gen_tcp.listen(0, options)
+    {:ok, port} = :inet.port(listener)
+    %{vm: vm, listener: listener, node: "app-#{port}@127.0.0.1"}
+  end
+
+  test "a message to a node that is stopped is followed by a link only once it goes on",
+       context do
+    Vm.eval(context.vm, "erlang:send({nobody, '#{context.node}'}, hello), ok")
+    {:ok, probe} = :gen_tcp.accept(context.listener, @wait)
+    assert :gen_tcp.recv(probe, 0, @wait) == {:error, :closed}
+
+    # As long as that takes to be no answer of a node that is awake.
+    assert :gen_tcp.accept(context.listener, 300) == {:error, :timeout}
+    :ok = :gen_tcp.close(probe)
+    went_on = System.monotonic_time(:millisecond)
+
+    {:ok, handshake} = :gen_tcp.accept(context.listener, @wait)
+    assert System.monotonic_time(:millisecond) - went_on >= @recovery
+    assert {:ok, <<_length::16, tag, _rest::binary>>} = :gen_tcp.recv(handshake, 0, @wait)
+    # The first message of a handshake, old or new (erl_dist_protocol).
+    assert tag in [?n, ?N]
+  end
+
+  test "no handshake is begun with one that stays stopped", context do
+    refute Vm.eval(context.vm, "net_kernel:connect_node('#{context.node}')")
+    {:ok, probe} = :gen_tcp.accept(context.listener, 0)
+    assert :gen_tcp.recv(probe, 0, @wait) == {:error, :closed}
+    # All that came.
+    assert {:error, :timeout} = :gen_tcp.accept(context.listener, 0)
+  end
+
+  test "nobody waits long for one that isn't there", context do
+    :ok = :gen_tcp.close(context.listener)
+    {time, false} = Vm.eval(context.vm, "timer:tc(net_kernel, connect_node, ['#{context.node}'])")
+    # µs; the patience is 4.5 s.
+    assert time < 4_000_000
+  end
+end
