@@ -1,7 +1,7 @@
 # Caravan beside the rivals whose compiled code is found in the folders of PEERS_EBIN: how fast nodes come together, and
 # what holds them there. Real VMs, each on an address of its own in one network namespace (see bin/bench), with
-# caravan_dns as their only name server. The VMs, their flags and names are the same for all: also the rivals' nodes
-# have :caravan_epmd, so that discovery alone is compared. All intervals are the defaults, 5 s.
+# caravan_dns as their only name server. The VMs and their names are the same for all. None has an epmd: Caravan's nodes
+# have :caravan_epmd, those of the rivals a fixed port (-erl_epmd_port). All intervals are the defaults, 5 s.
 
 require = &Code.require_file("mesh/#{&1}.exs", __DIR__)
 nodes_code = Enum.flat_map(~w(subject quiet node), require)

@@ -33,6 +33,10 @@ defmodule Bench.Mesh.Subject do
 
   def name(ip), do: :"#{@base}@#{ip}"
 
+  @doc "How a VM knows the port of all nodes, without an epmd. Rivals have the kernel's own way, without Caravan."
+  def port_flags(:caravan), do: ~w(-epmd_module caravan_epmd)
+  def port_flags(_rival), do: ~w(-erl_epmd_port #{@port})
+
   @doc "The DNS record of a node at `ip`: the names are the same for all."
   def record(id, query, ip, ttl \\ 5)
   def record(:caravan1, query, ip, ttl), do: "#{query} #{ttl} SRV 0 10 #{@port} #{ip}"

@@ -10,8 +10,7 @@ defmodule Bench.Mesh.Vm do
   @foreign ~w(ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS)
 
   # Schedulers that spin for work would take it from the other nodes, and would be counted as working.
-  @flags ~w(-noshell -start_epmd false -epmd_module caravan_epmd -setcookie mesh
-            +sbwt none +sbwtdcpu none +sbwtdio none)
+  @flags ~w(-noshell -start_epmd false -setcookie mesh +sbwt none +sbwtdcpu none +sbwtdio none)
 
   @resolver """
   {resolv_conf, ""}.
@@ -127,7 +126,11 @@ defmodule Bench.Mesh.Vm do
     interface = ["-kernel", "inet_dist_use_interface", "#{:io_lib.format("~w", [address])}"]
     modules = modules_file(subject.id)
     code = "'Elixir.Bench.Mesh.Node':start(#{subject.id}, <<\"#{modules}\">>)."
-    args = @flags ++ ["-name", "#{name}"] ++ interface ++ paths ++ ["-eval", code]
+
+    args =
+      @flags ++
+        Subject.port_flags(subject.id) ++
+        ["-name", "#{name}"] ++ interface ++ paths ++ ["-eval", code]
 
     env =
       for(name <- @foreign, do: {~c"#{name}", false}) ++
