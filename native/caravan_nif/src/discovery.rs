@@ -10,7 +10,7 @@ use once_cell::sync::{Lazy, OnceCell};
 
 use crate::addresses::{Book, Network, Owner};
 use crate::error::Error;
-use crate::membership::{Answer, Changes, Limits, Membership};
+use crate::membership::{Answer, Changes, Limits, MAX_QUERIES, Membership};
 use crate::naming::Naming;
 use crate::node_name::{PortRules, Template};
 use crate::resolver::{self, Lookup, Spec, Type};
@@ -116,7 +116,7 @@ impl Discovery {
                 got: plan.template,
             });
         }
-        if plan.queries.is_empty() || plan.queries.len() > 64 {
+        if plan.queries.is_empty() || plan.queries.len() > MAX_QUERIES {
             return Err(Error::InvalidOption {
                 option: "query",
                 expected: "1 to 64 names".into(),
@@ -180,14 +180,15 @@ impl Discovery {
             known,
             ..self.spec.clone()
         })
-        .await?;
+        .await
+        .inspect_err(|_| self.failed(index))?;
         let mut state = self.state();
         let State { membership, known } = &mut *state;
         let mut gone = Vec::new();
         let gone_host = |host: &str| gone.push(host.to_owned());
         let (changes, endpoints, unresolved) = match known.get(place) {
             Some(Some(known)) if lookup.unchanged => (
-                membership.again(START.elapsed(), gone_host),
+                membership.again(START.elapsed(), index, gone_host),
                 known.endpoints,
                 known.unresolved.clone(),
             ),
@@ -229,6 +230,13 @@ impl Discovery {
             changes,
             members: membership.len(),
         })
+    }
+
+    fn failed(&self, index: u32) {
+        // There is no such query, which is an error, too.
+        if (index as usize) < self.queries.len() {
+            self.state().membership.failed(index);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many successful answers in a row must lack a member before its absence counts: one alone may be a random subset.
-const MIN_MISSES: u32 = 2;
+/// How many queries a topology has at the most: a bit each.
+pub const MAX_QUERIES: usize = 64;
 
 /// How long members are kept, and how many.
 #[derive(Debug, Clone)]
@@ -78,9 +78,10 @@ struct Member {
     /// The queries that have ever listed it, a bit each.
     sources: u64,
     /// Those of them whose latest successful answer lacks it.
+    missed: u64,
+    /// Those of them whose latest two do: one alone may be a random subset.
     absent: u64,
     missing_since: Option<Duration>,
-    misses: u32,
     withdrawn: bool,
 }
 
@@ -91,8 +92,12 @@ pub struct Membership {
     members: HashMap<String, Member>,
     /// How many atoms this topology may still make.
     atoms_left: usize,
-    /// How many members are missing from the latest answers, at the most.
+    /// How many members the latest answer to one of their queries lacks, at the most.
     missing: usize,
+    /// The queries that failed, or were answered in part, since they were last answered.
+    failed: u64,
+    /// When each query was last answered in whole.
+    answered: [Duration; MAX_QUERIES],
 }
 
 impl Membership {
@@ -104,6 +109,8 @@ impl Membership {
             members: HashMap::new(),
             atoms_left,
             missing: 0,
+            failed: 0,
+            answered: [Duration::ZERO; MAX_QUERIES],
         }
     }
 
@@ -124,7 +131,7 @@ impl Membership {
             .map(|member| (member.host.as_deref(), Arc::clone(&member.addresses)))
     }
 
-    /// Takes in a successful answer at time `now`; failures never come here. An incomplete one only adds.
+    /// Takes in a successful answer at time `now`. An incomplete one only adds.
     /// `is_atom` tells whether a name is an atom already and so costs none. Hosts that have
     /// no member any more are given to `gone`.
     pub fn answer(
@@ -137,10 +144,13 @@ impl Membership {
     ) -> Changes {
         let source = 1 << answer.query;
         let mut changes = Changes::default();
-        // Whoever is listed loses the bit again below; the others are absent from this answer.
-        if !answer.incomplete {
+        if answer.incomplete {
+            self.failed(answer.query);
+        } else {
+            // Whoever is listed loses these bits again below.
             for member in self.members.values_mut() {
-                member.absent |= member.sources & source;
+                member.absent |= member.missed & source;
+                member.missed |= member.sources & source;
             }
         }
         for node in answer.listed {
@@ -149,17 +159,28 @@ impl Membership {
             }
         }
         if !answer.incomplete {
-            self.missing(now, &mut changes, &mut gone);
+            self.missing(now, answer.query, &mut changes, &mut gone);
         }
         changes
     }
 
+    /// Takes in that a query failed: until it is answered again nobody whom it has listed is missing.
+    pub fn failed(&mut self, query: u32) {
+        self.failed |= 1 << query;
+    }
+
     /// Takes in that a query was answered as it was before, when nothing was refused: only the missing members are
     /// concerned.
-    pub fn again(&mut self, now: Duration, mut gone: impl FnMut(&str)) -> Changes {
+    pub fn again(&mut self, now: Duration, query: u32, mut gone: impl FnMut(&str)) -> Changes {
+        let source = 1 << query;
         let mut changes = Changes::default();
         if self.missing > 0 {
-            self.missing(now, &mut changes, &mut gone);
+            for member in self.members.values_mut() {
+                member.absent |= member.missed & source;
+            }
+            self.missing(now, query, &mut changes, &mut gone);
+        } else {
+            self.answered(now, query);
         }
         changes
     }
@@ -176,9 +197,9 @@ impl Membership {
         addresses.dedup();
         if let Some(member) = self.members.get_mut(&node.name) {
             member.sources |= source;
+            member.missed &= !source;
             member.absent &= !source;
             member.missing_since = None;
-            member.misses = 0;
             if std::mem::take(&mut member.withdrawn) {
                 changes.returned.push(node.name.clone());
             }
@@ -205,26 +226,49 @@ impl Membership {
             host: node.host,
             addresses: addresses.into(),
             sources: source,
+            missed: 0,
             absent: 0,
             missing_since: None,
-            misses: 0,
             withdrawn: false,
         };
         self.members.insert(node.name, member);
     }
 
-    fn missing(&mut self, now: Duration, changes: &mut Changes, gone: &mut impl FnMut(&str)) {
+    fn answered(&mut self, now: Duration, query: u32) {
+        self.failed &= !(1 << query);
+        self.answered[query as usize] = now;
+    }
+
+    fn missing(
+        &mut self,
+        now: Duration,
+        query: u32,
+        changes: &mut Changes,
+        gone: &mut impl FnMut(&str),
+    ) {
         let limits = &self.limits;
+        let source: u64 = 1 << query;
+        // Nobody knows who was there while the query failed: that time does not count.
+        let unknown = if self.failed & source == 0 {
+            Duration::ZERO
+        } else {
+            now.saturating_sub(self.answered[query as usize])
+        };
+        let failed = self.failed & !source;
         let mut left = Vec::new();
         let mut missing_now = 0;
         self.members.retain(|name, member| {
-            if member.absent != member.sources {
+            missing_now += usize::from(member.missed != 0);
+            // What other queries find says nothing of this member.
+            if member.missed != member.sources || member.sources & source == 0 {
                 return true;
             }
-            let missing = now.saturating_sub(*member.missing_since.get_or_insert(now));
-            member.misses = member.misses.saturating_add(1);
-            if member.misses < MIN_MISSES {
-                missing_now += 1;
+            let since = member
+                .missing_since
+                .map_or(now, |since| now.min(since + unknown));
+            member.missing_since = Some(since);
+            let missing = now.saturating_sub(since);
+            if member.absent != member.sources || member.sources & failed != 0 {
                 return true;
             }
             if !member.withdrawn && limits.withdraw_after.is_some_and(|after| missing >= after) {
@@ -232,15 +276,15 @@ impl Membership {
                 changes.withdrawn.push(name.clone());
             }
             let stays = missing < limits.expire_after;
-            if stays {
-                missing_now += 1;
-            } else {
+            if !stays {
+                missing_now -= 1;
                 changes.expired.push(name.clone());
                 left.extend(member.host.take());
             }
             stays
         });
         self.missing = missing_now;
+        self.answered(now, query);
         if left.is_empty() {
             return;
         }

@@ -136,6 +136,47 @@ fn a_member_of_two_queries_stays_while_one_stands_behind_it() {
 }
 
 #[test]
+fn an_answer_to_another_query_proves_no_absence() {
+    let mut set = Membership::new(limits(10));
+    answer(&mut set, 0, 0, &["a@h"]);
+    answer(&mut set, 0, 1, &["b@h"]);
+    // A random subset; from now on only the other query is answered.
+    answer(&mut set, 1, 0, &[]);
+    for now in 1..50 {
+        assert_eq!(
+            answer(&mut set, now, 1, &["b@h"]),
+            Changes::default(),
+            "at {now}"
+        );
+    }
+}
+
+#[test]
+fn time_in_which_a_query_failed_does_not_count() {
+    let mut set = Membership::new(limits(10));
+    answer(&mut set, 0, 0, &["a@h", "b@h"]);
+    answer(&mut set, 0, 1, &["a@h", "c@h"]);
+    for now in 1..=3 {
+        answer(&mut set, now, 0, &["b@h"]);
+        answer(&mut set, now, 1, &["c@h"]);
+    }
+    set.failed(0);
+    for now in 4..100 {
+        assert_eq!(answer(&mut set, now, 1, &["c@h"]), Changes::default());
+    }
+    // Missing for 2 s before the failure and for 3 s since.
+    assert_eq!(answer(&mut set, 100, 0, &["b@h"]), Changes::default());
+    assert_eq!(answer(&mut set, 102, 0, &["b@h"]), Changes::default());
+    assert_eq!(answer(&mut set, 103, 0, &["b@h"]).withdrawn, ["a@h"]);
+    set.failed(0);
+    // The same answer again counts as if it were read.
+    let mut again = |now| set.again(Duration::from_secs(now), 0, |_| ()).expired;
+    assert_eq!(again(203), Vec::<String>::new());
+    assert_eq!(again(207), Vec::<String>::new());
+    assert_eq!(again(208), ["a@h"]);
+}
+
+#[test]
 fn new_addresses_are_a_move_and_no_addresses_are_not() {
     let mut set = Membership::new(limits(10));
     answer(&mut set, 0, 0, &["a@h"]);
@@ -226,22 +267,52 @@ fn random_subsets_converge_and_never_shrink() {
 
 proptest! {
     #[test]
-    fn any_answers_keep_the_invariants(steps in proptest::collection::vec((0u64..20, 0u32..3, proptest::collection::vec(0u8..12, 0..8)), 1..80), max in 1usize..8) {
+    fn any_answers_keep_the_invariants(steps in proptest::collection::vec((0u64..20, 0u32..3, 0u8..6, proptest::collection::vec(0u8..12, 0..8)), 1..80), max in 1usize..8) {
         let mut set = Membership::new(limits(max));
         let mut now = 0;
         let mut seen: HashMap<String, u64> = HashMap::new();
         let mut made = 0;
-        for (step, query, numbers) in steps {
+        // What each query said, the last first, since it last failed or was answered in part; and whom it ever listed.
+        let mut said: HashMap<u32, Vec<Vec<String>>> = HashMap::new();
+        let mut listed: HashMap<String, HashSet<u32>> = HashMap::new();
+        for (step, query, kind, numbers) in steps {
             now += step;
             let names: Vec<String> = numbers.iter().map(|number| if *number == 0 { SELF.into() } else { format!("n{number}@h") }).collect();
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let changes = answer(&mut set, now, query, &names);
-            made += changes.added.len();
-            for name in &changes.expired {
-                prop_assert!(now - seen[name] >= 10, "{name} left before its time");
+            if kind == 0 {
+                let before = set.len();
+                set.failed(query);
+                said.remove(&query);
+                prop_assert_eq!(set.len(), before);
+                continue;
             }
+            let answer = Answer {
+                incomplete: kind == 1,
+                ..whole(query, names.iter().map(|name| node(name)).collect())
+            };
+            if kind == 1 {
+                said.remove(&query);
+            } else {
+                said.entry(query).or_default().insert(0, names.clone());
+            }
+            let changes = set.answer(Duration::from_secs(now), answer, SELF, |_| false, |_| ());
+            made += changes.added.len();
             for name in names {
-                seen.insert(name.to_owned(), now);
+                if set.location(&name).is_some() {
+                    listed.entry(name.clone()).or_default().insert(query);
+                }
+                seen.insert(name, now);
+            }
+            for (names, time) in [(&changes.expired, 10), (&changes.withdrawn, 5)] {
+                for name in names {
+                    prop_assert!(now - seen[name] >= time, "{name} left before its time");
+                    for query in &listed[name] {
+                        let lacks = said.get(query).is_some_and(|said| said.iter().take(2).all(|names| !names.contains(name)));
+                        prop_assert!(lacks, "query {query} may know {name}");
+                    }
+                }
+            }
+            for name in &changes.expired {
+                listed.remove(name);
             }
             prop_assert!(set.location(SELF).is_none());
             prop_assert!(set.len() <= max);
@@ -259,7 +330,7 @@ proptest! {
             now += step;
             let changes = answer(&mut read, now, query, lists[list]);
             let mut same = if last.get(&query) == Some(&list) {
-                known.again(Duration::from_secs(now), |_| ())
+                known.again(Duration::from_secs(now), query, |_| ())
             } else {
                 answer(&mut known, now, query, lists[list])
             };
