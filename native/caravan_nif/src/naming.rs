@@ -41,7 +41,9 @@ impl Naming {
                 ip,
             };
             // Without an address the name has to wait for one; the host is among the unresolved.
-            let address = allowed.first().or(endpoint.addresses.first()).copied();
+            let of_family = |ip: &&IpAddr| ip.is_ipv6() == ipv6;
+            let address = allowed.iter().find(of_family).or(allowed.first());
+            let address = address.or(endpoint.addresses.first()).copied();
             let Some(name) = self.template.fill(&filling(address)) else {
                 continue;
             };
@@ -49,7 +51,7 @@ impl Naming {
                 refused.push((name, Refusal::InvalidName));
                 continue;
             }
-            let (host, addresses) = match host_of(&name).parse::<IpAddr>() {
+            let (host, mut addresses) = match host_of(&name).parse::<IpAddr>() {
                 // It is dialled as it stands, whatever addresses DNS has for it.
                 Ok(literal) => (None, self.allowed(&[literal])),
                 Err(_) => (Some(host_of(&name).to_owned()), allowed),
@@ -59,6 +61,10 @@ impl Naming {
             if !self.allow.is_empty() && (addresses.is_empty() || !dialled) {
                 refused.push((name, Refusal::NotAllowed));
                 continue;
+            }
+            if !dialled {
+                // The look-up of the other family may have failed: this takes no known address away.
+                addresses.clear();
             }
             listed
                 .entry(name.clone())

@@ -25,6 +25,16 @@ fn names(
     allow: &[&str],
     endpoints: &[Endpoint],
 ) -> (Vec<Named>, Vec<(String, Refusal)>) {
+    names_in(false, template, allow, endpoints)
+}
+
+/// The same for a node whose distribution runs over IPv6, or over IPv4.
+fn names_in(
+    ipv6: bool,
+    template: &str,
+    allow: &[&str],
+    endpoints: &[Endpoint],
+) -> (Vec<Named>, Vec<(String, Refusal)>) {
     let naming = Naming {
         sname: "app".into(),
         template: Template::parse(template).unwrap(),
@@ -33,7 +43,7 @@ fn names(
             .map(|text| Network::parse(text).unwrap())
             .collect(),
     };
-    let (listed, refused) = naming.names(endpoints, SELF, &PortRules::default(), false);
+    let (listed, refused) = naming.names(endpoints, SELF, &PortRules::default(), ipv6);
     let mut listed: Vec<_> = listed
         .into_iter()
         .map(|node| (node.name, node.addresses))
@@ -102,6 +112,17 @@ fn a_host_that_only_the_other_family_reaches_would_be_looked_up_elsewhere() {
         refused,
         [("app-4370@n1.test".to_owned(), Refusal::NotAllowed)]
     );
-    // Without the option nothing depends on where it is looked up.
-    assert_eq!(names(BY_HOST, &[], &endpoints).0.len(), 1);
+    // Without the option nothing depends on where it is looked up, and an address that can't be dialled
+    // takes the place of none that can.
+    let (listed, _) = names(BY_HOST, &[], &endpoints);
+    assert_eq!(listed, [("app-4370@n1.test".to_owned(), vec![])]);
+}
+
+#[test]
+fn a_name_is_made_of_an_address_that_can_be_dialled() {
+    let endpoints = [endpoint(Some("n1.test"), &["10.0.0.1", "fd00::1"])];
+    for (ipv6, name) in [(false, "app-4370@10.0.0.1"), (true, "app-4370@fd00::1")] {
+        let (listed, _) = names_in(ipv6, BY_IP, &[], &endpoints);
+        assert_eq!(listed[0].0, name);
+    }
 }
