@@ -216,6 +216,10 @@ impl Discovery {
                     endpoints: lookup.endpoints.len(),
                     unresolved: lookup.unresolved.clone(),
                 });
+                // What another query was told of a host is in force no more, until it is read again.
+                if changes.readdressed {
+                    known.fill_with(|| None);
+                }
                 if let Some(known) = known.get_mut(place) {
                     *known = learnt;
                 }

@@ -1,9 +1,13 @@
 //! Membership: which node names discovery stands behind now. A soft-state set; the time is an argument. Pure.
 
-use std::collections::{HashMap, HashSet};
+mod hosts;
+
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use self::hosts::Hosts;
 
 /// How many queries a topology has at the most: a bit each.
 pub const MAX_QUERIES: usize = 64;
@@ -67,6 +71,8 @@ pub struct Changes {
     pub returned: Vec<String>,
     /// Members with other addresses than before, or with some at last.
     pub moved: Vec<String>,
+    /// A host has other addresses than an earlier answer gave, maybe the one to another query.
+    pub readdressed: bool,
     /// Names that were not admitted, in this answer.
     pub refused: Vec<(String, Refusal)>,
 }
@@ -74,6 +80,7 @@ pub struct Changes {
 #[derive(Debug)]
 struct Member {
     host: Option<String>,
+    /// Its host's, as they were when it was last listed.
     addresses: Arc<[IpAddr]>,
     /// The queries that have ever listed it, a bit each.
     sources: u64,
@@ -90,6 +97,7 @@ struct Member {
 pub struct Membership {
     limits: Limits,
     members: HashMap<String, Member>,
+    hosts: Hosts,
     /// How many atoms this topology may still make.
     atoms_left: usize,
     /// How many members the latest answer to one of their queries lacks, at the most.
@@ -107,6 +115,7 @@ impl Membership {
         Self {
             limits,
             members: HashMap::new(),
+            hosts: Hosts::default(),
             atoms_left,
             missing: 0,
             failed: 0,
@@ -203,10 +212,13 @@ impl Membership {
             if std::mem::take(&mut member.withdrawn) {
                 changes.returned.push(node.name.clone());
             }
-            // An answer without addresses says nothing about them.
-            if !addresses.is_empty() && *member.addresses != *addresses {
-                changes.moved.push(node.name);
-                member.addresses = addresses.into();
+            if let Some(name) = &member.host {
+                let (addresses, other) = self.hosts.locate(name, addresses);
+                changes.readdressed |= other;
+                if !Arc::ptr_eq(&member.addresses, &addresses) {
+                    member.addresses = addresses;
+                    changes.moved.push(node.name);
+                }
             }
             return;
         }
@@ -222,9 +234,18 @@ impl Membership {
             self.atoms_left -= 1;
         }
         changes.added.push(node.name.clone());
+        let addresses = match &node.host {
+            Some(name) => {
+                let (addresses, other) = self.hosts.locate(name, addresses);
+                changes.readdressed |= other;
+                self.hosts.enter(name);
+                addresses
+            }
+            None => addresses.into(),
+        };
         let member = Member {
             host: node.host,
-            addresses: addresses.into(),
+            addresses,
             sources: source,
             missed: 0,
             absent: 0,
@@ -255,7 +276,7 @@ impl Membership {
             now.saturating_sub(self.answered[query as usize])
         };
         let failed = self.failed & !source;
-        let mut left = Vec::new();
+        let hosts = &mut self.hosts;
         let mut missing_now = 0;
         self.members.retain(|name, member| {
             missing_now += usize::from(member.missed != 0);
@@ -279,27 +300,23 @@ impl Membership {
             if !stays {
                 missing_now -= 1;
                 changes.expired.push(name.clone());
-                left.extend(member.host.take());
+                if let Some(host) = &member.host
+                    && hosts.leave(host)
+                {
+                    gone(host);
+                }
             }
             stays
         });
         self.missing = missing_now;
         self.answered(now, query);
-        if left.is_empty() {
-            return;
-        }
-        // Several nodes may run on a host.
-        let hosts: HashSet<&str> = self
-            .members
-            .values()
-            .filter_map(|member| member.host.as_deref())
-            .collect();
-        left.iter()
-            .filter(|host| !hosts.contains(host.as_str()))
-            .for_each(|host| gone(host));
     }
 }
 
 #[cfg(test)]
 #[path = "membership_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "membership_properties.rs"]
+mod properties;

@@ -1,0 +1,50 @@
+//! The hosts of the members. Several nodes may run on one, and each query may list others of them. Pure.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+#[derive(Debug)]
+struct Host {
+    addresses: Arc<[IpAddr]>,
+    members: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Hosts(HashMap<String, Host>);
+
+impl Hosts {
+    /// A host's addresses, with what an answer says of them: without any, nothing. And whether others were in force
+    /// for members on it.
+    pub(super) fn locate(&mut self, name: &str, addresses: Vec<IpAddr>) -> (Arc<[IpAddr]>, bool) {
+        let host = self.0.entry(name.to_owned()).or_insert_with(|| Host {
+            addresses: Arc::from([]),
+            members: 0,
+        });
+        let other = !addresses.is_empty() && *host.addresses != *addresses;
+        if other {
+            host.addresses = addresses.into();
+        }
+        (Arc::clone(&host.addresses), other && host.members > 0)
+    }
+
+    /// One more member is on a host that was located.
+    pub(super) fn enter(&mut self, name: &str) {
+        if let Some(host) = self.0.get_mut(name) {
+            host.members += 1;
+        }
+    }
+
+    /// A member leaves; answers whether it was the last on its host.
+    pub(super) fn leave(&mut self, name: &str) -> bool {
+        let Some(host) = self.0.get_mut(name) else {
+            return false;
+        };
+        host.members -= 1;
+        let last = host.members == 0;
+        if last {
+            self.0.remove(name);
+        }
+        last
+    }
+}

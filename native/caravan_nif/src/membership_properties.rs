@@ -1,0 +1,113 @@
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::tests::{SELF, limits, node, whole};
+use super::*;
+
+proptest! {
+    #[test]
+    fn any_answers_keep_the_invariants(steps in proptest::collection::vec((0u64..20, 0u32..3, 0u8..6, proptest::collection::vec(0u8..12, 0..8)), 1..80), max in 1usize..8) {
+        let mut set = Membership::new(limits(max));
+        let mut now = 0;
+        let mut seen: HashMap<String, u64> = HashMap::new();
+        let mut made = 0;
+        // What each query said, the last first, since it last failed or was answered in part; and whom it ever listed.
+        let mut said: HashMap<u32, Vec<Vec<String>>> = HashMap::new();
+        let mut listed: HashMap<String, HashSet<u32>> = HashMap::new();
+        for (step, query, kind, numbers) in steps {
+            now += step;
+            let names: Vec<String> = numbers.iter().map(|number| if *number == 0 { SELF.into() } else { format!("n{number}@h") }).collect();
+            if kind == 0 {
+                let before = set.len();
+                set.failed(query);
+                said.remove(&query);
+                prop_assert_eq!(set.len(), before);
+                continue;
+            }
+            let answer = Answer {
+                incomplete: kind == 1,
+                ..whole(query, names.iter().map(|name| node(name)).collect())
+            };
+            if kind == 1 {
+                said.remove(&query);
+            } else {
+                said.entry(query).or_default().insert(0, names.clone());
+            }
+            let changes = set.answer(Duration::from_secs(now), answer, SELF, |_| false, |_| ());
+            made += changes.added.len();
+            for name in names {
+                if set.location(&name).is_some() {
+                    listed.entry(name.clone()).or_default().insert(query);
+                }
+                seen.insert(name, now);
+            }
+            for (names, time) in [(&changes.expired, 10), (&changes.withdrawn, 5)] {
+                for name in names {
+                    prop_assert!(now - seen[name] >= time, "{name} left before its time");
+                    for query in &listed[name] {
+                        let lacks = said.get(query).is_some_and(|said| said.iter().take(2).all(|names| !names.contains(name)));
+                        prop_assert!(lacks, "query {query} may know {name}");
+                    }
+                }
+            }
+            for name in &changes.expired {
+                listed.remove(name);
+            }
+            prop_assert!(set.location(SELF).is_none());
+            prop_assert!(set.len() <= max);
+            prop_assert!(made <= 2 * max);
+        }
+    }
+
+    #[test]
+    fn the_same_answer_again_changes_what_it_would_if_it_were_read(steps in proptest::collection::vec((0u64..8, 0u32..3, 0usize..7), 1..80)) {
+        let lists: [&[(&str, u8)]; 6] = [
+            &[],
+            &[("a@h", 1)],
+            &[("a@h", 1), ("b@i", 1), (SELF, 1)],
+            &[("a@h", 2), ("b@i", 0)],
+            &[("b@h", 3), ("b@i", 2)],
+            &[("b@i", 1), ("c@i", 1), ("d@i", 1)],
+        ];
+        let listed = |list: usize| lists[list].iter().map(|(name, last)| Listed {
+            host: Some(name.split_once('@').unwrap().1.into()),
+            addresses: [*last].iter().filter(|last| **last > 0).map(|last| [10, 0, 0, *last].into()).collect(),
+            ..node(name)
+        }).collect();
+        let (mut read, mut known) = (Membership::new(limits(3)), Membership::new(limits(3)));
+        let mut last: HashMap<u32, usize> = HashMap::new();
+        let mut now = 0;
+        for (step, query, list) in steps {
+            now += step;
+            if list == lists.len() {
+                read.failed(query);
+                known.failed(query);
+                continue;
+            }
+            let at = Duration::from_secs(now);
+            let take = |set: &mut Membership| set.answer(at, whole(query, listed(list)), SELF, |_| false, |_| ());
+            let mut changes = take(&mut read);
+            let mut same = if last.get(&query) == Some(&list) {
+                known.again(at, query, |_| ())
+            } else {
+                take(&mut known)
+            };
+            if same.readdressed {
+                last.clear();
+            }
+            if same.refused.is_empty() {
+                last.insert(query, list);
+            } else {
+                last.remove(&query);
+            }
+            for changes in [&mut same, &mut changes] {
+                for names in [&mut changes.expired, &mut changes.withdrawn] {
+                    names.sort();
+                }
+            }
+            prop_assert_eq!(same, changes);
+            prop_assert_eq!(known.len(), read.len());
+        }
+    }
+}
