@@ -3,7 +3,8 @@ defmodule Caravan.Endpoint do
   A place where a node should be, as one or more DNS records tell.
 
     * `host` - the host's name in lower case and without the trailing dot; `nil` for A and AAAA answers
-    * `addresses` - its addresses as `:inet` tuples; empty if the host of an SRV record doesn't resolve
+    * `addresses` - its addresses as `:inet` tuples, 32 of a family at the most; empty if the host of an SRV
+      record doesn't resolve
     * `port` - the port of the SRV record; `nil` for A and AAAA answers
     * `priority`, `weight` - of the SRV record (RFC 2782), else 0
   """

@@ -7,6 +7,10 @@ use std::sync::Arc;
 /// How many aliases are followed in one answer, and in how many answers in a row, before they count as endless.
 pub const MAX_ALIASES: usize = 16;
 
+/// How many addresses of one family a host may have. Thousands of services on a host of thousands of addresses fit into
+/// a few messages, but not into memory.
+pub const MAX_ADDRESSES: usize = 32;
+
 /// One DNS record, its owner lower-cased and without the trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -169,6 +173,19 @@ pub fn services(records: &[Record]) -> Option<(Vec<Endpoint>, Refused)> {
     } else {
         Some((endpoints, refused))
     }
+}
+
+/// The addresses of a host in order, each once, and no more of a family than it may have.
+pub fn bounded(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    addresses.sort_unstable();
+    addresses.dedup();
+    let (mut v4, mut v6) = (0, 0);
+    addresses.retain(|ip| {
+        let count = if ip.is_ipv4() { &mut v4 } else { &mut v6 };
+        *count += 1;
+        *count <= MAX_ADDRESSES
+    });
+    addresses
 }
 
 /// Whether a name is fit to be a host (RFC 1123, plus the underscore that clouds use): the one gate through which names

@@ -102,8 +102,7 @@ async fn hosts(
     let at_once = missing.is_empty() && asking.system.is_none();
     let (lowest, incomplete) = resolve(asking, missing, &mut known).await;
     known.retain(|_, addresses| {
-        addresses.sort_unstable();
-        addresses.dedup();
+        *addresses = endpoint::bounded(std::mem::take(addresses));
         !addresses.is_empty()
     });
     (known, ttl.min(lowest), incomplete, at_once)
