@@ -17,8 +17,9 @@ defmodule Caravan.Discovery do
           membership: term,
           queries: %{non_neg_integer => map},
           pending: %{reference => {non_neg_integer, integer, reference}},
-          # Overdue ones, by query. Their changes are made in the membership and are told only once.
-          late: %{non_neg_integer => {reference, integer}}
+          # Overdue ones. Their changes are made in the membership and are told only once. The native library
+          # bounds how many there are.
+          late: %{reference => {non_neg_integer, integer}}
         }
 
   @typedoc """
@@ -96,7 +97,7 @@ defmodule Caravan.Discovery do
         late(discovery, ref, result, now)
 
       {{index, started, _timer}, pending} when result == :overdue ->
-        late = Map.put(discovery.late, index, {ref, started})
+        late = Map.put(discovery.late, ref, {index, started})
         looked_up(%{discovery | pending: pending, late: late}, index, started, result, now)
 
       {{index, started, timer}, pending} ->
@@ -106,12 +107,11 @@ defmodule Caravan.Discovery do
   end
 
   defp late(discovery, ref, result, now) do
-    case Enum.find(discovery.late, &match?({_, {^ref, _}}, &1)) do
-      {index, {_, started}} ->
-        discovery = %{discovery | late: Map.delete(discovery.late, index)}
-        looked_up(discovery, index, started, result, now)
+    case Map.pop(discovery.late, ref) do
+      {{index, started}, late} ->
+        looked_up(%{discovery | late: late}, index, started, result, now)
 
-      nil ->
+      {nil, _} ->
         :unknown
     end
   end

@@ -220,6 +220,22 @@ defmodule Caravan.TopologyTest do
     assert :sys.get_state(topology).discovery.late == %{}
   end
 
+  test "two that come after all count both: only the first tells what it changed", context do
+    publish(context, [4001])
+    DnsServer.command(context.server, "fault delay 1000")
+    topology = start(context, timeout: 60_000)
+
+    for _ <- 1..2 do
+      await_event([:lookup, :start])
+      [ref] = Map.keys(:sys.get_state(topology).discovery.pending)
+      send(topology, {:overdue, ref})
+      assert :ok = Caravan.poll(context.name)
+    end
+
+    assert {:ok, nodes} = Caravan.await(context.name)
+    assert nodes == [node_on(4001)]
+  end
+
   test "answers and messages of nobody's are ignored", context do
     publish(context, [4001])
     topology = start(context)
