@@ -12,6 +12,11 @@ defmodule Caravan.AgainTest do
   end
 
   defp poller(server, type, options \\ []) do
+    membership = membership(server, type, options)
+    fn -> membership |> ask() |> report() end
+  end
+
+  defp membership(server, type, options) do
     spec =
       Map.merge(
         %{
@@ -31,13 +36,18 @@ defmodule Caravan.AgainTest do
       )
 
     {:ok, membership} = Native.membership_new(spec)
+    membership
+  end
 
-    fn ->
-      ref = make_ref()
-      :ok = Native.poll(membership, 0, ref, "app-4370@10.0.0.9")
-      assert_receive {^ref, {:ok, report}}, 20_000
-      report
-    end
+  defp ask(membership) do
+    ref = make_ref()
+    :ok = Native.poll(membership, 0, ref, "app-4370@10.0.0.9")
+    ref
+  end
+
+  defp report(ref) do
+    assert_receive {^ref, {:ok, report}}, 20_000
+    report
   end
 
   defp add(server, records), do: Enum.each(records, &DnsServer.command(server, "add " <> &1))
@@ -91,5 +101,23 @@ defmodule Caravan.AgainTest do
     add(server, ["again.test 60 A 10.0.0.1", "again.test 60 A 10.0.0.2"])
     poll = poller(server, :a, max_members: 1)
     for _ <- 1..3, do: assert(%{refused: [%{reason: :max_members, count: 1}]} = poll.())
+  end
+
+  test "one that another has overtaken takes nobody away", %{server: server} do
+    add(server, ["again.test 60 A 10.0.0.1"])
+    membership = membership(server, :a, max_members: 1, expire_after: 1)
+    poll = fn -> membership |> ask() |> report() end
+    assert %{added: [_]} = poll.()
+    DnsServer.command(server, "fault delay 1000")
+    overtaken = ask(membership)
+    # The server has it by then; if not, there is nothing to overtake.
+    refute_receive {^overtaken, _}, 100
+    DnsServer.command(server, "fault none")
+    # Not taken in whole, so that the answer before it is the known one no more.
+    add(server, ["again.test 60 A 10.0.0.2"])
+    assert %{refused: [_]} = poll.()
+    assert %{expired: []} = report(overtaken)
+    DnsServer.command(server, "remove again.test A 10.0.0.2")
+    for _ <- 1..5, do: assert(%{expired: [], members: 1, endpoints: 1} = poll.())
   end
 end

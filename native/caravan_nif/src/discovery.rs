@@ -187,11 +187,13 @@ impl Discovery {
         let mut gone = Vec::new();
         let gone_host = |host: &str| gone.push(host.to_owned());
         let (changes, endpoints, unresolved) = match known.get(place) {
-            Some(Some(known)) if lookup.unchanged => (
+            Some(Some(known)) if lookup.unchanged && lookup.digest == Some(known.digest) => (
                 membership.again(START.elapsed(), index, gone_host),
                 known.endpoints,
                 known.unresolved.clone(),
             ),
+            // A poll that began later ended before this one: what was known is no more, and nothing was read.
+            _ if lookup.unchanged => (Changes::default(), 0, Vec::new()),
             _ => {
                 let Settings { rules, ipv6 } = settings();
                 let (listed, refused) =
