@@ -78,10 +78,11 @@ impl Book {
 
     /// Forgets what `owner` noted of a host.
     pub fn remove(&mut self, owner: Owner, host: &str) {
-        if let Some(entries) = self.hosts.get_mut(host) {
+        let host = host.to_ascii_lowercase();
+        if let Some(entries) = self.hosts.get_mut(host.as_str()) {
             entries.retain(|(other, _)| *other != owner);
             if entries.is_empty() {
-                self.hosts.remove(host);
+                self.hosts.remove(host.as_str());
             }
         }
     }
@@ -155,7 +156,7 @@ mod tests {
             [ip("10.0.0.1"), ip("10.0.0.2")]
         );
         assert_eq!(book.get("n1.TEST", true).collect::<Vec<_>>(), [ip("::1")]);
-        book.remove(1, "n1.test");
+        book.remove(1, "N1.test");
         assert_eq!(
             book.get("n1.test", false).collect::<Vec<_>>(),
             [ip("10.0.0.2")]
