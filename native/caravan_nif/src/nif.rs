@@ -18,7 +18,13 @@ rustler::init!("Elixir.Caravan.Native", load = load);
 struct MembershipRef(std::sync::Arc<Discovery>);
 
 #[rustler::resource_impl]
-impl Resource for MembershipRef {}
+impl Resource for MembershipRef {
+    const IMPLEMENTS_DESTRUCTOR: bool = true;
+
+    fn destructor(self, _env: Env<'_>) {
+        runtime::leave(self.0);
+    }
+}
 
 fn load(_env: Env<'_>, info: Term<'_>) -> bool {
     let Ok((base_port, dist_port, family)) = info.decode::<(u16, u16, Atom)>() else {

@@ -36,6 +36,14 @@ fn runtime() -> io::Result<&'static Handle> {
     })
 }
 
+/// Drops a thing on the runtime's thread: a big one would hold up one of the VM's.
+pub(crate) fn leave(thing: impl Send + 'static) {
+    // Where nothing ever ran, nothing has become big.
+    if let Some(runtime) = RUNTIME.get() {
+        runtime.spawn(async move { drop(thing) });
+    }
+}
+
 /// A request under way. The monitor on its caller ends the work when the caller dies.
 pub(crate) struct Request {
     abort: OnceCell<AbortHandle>,

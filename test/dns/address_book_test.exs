@@ -1,0 +1,71 @@
+defmodule Caravan.AddressBookTest do
+  use ExUnit.Case, async: true
+
+  alias Caravan.{DnsServer, Native}
+
+  # Where discovery found the hosts, for `:caravan_epmd` to dial.
+
+  @moduletag :dns
+
+  setup do
+    {:ok, server: DnsServer.start()}
+  end
+
+  defp membership(server) do
+    {:ok, membership} =
+      Native.membership_new(%{
+        queries: ["book.test"],
+        type: :srv,
+        nameservers: [server.address],
+        transport: :auto,
+        timeout: 10_000,
+        sname: "app",
+        template: "{sname}-{port}@{host}",
+        expire_after: 300_000,
+        withdraw_after: nil,
+        max_members: 100,
+        allow: []
+      })
+
+    membership
+  end
+
+  defp poll(membership) do
+    ref = make_ref()
+    :ok = Native.poll(membership, 0, ref, "app-4370@me.test")
+    assert_receive {^ref, {:ok, report}}, 20_000
+    report
+  end
+
+  test "an address that can't be dialled takes no place of one that can", %{server: server} do
+    DnsServer.command(server, "add book.test 60 SRV 0 10 4001 kept.book.test")
+    DnsServer.command(server, "add kept.book.test 60 A 10.0.0.1")
+    membership = membership(server)
+    assert %{added: ["app-4001@kept.book.test"]} = poll(membership)
+    DnsServer.command(server, "remove kept.book.test A")
+    DnsServer.command(server, "add kept.book.test 60 AAAA fd00::1")
+    assert %{moved: [], members: 1} = poll(membership)
+    assert Native.address(~c"kept.book.test", :inet) == {:ok, {10, 0, 0, 1}}
+  end
+
+  test "is left by a membership that ends", %{server: server} do
+    DnsServer.command(server, "add book.test 60 SRV 0 10 4001 left.book.test")
+    DnsServer.command(server, "add left.book.test 60 A 10.0.0.1")
+
+    owner =
+      Task.async(fn ->
+        membership = membership(server)
+        poll(membership)
+        {Native.address(~c"left.book.test", :inet), is_reference(membership)}
+      end)
+
+    assert Task.await(owner, 20_000) == {{:ok, {10, 0, 0, 1}}, true}
+    until = System.monotonic_time(:millisecond) + 10_000
+    await_left(~c"left.book.test", until)
+  end
+
+  defp await_left(host, until) do
+    assert System.monotonic_time(:millisecond) < until, "#{host} is in the book still"
+    if Native.address(host, :inet) != :error, do: await_left(host, until)
+  end
+end
