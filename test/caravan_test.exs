@@ -25,6 +25,13 @@ defmodule CaravanTest do
     end
   end
 
+  test "dist_port/1 reads no more of a term than a name may have" do
+    for term <- [String.duplicate("a", 100_000), List.duplicate(?a, 100_000)] do
+      assert {:error, %Error{kind: :invalid_name, message: message}} = Caravan.dist_port(term)
+      assert message =~ ~r/\(51[12] bytes\): it is longer than 255 characters/
+    end
+  end
+
   test "lookup/2", %{server: server, options: options} do
     DnsServer.publish(server, "app.test", [4001, 4002], "127.0.0.1")
 

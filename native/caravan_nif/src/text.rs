@@ -34,8 +34,9 @@ where
     };
     let length = match usize::try_from(written) {
         Ok(0) => {
-            let binary = term.decode::<rustler::Binary<'a>>().ok()?;
-            return Some(binary.as_slice());
+            let binary = term.decode::<rustler::Binary<'a>>().ok()?.as_slice();
+            // Of a longer one no more is read than of a list: a scheduler waits for it.
+            return Some(&binary[..binary.len().min(TEXT_BUFFER)]);
         }
         Ok(written) => written - 1,
         // Negative: the list is longer than any name, and the buffer full.
