@@ -163,7 +163,8 @@ impl Membership {
             }
         }
         for node in answer.listed {
-            if node.name != self_name {
+            // A host may have capitals in the own name; from DNS it comes without.
+            if !node.name.eq_ignore_ascii_case(self_name) {
                 self.listed(source, node, &is_atom, &mut changes);
             }
         }

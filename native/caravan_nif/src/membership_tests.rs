@@ -49,6 +49,14 @@ fn only_changes_are_told_and_self_is_never_a_member() {
     );
     assert_eq!(answer(&mut set, 1, 0, &["b@h", "a@h"]), Changes::default());
     assert_eq!(set.len(), 2);
+    let capitals = set.answer(
+        Duration::from_secs(2),
+        whole(0, vec![node("me@host.test")]),
+        "me@Host.test",
+        |_| false,
+        |_| (),
+    );
+    assert_eq!(capitals, Changes::default());
 }
 
 #[test]
