@@ -11,7 +11,7 @@ defmodule Caravan.AddressBookTest do
     {:ok, server: DnsServer.start()}
   end
 
-  defp membership(server) do
+  defp membership(server, allow \\ []) do
     {:ok, membership} =
       Native.membership_new(%{
         queries: ["book.test"],
@@ -24,7 +24,7 @@ defmodule Caravan.AddressBookTest do
         expire_after: 300_000,
         withdraw_after: nil,
         max_members: 100,
-        allow: []
+        allow: allow
       })
 
     membership
@@ -46,6 +46,24 @@ defmodule Caravan.AddressBookTest do
     DnsServer.command(server, "add kept.book.test 60 AAAA fd00::1")
     assert %{moved: [], members: 1} = poll(membership)
     assert Native.address(~c"kept.book.test", :inet) == {:ok, {10, 0, 0, 1}}
+  end
+
+  test "what one topology found is not dialled for another that does not allow it", %{
+    server: server
+  } do
+    other = DnsServer.start()
+
+    for {server, ip} <- [{other, "192.0.2.1"}, {server, "10.0.0.1"}] do
+      DnsServer.command(server, "add book.test 60 SRV 0 10 4001 shared.book.test")
+      DnsServer.command(server, "add shared.book.test 60 A #{ip}")
+    end
+
+    any = membership(other)
+    bound = membership(server, ["10.0.0.0/8"])
+    assert %{members: 1} = poll(any)
+    assert %{members: 1} = poll(bound)
+    assert Native.address(~c"shared.book.test", :inet) == {:ok, {10, 0, 0, 1}}
+    assert is_reference(any) and is_reference(bound)
   end
 
   test "is left by a membership that ends", %{server: server} do

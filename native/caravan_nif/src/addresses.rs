@@ -51,7 +51,13 @@ impl Network {
 }
 
 /// Who put an address into the book: one membership.
-pub type Owner = u64;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Tells owners apart.
+    pub id: u64,
+    /// Only some networks are allowed to it, so its addresses go before those that others found for a host.
+    pub bound: bool,
+}
 
 type Entries = Vec<(Owner, Arc<[IpAddr]>)>;
 
@@ -72,6 +78,7 @@ impl Book {
             .or_default();
         match entries.iter_mut().find(|(other, _)| *other == owner) {
             Some(entry) => entry.1 = addresses,
+            None if owner.bound => entries.insert(0, (owner, addresses)),
             None => entries.push((owner, addresses)),
         }
     }
@@ -146,22 +153,38 @@ mod tests {
         }
     }
 
+    fn owner(id: u64) -> Owner {
+        Owner { id, bound: false }
+    }
+
     #[test]
     fn the_book_keeps_families_and_owners_apart() {
         let mut book = Book::default();
-        book.put(1, "N1.test", [ip("10.0.0.1"), ip("::1")].into());
-        book.put(2, "n1.test", [ip("10.0.0.2")].into());
+        book.put(owner(1), "N1.test", [ip("10.0.0.1"), ip("::1")].into());
+        book.put(owner(2), "n1.test", [ip("10.0.0.2")].into());
         assert_eq!(
             book.get("n1.test", false).collect::<Vec<_>>(),
             [ip("10.0.0.1"), ip("10.0.0.2")]
         );
         assert_eq!(book.get("n1.TEST", true).collect::<Vec<_>>(), [ip("::1")]);
-        book.remove(1, "N1.test");
+        book.remove(owner(1), "N1.test");
         assert_eq!(
             book.get("n1.test", false).collect::<Vec<_>>(),
             [ip("10.0.0.2")]
         );
-        book.remove_owner(2);
+        book.remove_owner(owner(2));
         assert_eq!(book.hosts.len(), 0);
+    }
+
+    #[test]
+    fn what_is_allowed_goes_before_what_others_found() {
+        let mut book = Book::default();
+        let bound = Owner { id: 2, bound: true };
+        book.put(owner(1), "n1.test", [ip("192.0.2.1")].into());
+        book.put(bound, "n1.test", [ip("10.0.0.1")].into());
+        book.put(owner(1), "n1.test", [ip("192.0.2.2")].into());
+        assert_eq!(book.get("n1.test", false).next(), Some(ip("10.0.0.1")));
+        book.remove_owner(bound);
+        assert_eq!(book.get("n1.test", false).next(), Some(ip("192.0.2.2")));
     }
 }

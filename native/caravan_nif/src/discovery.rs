@@ -133,7 +133,7 @@ impl Discovery {
                 got: plan.sname,
             });
         }
-        let allow = plan
+        let allow: Vec<Network> = plan
             .allow
             .iter()
             .map(|text| Network::parse(text))
@@ -145,13 +145,16 @@ impl Discovery {
         Ok(Self {
             queries: plan.queries,
             spec: plan.spec,
+            owner: Owner {
+                id: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
+                bound: !allow.is_empty(),
+            },
             naming: Naming {
                 sname: plan.sname,
                 template,
                 allow,
             },
             state: Mutex::new(state),
-            owner: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
         })
     }
 
