@@ -1,6 +1,7 @@
 //! Membership: which node names discovery stands behind now. A soft-state set; the time is an argument. Pure.
 
 mod hosts;
+mod words;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,74 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::hosts::Hosts;
+pub use self::words::{Answer, Changes, Limits, Listed, Refusal};
 
 /// How many queries a topology has at the most: a bit each.
 pub const MAX_QUERIES: usize = 64;
-
-/// How long members are kept, and how many.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// A member that successful answers lack this long is no longer one.
-    pub expire_after: Duration,
-    /// A member that successful answers lack this long is reported as withdrawn.
-    pub withdraw_after: Option<Duration>,
-    /// No more members than this.
-    pub max_members: usize,
-}
-
-/// A node that an answer lists.
-#[derive(Debug, Clone)]
-pub struct Listed {
-    /// The node's name.
-    pub name: String,
-    /// The host that its addresses are noted under, unless the name has a literal address.
-    pub host: Option<String>,
-    /// Where it is.
-    pub addresses: Vec<IpAddr>,
-}
-
-/// A successful answer to one query.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The query's number, 0 to 63.
-    pub query: u32,
-    /// The nodes it lists.
-    pub listed: Vec<Listed>,
-    /// Whether a part of it is missing: who is not listed may be in that.
-    pub incomplete: bool,
-}
-
-/// Why a name did not become a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// It can't be a node's name, or its host can't be a host's.
-    InvalidName,
-    /// The topology is full.
-    MaxMembers,
-    /// The topology has made as many atoms as it may in its life.
-    AtomLimit,
-    /// Its address is in none of the allowed networks.
-    NotAllowed,
-}
-
-/// What one answer changed; only transitions.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// New members.
-    pub added: Vec<String>,
-    /// No longer members.
-    pub expired: Vec<String>,
-    /// Members that have been missing for `withdraw_after`.
-    pub withdrawn: Vec<String>,
-    /// Withdrawn ones that are back.
-    pub returned: Vec<String>,
-    /// Members with other addresses than before, or with some at last.
-    pub moved: Vec<String>,
-    /// A host has other addresses than an earlier answer gave, maybe the one to another query.
-    pub readdressed: bool,
-    /// Names that were not admitted, in this answer.
-    pub refused: Vec<(String, Refusal)>,
-}
 
 #[derive(Debug)]
 struct Member {
