@@ -54,7 +54,7 @@ defmodule :caravan_epmd do
   all. Where nobody knows this node's own host, it is loopback: `bin/app rpc` and its kin need no DNS.
 
   In the process that sets a link up the answer comes only when the node there is awake, and `{:error, :timeout}` after
-  6 s when it isn't.
+  5.5 s when it isn't.
   """
   @spec address_please(charlist() | atom(), charlist() | atom() | :inet.ip_address(), atom()) ::
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}

@@ -5,16 +5,17 @@ defmodule Caravan.Gate do
   #
   # A node that was stopped or cut off, and is back, has to hear first that its old links are gone, and what its peers
   # last said to it. Heard when it has new links, that has OTP take links down between nodes that are well, to prevent
-  # overlapping partitions. But where a message is sent to a lost node OTP dials it at once, and the system takes the
-  # connection for a node that is stopped: so the new link would be the first that it hears of.
+  # overlapping partitions. But where a message is sent to a lost node OTP dials it at once. The system takes the
+  # connection for a node that is stopped, so the new link would be the first that it hears of; and a node that goes on
+  # answers what its peers had asked it before.
 
   alias Caravan.Native
 
   # The kernel gives a set-up 7 s (net_setuptime). Nearly as long is waited for the peer, so that `global`, which tries six
   # times, gives a node up no sooner than it would without this.
-  @patience 6_000
-  @global_timeout 1_000
+  @patience 5_500
   @grace 1_000
+  @global_timeout 500
 
   @doc """
   Waits until a link to `node` does no harm. `node` has its address for a host.
@@ -33,7 +34,10 @@ defmodule Caravan.Gate do
   end
 
   defp wait(node) do
-    heard()
+    with :ok <- awake(node), do: heard()
+  end
+
+  defp awake(node) do
     ref = make_ref()
 
     with :ok <- Native.probe(ref, :erlang.list_to_binary(node), @patience, false) do
@@ -50,6 +54,7 @@ defmodule Caravan.Gate do
   # have heard all that before there is a new link. Any question would do; this one copies no state.
   defp heard do
     :sys.statistics(:global_name_server, :get, @global_timeout)
+    :ok
   catch
     # Busy or not there: then this is no time to wait for it.
     :exit, _ -> :ok

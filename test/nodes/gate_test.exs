@@ -46,7 +46,7 @@ defmodule Caravan.Nodes.GateTest do
   test "nobody waits long for one that isn't there", context do
     :ok = :gen_tcp.close(context.listener)
     {time, false} = Vm.eval(context.vm, "timer:tc(net_kernel, connect_node, ['#{context.node}'])")
-    # µs; the patience is 6 s.
+    # µs; the patience is 5.5 s.
     assert time < 4_000_000
   end
 end

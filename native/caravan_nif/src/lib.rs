@@ -10,6 +10,7 @@ pub mod membership;
 pub mod naming;
 pub mod node_name;
 pub mod probe;
+pub mod pulse;
 pub mod resolver;
 pub mod sockets;
 

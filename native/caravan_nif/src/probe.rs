@@ -15,6 +15,7 @@ use crate::discovery::{Settings, address, settings};
 use crate::error::{Asked, Error};
 use crate::naming::host_of;
 use crate::node_name;
+use crate::pulse;
 use crate::sockets;
 
 /// A node that takes longer than this to hang up may have gone on only just now. One that is busy starting takes long, too.
@@ -35,11 +36,12 @@ static ANSWERED: Lazy<Mutex<HashMap<SocketAddr, Instant>>> = Lazy::new(Mutex::de
 /// thing the node hears of when it goes on, before it has heard that its old links are gone. So a node that may have
 /// been stopped until now, because it took its time or was `missed` before, is there only half a second after it has
 /// answered, whatever is left of the `patience`. One that answered within the last second, and was not `missed`, is
-/// not asked again.
+/// not asked again. Where this node itself was stopped until now, the same time goes by first.
 ///
 /// # Errors
 /// `Network`, `Timeout` or `Unserved` when nobody is there, and those of the name.
 pub async fn probe(name: String, patience: Duration, missed: bool) -> Result<(), Error> {
+    sleep(pulse::feel(RECOVERY)).await;
     let Some(answer) = ask(name, patience, missed).await? else {
         return Ok(());
     };

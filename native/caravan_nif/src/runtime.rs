@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use rustler::env::SavedTerm;
@@ -12,6 +13,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::AbortHandle;
 
 use crate::error::{Asked, Error};
+use crate::pulse;
 
 /// Requests under way at once, look-ups and probes together; each holds a few sockets at the most.
 pub(crate) const MAX_IN_FLIGHT: usize = 2_048;
@@ -29,6 +31,12 @@ fn runtime() -> io::Result<&'static Handle> {
             .thread_name("caravan")
             .build()?;
         let handle = runtime.handle().clone();
+        handle.spawn(async {
+            loop {
+                pulse::feel(Duration::ZERO);
+                tokio::time::sleep(pulse::BEAT).await;
+            }
+        });
         thread::Builder::new()
             .name("caravan".into())
             .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
