@@ -108,7 +108,8 @@ defmodule Caravan.Topology do
     do: {:noreply, settle(change(state, node, &Peers.left(&1, now(), node)))}
 
   @impl true
-  def handle_info(:wake, state), do: {:noreply, settle(%{state | timer: nil, wake_at: :infinity})}
+  def handle_info({:timeout, timer, :wake}, %{timer: timer} = state),
+    do: {:noreply, settle(%{state | timer: nil, wake_at: :infinity})}
 
   def handle_info({ref, result}, state) when is_reference(ref),
     do: {:noreply, settle(answer(state, ref, result))}
@@ -126,7 +127,7 @@ defmodule Caravan.Topology do
      settle(down(state, node, if(is_atom(reason), do: "#{reason}", else: inspect(reason))))}
   end
 
-  # The end of a dial, which its monitor tells as well, and late answers.
+  # The end of a dial, which its monitor tells as well, late answers, and a timer that ran out before it was set anew.
   def handle_info(_other, state), do: {:noreply, state}
 
   @impl true
@@ -304,7 +305,7 @@ defmodule Caravan.Topology do
 
   defp set_timer(state, at, now) do
     if state.timer, do: Process.cancel_timer(state.timer)
-    timer = if at != :infinity, do: Process.send_after(self(), :wake, max(0, at - now))
+    timer = if at != :infinity, do: :erlang.start_timer(max(0, at - now), self(), :wake)
     %{state | timer: timer, wake_at: at}
   end
 

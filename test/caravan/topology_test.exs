@@ -256,6 +256,42 @@ defmodule Caravan.TopologyTest do
     assert {:ok, [_]} = Caravan.await(context.name)
   end
 
+  test "is woken once for what is due, however late it was", context do
+    publish(context, [4001])
+    topology = start(context)
+    assert {:ok, [_]} = Caravan.await(context.name)
+
+    # What was due is done by an event that came first, and the message of the timer comes after it.
+    for _ <- 1..10 do
+      :sys.suspend(topology)
+      send(topology, {:nodeup, :other@host, []})
+      await_messages(topology, 2)
+      :sys.resume(topology)
+      :sys.get_state(topology)
+    end
+
+    drop_lookups()
+    :erlang.trace(topology, true, [:receive])
+    for _ <- 1..5, do: await_event([:lookup, :start])
+    :erlang.trace(topology, false, [:receive])
+    ref = :erlang.trace_delivered(topology)
+    assert_receive {:trace_delivered, _, ^ref}
+    assert wakes(0) in 4..7
+  end
+
+  defp await_messages(pid, count) do
+    if Process.info(pid, :message_queue_len) < {:message_queue_len, count},
+      do: await_messages(pid, count)
+  end
+
+  defp wakes(count) do
+    receive do
+      {:trace, _, :receive, {:timeout, _, :wake}} -> wakes(count + 1)
+    after
+      0 -> count
+    end
+  end
+
   test "what only the native library can judge stops the start with its sentence", context do
     for {options, kind, sentence} <- [
           {[node_name: "{nome}@{host}"], :invalid_option, ~s(node_name: expected one base@host)},
