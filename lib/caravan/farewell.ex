@@ -22,10 +22,14 @@ defmodule Caravan.Farewell do
   @doc "From now on no topology of this node dials or looks up, not even after a restart."
   @spec drain() :: :ok
   def drain do
-    :ok = GenServer.call(__MODULE__, :drain)
+    :ok = leave()
     _ = Topologies.call_all(:drain)
     :ok
   end
+
+  @doc "Tells all connected nodes that this one is going away, and those that connect from now on."
+  @spec leave() :: :ok
+  def leave, do: GenServer.call(__MODULE__, :leave)
 
   @spec draining?() :: boolean
   def draining?, do: GenServer.call(__MODULE__, :draining?)
@@ -34,12 +38,23 @@ defmodule Caravan.Farewell do
   def init([]), do: {:ok, %{draining?: false}}
 
   @impl true
-  def handle_call(:drain, _from, state), do: {:reply, :ok, %{state | draining?: true}}
+  def handle_call(:leave, _from, state) do
+    # Who has this node among its peers need not be among its own, and may come only later.
+    unless state.draining?, do: :ok = :net_kernel.monitor_nodes(true, node_type: :all)
+    tell(:erlang.nodes(:connected))
+    {:reply, :ok, %{state | draining?: true}}
+  end
+
   def handle_call(:draining?, _from, state), do: {:reply, state.draining?, state}
 
   @impl true
   def handle_info({__MODULE__, :leaving, node}, state) when is_atom(node) do
     Topologies.cast_all({:leaving, node})
+    {:noreply, state}
+  end
+
+  def handle_info({:nodeup, node, _info}, state) do
+    tell([node])
     {:noreply, state}
   end
 

@@ -98,10 +98,8 @@ defmodule Caravan.Topology do
 
   def handle_call(:poll, _from, state), do: {:reply, :ok, settle(%{state | poll_at: now()})}
 
-  def handle_call(:drain, _from, state) do
-    Farewell.tell(Peers.connected(state.peers))
-    {:reply, :ok, settle(%{state | draining?: true, dials: Dials.stop(state.dials)})}
-  end
+  def handle_call(:drain, _from, state),
+    do: {:reply, :ok, settle(%{state | draining?: true, dials: Dials.stop(state.dials)})}
 
   @impl true
   def handle_cast({:leaving, node}, state),
@@ -131,9 +129,12 @@ defmodule Caravan.Topology do
   def handle_info(_other, state), do: {:noreply, state}
 
   @impl true
-  def terminate(_reason, state) do
+  def terminate(_reason, _state) do
     # The application's own tree, with its topologies, ends before Caravan's application does.
-    if match?({:stopping, _}, :init.get_status()), do: Farewell.tell(Peers.connected(state.peers))
+    if match?({:stopping, _}, :init.get_status()), do: Farewell.leave()
+  catch
+    # That one has ended before, and said good-bye then.
+    :exit, _ -> :ok
   end
 
   defp answer(state, ref, result) do

@@ -1,0 +1,58 @@
+defmodule Caravan.Nodes.FarewellTest do
+  use ExUnit.Case, async: false
+  alias Caravan.{DnsServer, Vm}
+
+  @moduletag :nodes
+  @moduletag timeout: 90_000
+  setup do: Vm.no_epmd()
+
+  setup do
+    dns = DnsServer.start()
+
+    # `a` is the node that goes away. It looks nobody up, so whatever is linked to it came by itself.
+    {a, a_name, a_port} = Vm.start_node(logger())
+    DnsServer.publish(dns, "app.test", [a_port], "127.0.0.1")
+    Vm.eval(a, "{ok, _} = application:ensure_all_started(caravan), ok")
+    {:ok, dns: dns, a: a, a_name: a_name}
+  end
+
+  test "peers leave a node alone that says good-bye", %{dns: dns, a: a, a_name: a_name} do
+    b = peer(dns)
+    Vm.await(b, peers(), [{a_name, :connected}])
+    drain(a)
+    Vm.await(b, peers(), [{a_name, :leaving}])
+    Vm.stop(a)
+    Vm.await(b, "nodes()", [])
+    Vm.await(b, peers(), [{a_name, :leaving}])
+  end
+
+  test "who connects to a node that is draining hears it, too", %{dns: dns, a: a, a_name: a_name} do
+    drain(a)
+    b = peer(dns)
+    Vm.await(b, "nodes()", [a_name])
+    Vm.await(b, peers(), [{a_name, :leaving}])
+  end
+
+  defp logger, do: ["-pa", Application.app_dir(:logger, "ebin")]
+  defp drain(vm), do: :ok = Vm.eval(vm, "'Elixir.Caravan':drain()")
+
+  # A node that looks for `a`.
+  defp peer(dns) do
+    {vm, _, _} = Vm.start_node(logger())
+    options = [query: "app.test", nameservers: [dns.address], poll_interval: 500]
+    topologies = {Caravan, [topologies: [app: options]]}
+    encoded = topologies |> :erlang.term_to_binary() |> Base.encode64()
+
+    Vm.eval(vm, """
+    {ok, _} = application:ensure_all_started(caravan),
+    {ok, _} = 'Elixir.Supervisor':start_link([binary_to_term(base64:decode("#{encoded}"))], [{strategy, one_for_one}]),
+    ok
+    """)
+
+    vm
+  end
+
+  defp peers do
+    "[{maps:get(node, P), maps:get(state, P)} || P <- maps:get(peers, maps:get(app, 'Elixir.Caravan':status()))]"
+  end
+end
