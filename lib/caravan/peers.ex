@@ -230,8 +230,8 @@ defmodule Caravan.Peers do
 
   ## What there is
 
-  @spec connected?(t, node) :: boolean
-  def connected?(peers, node), do: MapSet.member?(peers.connected, node)
+  @spec dialling?(t, node) :: boolean
+  def dialling?(peers, node), do: match?(%{^node => %{state: :dialling}}, peers.by_node)
 
   @spec count(t) :: non_neg_integer
   def count(peers), do: MapSet.size(peers.connected)

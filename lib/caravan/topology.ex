@@ -199,7 +199,8 @@ defmodule Caravan.Topology do
 
   defp dialled(state, node, :ok) do
     cond do
-      Peers.connected?(state.peers, node) -> state
+      # Its link, and what came over that, may have been heard of first.
+      not Peers.dialling?(state.peers, node) -> state
       Links.polls?(state.links) or node in Links.list(state.links) -> up(state, node)
       true -> dialled(state, node, {:error, :dial, "the link was lost as soon as it was made"})
     end

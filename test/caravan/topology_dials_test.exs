@@ -123,6 +123,21 @@ defmodule Caravan.TopologyDialsTest do
     refute_received {:dial, _, _}
   end
 
+  test "a good-bye that comes before the dial's own end is not forgotten over that", context do
+    node = node_on(4001)
+    FakeMesh.answer(context.mesh, node, :hang)
+    publish(context, [4001])
+    topology = start(context)
+    assert_receive {:dial, ^node, dialler}, @wait
+    [ref] = Map.keys(:sys.get_state(topology).dials.pending)
+
+    FakeMesh.link(context.mesh, node)
+    send(topology, {:nodeup, node, []})
+    GenServer.cast(topology, {:leaving, node})
+    send(topology, {:DOWN, ref, :process, dialler, {:shutdown, {:answered, true}}})
+    assert %{state: :leaving} = peer(context, node)
+  end
+
   # The farewell passes through another process.
   defp await_leaving(context) do
     case Caravan.await(context.name, timeout: 0) do
