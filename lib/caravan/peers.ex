@@ -85,10 +85,7 @@ defmodule Caravan.Peers do
   def withdraw(peers, node) do
     {events, peers} = disown(peers, node, :withdrawn)
     peer = peers.by_node[node]
-
-    if peer && linked?(peer),
-      do: {events, %{peers | withdrawn: MapSet.put(peers.withdrawn, node)}},
-      else: {events, peers}
+    if peer && linked?(peer), do: {events, withdrawn(peers, peer)}, else: {events, peers}
   end
 
   @doc "The member's address changed: what was learnt of the old one is void."
@@ -264,6 +261,9 @@ defmodule Caravan.Peers do
   defp disown(peers, node, standing) do
     case peers.by_node do
       %{^node => peer} ->
+        # Who expires is withdrawn still.
+        standing = if peer.standing == :withdrawn, do: :withdrawn, else: standing
+
         if peer.state == :dialling or linked?(peer),
           do: {[], put(peers, %{peer | standing: standing})},
           else: {[:forgotten], forget(peers, peer)}
@@ -280,8 +280,15 @@ defmodule Caravan.Peers do
     fresh = %{peer | state: :connected, entry: nil, attempts: 0, error: nil, reported: false}
 
     %{put(peers, since(fresh, now)) | connected: MapSet.put(peers.connected, peer.node)}
+    |> withdrawn(peer)
     |> changed(now)
   end
+
+  # Notes that the live peer may be disconnected, if it is withdrawn, be it since before it was live.
+  defp withdrawn(peers, %{standing: :withdrawn, node: node}),
+    do: %{peers | withdrawn: MapSet.put(peers.withdrawn, node)}
+
+  defp withdrawn(peers, _peer), do: peers
 
   defp disconnected(peers, now, %{node: node}) do
     if MapSet.member?(peers.connected, node),

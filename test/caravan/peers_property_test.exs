@@ -48,6 +48,11 @@ defmodule Caravan.PeersPropertyTest do
 
       assert MapSet.new(for %{state: :connected, node: node} <- all, do: node) == peers.connected
       for node <- peers.withdrawn, do: assert(linked?(peers, node))
+
+      for %{standing: :withdrawn, node: node} <- all,
+          linked?(peers, node),
+          do: assert(node in peers.withdrawn)
+
       # Only live peers and dials under way outlast their membership.
       for %{standing: s} = peer when s != :member <- all,
           do: assert(peer.state == :dialling or linked?(peers, peer.node))

@@ -216,6 +216,13 @@ defmodule Caravan.PeersTest do
     assert Peers.to_disconnect(peers) == []
   end
 
+  test "a peer that is withdrawn while it is dialled is disconnected when that succeeds" do
+    {[], peers} = run(dialling(@a), withdraw: [@a], expire: [@a])
+    assert Peers.to_disconnect(peers) == []
+    {[:up], peers} = Peers.up(peers, 1, @a)
+    assert Peers.to_disconnect(peers) == [@a]
+  end
+
   test "a withdrawn member that isn't linked is forgotten, and returns as a new one" do
     {[:forgotten], peers} = Peers.withdraw(elem(run(add: [0, @a, false]), 1), @a)
     assert {[], peers} = Peers.add(peers, 1, @a, false)
