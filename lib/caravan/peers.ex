@@ -18,7 +18,7 @@ defmodule Caravan.Peers do
   #   {:dial_failed, stage, reason, first?}    first?: it was up since the last failure, or never failed
   #
   # A peer that waits (idle, backing off, left alone) has an `entry` in the queue, which is ordered by
-  # time and then at random. Nothing here but list/1 and members/1 walks over all peers.
+  # time and then at random. Nothing walks over all peers but list/1, members/1, reconcile/2 and halt/2.
 
   alias Caravan.Peers.{Delay, Peer}
 
@@ -205,6 +205,17 @@ defmodule Caravan.Peers do
     else
       _ -> {nodes, peers}
     end
+  end
+
+  @doc "No dial is under way any more, and nothing came of those that were."
+  @spec halt(t, integer) :: t
+  def halt(peers, now) do
+    dialling = for {_, %{state: :dialling} = peer} <- peers.by_node, do: peer
+
+    Enum.reduce(dialling, peers, fn
+      %{standing: :member} = peer, peers -> enqueue(peers, since(peer, now), :idle, now)
+      peer, peers -> forget(peers, peer)
+    end)
   end
 
   @doc "Was its link lost, or a dial in vain, since it was last up?"

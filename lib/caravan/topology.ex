@@ -98,8 +98,12 @@ defmodule Caravan.Topology do
 
   def handle_call(:poll, _from, state), do: {:reply, :ok, settle(%{state | poll_at: now()})}
 
-  def handle_call(:drain, _from, state),
-    do: {:reply, :ok, settle(%{state | draining?: true, dials: Dials.stop(state.dials)})}
+  def handle_call(:drain, _from, state) do
+    peers = Peers.halt(state.peers, now())
+
+    {:reply, :ok,
+     settle(%{state | draining?: true, dials: Dials.stop(state.dials), peers: peers})}
+  end
 
   @impl true
   def handle_cast({:leaving, node}, state),

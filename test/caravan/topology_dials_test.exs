@@ -91,6 +91,18 @@ defmodule Caravan.TopologyDialsTest do
     refute_received {[:caravan, :peer, :down], _, _}
   end
 
+  test "a peer that was being dialled isn't any more when draining has ended that", context do
+    FakeMesh.answer(context.mesh, node_on(4001), :hang)
+    publish(context, [4001])
+    topology = start(context)
+    assert_receive {:dial, node, dialler}, @wait
+    ref = Process.monitor(dialler)
+    :ok = GenServer.call(topology, :drain)
+    assert_receive {:DOWN, ^ref, _, _, :killed}, @wait
+    assert %{state: :idle, attempts: 0} = peer(context, node)
+    refute_received {[:caravan, :peer, :dial_failed], _, _}
+  end
+
   test "a dial that hangs is ended", context do
     FakeMesh.answer(context.mesh, node_on(4001), :hang)
     publish(context, [4001])
