@@ -12,6 +12,18 @@ defmodule Caravan.Topologies do
   @spec via(atom) :: GenServer.name()
   def via(name), do: {:via, Registry, {@registry, name}}
 
+  @doc "Enters the calling process as the topology `name`. Raises without a registry."
+  @spec enlist(atom) :: {:ok, pid} | {:error, {:already_registered, pid}}
+  def enlist(name), do: Registry.register(@registry, name, nil)
+
+  @spec enlisted?(atom) :: boolean
+  def enlisted?(name) do
+    Registry.lookup(@registry, name) != []
+  rescue
+    # There is no registry.
+    ArgumentError -> false
+  end
+
   @spec names() :: [atom]
   def names, do: Registry.select(@registry, [{{:"$1", :_, :_}, [], [:"$1"]}])
 

@@ -26,6 +26,9 @@ defmodule Caravan.Topology do
   # After a peer went down a look-up at once, but no more than one in this time.
   @look_again 1_000
 
+  # How long to wait for the registry, when it is not there.
+  @enlist_again 500
+
   @enforce_keys [:name, :options, :links]
   defstruct [
     :name,
@@ -129,7 +132,15 @@ defmodule Caravan.Topology do
      settle(down(state, node, if(is_atom(reason), do: "#{reason}", else: inspect(reason))))}
   end
 
-  # The end of a dial, which its monitor tells as well, late answers, and a timer that ran out before it was set anew.
+  # The end of a dial, which its monitor tells as well, or of the registry, when Caravan's application or that alone
+  # is started again.
+  def handle_info({:EXIT, _pid, _reason}, state) do
+    if Topologies.enlisted?(state.name), do: {:noreply, state}, else: {:noreply, enlist(state)}
+  end
+
+  def handle_info(:enlist, state), do: {:noreply, enlist(state)}
+
+  # Late answers, and a timer that ran out before it was set anew.
   def handle_info(_other, state), do: {:noreply, state}
 
   @impl true
@@ -226,6 +237,17 @@ defmodule Caravan.Topology do
     lost? = Enum.any?(events, &match?({:down, _, true}, &1))
     soon = if lost?, do: state.polled_at + @look_again, else: state.poll_at
     %{state | peers: peers, poll_at: min(state.poll_at, soon)}
+  end
+
+  # Draining is over when the application has been started again.
+  defp enlist(state) do
+    {Farewell.draining?(), Topologies.enlist(state.name)}
+  catch
+    _kind, _not_there_yet ->
+      Process.send_after(self(), :enlist, @enlist_again)
+      state
+  else
+    {draining?, _pid} -> settle(%{state | draining?: draining?})
   end
 
   ## Inside: what is due

@@ -3,7 +3,7 @@ defmodule Caravan.FarewellTest do
   use ExUnit.Case, async: false
 
   import ExUnit.CaptureLog
-  alias Caravan.{DnsServer, FakeMesh, Topology}
+  alias Caravan.{DnsServer, FakeMesh, Topologies, Topology, Vm}
 
   @moduletag :capture_log
 
@@ -62,6 +62,47 @@ defmodule Caravan.FarewellTest do
     refute_received {:disconnect, _}
     stop_supervised!(Topology)
     :ok = Application.start(:caravan)
+  end
+
+  test "a topology outlives the application and its registry, and is one of theirs again",
+       context do
+    topology = start_supervised!({Topology, context.spec})
+    assert {:ok, nodes} = Caravan.await(:farewell)
+
+    [{_, partition, _, _}] = Supervisor.which_children(Caravan.Registry)
+    Process.exit(partition, :kill)
+    assert %{peers: [%{state: :connected}], draining: false} = enlisted_status()
+
+    :ok = Application.stop(:caravan)
+    :ok = Application.start(:caravan)
+    assert %{peers: [%{state: :connected}], draining: false} = enlisted_status()
+    assert Topologies.names() == [:farewell]
+    assert Caravan.await(:farewell) == {:ok, nodes}
+    assert Process.alive?(topology)
+
+    # It looks up again, too.
+    drop_events()
+    assert_receive {[:caravan, :lookup, :stop], _, _}, 5_000
+  end
+
+  defp drop_events do
+    receive do
+      {[:caravan | _], _, _} -> drop_events()
+    after
+      0 -> :ok
+    end
+  end
+
+  # Nothing tells when a topology is in the registry.
+  defp enlisted_status do
+    Vm.eventually("the topology is in the registry", fn -> status() end)
+  end
+
+  defp status do
+    Caravan.status()[:farewell]
+  rescue
+    # There is no registry at the moment.
+    ArgumentError -> nil
   end
 
   test "telling nodes neither waits nor connects" do
