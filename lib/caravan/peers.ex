@@ -176,6 +176,15 @@ defmodule Caravan.Peers do
     end
   end
 
+  @doc "It is not going away after all."
+  @spec stayed(t, integer, node) :: change
+  def stayed(peers, now, node) do
+    case peers.by_node do
+      %{^node => %{state: :leaving, entry: nil} = peer} -> {[:up], connect(peers, now, peer)}
+      _ -> {[], peers}
+    end
+  end
+
   @doc "What `up/3` and `down/4` have to hear, given all nodes that are linked."
   @spec reconcile(t, [node]) :: {ups :: [node], downs :: [node]}
   def reconcile(peers, nodes) do

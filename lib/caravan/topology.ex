@@ -112,6 +112,9 @@ defmodule Caravan.Topology do
   def handle_cast({:leaving, node}, state),
     do: {:noreply, settle(change(state, node, &Peers.left(&1, now(), node)))}
 
+  def handle_cast({:staying, node}, state),
+    do: {:noreply, settle(change(state, node, &Peers.stayed(&1, now(), node)))}
+
   @impl true
   def handle_info({:timeout, timer, :wake}, %{timer: timer} = state),
     do: {:noreply, settle(%{state | timer: nil, wake_at: :infinity})}

@@ -106,7 +106,7 @@ defmodule Caravan.FarewellTest do
   end
 
   test "telling nodes neither waits nor connects" do
-    assert Caravan.Farewell.tell([:"nobody-4000@127.0.0.1", node()]) == :ok
+    assert Caravan.Farewell.tell([:"nobody-4000@127.0.0.1", node()], :leaving) == :ok
     assert Node.list() == []
   end
 

@@ -14,7 +14,7 @@ defmodule Caravan.PeersPropertyTest do
           linked? = linked?(peers, node)
 
           {result, after_} =
-            case :rand.uniform(11) do
+            case :rand.uniform(12) do
               1 -> Peers.add(peers, now, node, linked? or :rand.uniform(4) == 1)
               2 -> Peers.expire(peers, node)
               3 -> Peers.withdraw(peers, node)
@@ -24,6 +24,7 @@ defmodule Caravan.PeersPropertyTest do
               7 -> Peers.dial_failed(peers, now, node, Enum.random([:probe, :dial]), "no")
               8 -> Peers.left(peers, now, node)
               9 -> {[], Peers.halt(peers, now)}
+              10 -> Peers.stayed(peers, now, node)
               _ -> Peers.due(peers, now, :rand.uniform(4) - 1)
             end
 

@@ -33,6 +33,16 @@ defmodule Caravan.Nodes.FarewellTest do
     Vm.await(b, peers(), [{a_name, :leaving}])
   end
 
+  test "a node that was draining and stays is a peer again", %{dns: dns, a: a, a_name: a_name} do
+    b = peer(dns)
+    Vm.await(b, peers(), [{a_name, :connected}])
+    drain(a)
+    Vm.await(b, peers(), [{a_name, :leaving}])
+    Vm.eval(a, "ok = application:stop(caravan), ok = application:start(caravan)")
+    Vm.await(b, peers(), [{a_name, :connected}])
+    assert Vm.eval(b, "'Elixir.Caravan':await(app, [{timeout, 0}])") == {:ok, [a_name]}
+  end
+
   defp logger, do: ["-pa", Application.app_dir(:logger, "ebin")]
   defp drain(vm), do: :ok = Vm.eval(vm, "'Elixir.Caravan':drain()")
 
