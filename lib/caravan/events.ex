@@ -13,6 +13,13 @@ defmodule Caravan.Events do
     )
   end
 
+  def unlisted(topology, reason) do
+    Logger.warning(
+      "#{prefix(topology)}can't list the nodes, since the function list_nodes failed: #{reason}. " <>
+        "The peers stay as they are; asking on quietly"
+    )
+  end
+
   def lookup_started(topology, query) do
     Telemetry.execute([:caravan, :lookup, :start], %{system_time: System.system_time()}, %{
       topology: topology,

@@ -40,8 +40,13 @@ defmodule Caravan.Links do
   @spec disconnect(t, node) :: term
   def disconnect(links, node), do: call(links.disconnect, [node])
 
-  @spec list(t) :: [node]
-  def list(links), do: call(links.list_nodes, [])
+  @doc "Who is connected, or a sentence on why that can't be told."
+  @spec list(t) :: {:ok, [node]} | {:error, String.t()}
+  def list(links) do
+    {:ok, links.list_nodes |> call([]) |> Enum.to_list()}
+  catch
+    kind, reason -> {:error, Exception.format_banner(kind, reason)}
+  end
 
   defp call({module, function, arguments}, more), do: apply(module, function, arguments ++ more)
 end

@@ -46,6 +46,8 @@ defmodule Caravan.Topology do
     :timer,
     wake_at: :infinity,
     waiters: Waiters.new(),
+    # Did `list_nodes` work when it was last called?
+    lists?: true,
     draining?: false
   ]
 
@@ -180,7 +182,7 @@ defmodule Caravan.Topology do
     added = Enum.map(report.added, &String.to_atom/1)
     Enum.each(added, &Events.member(state.name, &1, :added))
     joined = added ++ nodes(report.returned)
-    linked = if joined == [], do: [], else: MapSet.new(Links.list(state.links))
+    linked = if joined == [], do: [], else: linked(state)
 
     state
     |> each(joined, &Peers.add(&1, now(), &2, &2 in linked))
@@ -219,7 +221,7 @@ defmodule Caravan.Topology do
     cond do
       # Its link, and what came over that, may have been heard of first.
       not Peers.dialling?(state.peers, node) -> state
-      Links.polls?(state.links) or node in Links.list(state.links) -> up(state, node)
+      Links.polls?(state.links) or node in linked(state) -> up(state, node)
       true -> dialled(state, node, {:error, :dial, "the link was lost as soon as it was made"})
     end
   end
@@ -291,12 +293,26 @@ defmodule Caravan.Topology do
   end
 
   defp reconcile(state) do
-    if Links.polls?(state.links) do
-      {ups, downs} = Peers.reconcile(state.peers, Links.list(state.links))
-      state = Enum.reduce(ups, state, &up(&2, &1))
+    with true <- Links.polls?(state.links),
+         {:ok, nodes} <- Links.list(state.links) do
+      {ups, downs} = Peers.reconcile(state.peers, nodes)
+      state = Enum.reduce(ups, %{state | lists?: true}, &up(&2, &1))
       Enum.reduce(downs, state, &down(&2, &1, "it is not among the connected nodes any more"))
     else
-      state
+      false ->
+        state
+
+      {:error, reason} ->
+        if state.lists?, do: Events.unlisted(state.name, reason)
+        %{state | lists?: false}
+    end
+  end
+
+  # Where that can't be told now, the next reconciliation will find them.
+  defp linked(state) do
+    case Links.list(state.links) do
+      {:ok, nodes} -> MapSet.new(nodes)
+      {:error, _reason} -> MapSet.new()
     end
   end
 

@@ -9,7 +9,9 @@ defmodule Caravan.FakeMesh do
   use Agent
 
   def start_link(test \\ self()) do
-    {:ok, mesh} = Agent.start_link(fn -> %{test: test, linked: MapSet.new(), answers: %{}} end)
+    {:ok, mesh} =
+      Agent.start_link(fn -> %{test: test, linked: MapSet.new(), answers: %{}, listing: :list} end)
+
     mesh
   end
 
@@ -46,5 +48,13 @@ defmodule Caravan.FakeMesh do
     true
   end
 
-  def nodes(mesh), do: Agent.get(mesh, &MapSet.to_list(&1.linked))
+  def nodes(mesh) do
+    case Agent.get(mesh, & &1.listing) do
+      :raise -> raise "no such list"
+      :list -> Agent.get(mesh, &MapSet.to_list(&1.linked))
+    end
+  end
+
+  @doc "Whether the nodes are listed from now on (`:list`), or that fails (`:raise`)."
+  def listing(mesh, how), do: Agent.update(mesh, &%{&1 | listing: how})
 end

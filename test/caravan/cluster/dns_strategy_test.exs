@@ -5,6 +5,7 @@ if ebin = System.get_env("LIBCLUSTER_EBIN"),
 defmodule Caravan.Cluster.DnsStrategyTest do
   use ExUnit.Case, async: true
 
+  import ExUnit.CaptureLog
   alias Caravan.{DnsServer, FakeMesh}
   alias Caravan.Cluster.DnsStrategy
 
@@ -63,6 +64,28 @@ defmodule Caravan.Cluster.DnsStrategyTest do
     assert_receive {[:caravan, :peer, :up], _, _}, 5_000
     assert {:ok, ^nodes} = Caravan.await(:strategy_again)
     refute_received {:disconnect, _}
+  end
+
+  test "functions of its own that fail for a while cost nothing", context do
+    DnsServer.publish(context.server, "app.test", [4001])
+    :telemetry.listen(:strategy_faults)
+    supervisor = start(strategy_faults: spec(context, "app.test"))
+    assert {:ok, nodes} = Caravan.await(:strategy_faults)
+    [{_, topology, _, _}] = Supervisor.which_children(supervisor)
+
+    log =
+      capture_log(fn ->
+        FakeMesh.listing(context.mesh, :raise)
+        for _ <- 1..5, do: assert_receive({[:caravan, :lookup, :stop], _, _}, 5_000)
+        assert {:ok, ^nodes} = Caravan.await(:strategy_faults)
+        FakeMesh.listing(context.mesh, :list)
+        DnsServer.publish(context.server, "app.test", [4001, 4002])
+        assert {:ok, [_, _]} = Caravan.await(:strategy_faults, min: 2)
+      end)
+
+    assert Process.alive?(topology)
+    assert [_, after_it] = String.split(log, "[caravan strategy_faults] can't list the nodes")
+    assert after_it =~ "no such list"
   end
 
   test "a wrong option is an exception with a sentence", context do
