@@ -128,14 +128,9 @@ defmodule Caravan.Topology do
     do: {:noreply, settle(answer(state, ref, {:ended, reason}))}
 
   def handle_info({:overdue, ref}, state), do: {:noreply, settle(answer(state, ref, :overdue))}
-  def handle_info({:nodeup, node, _info}, state), do: {:noreply, settle(up(state, node))}
 
-  def handle_info({:nodedown, node, info}, state) do
-    reason = info[:nodedown_reason]
-
-    {:noreply,
-     settle(down(state, node, if(is_atom(reason), do: "#{reason}", else: inspect(reason))))}
-  end
+  def handle_info({event, node, info}, state) when event in [:nodeup, :nodedown],
+    do: {:noreply, settle(link(state, event, node, info))}
 
   # The end of a dial, which its monitor tells as well, or of the registry, when Caravan's application or that alone
   # is started again.
@@ -228,6 +223,18 @@ defmodule Caravan.Topology do
 
   defp dialled(state, node, {:error, stage, reason}),
     do: change(state, node, &Peers.dial_failed(&1, now(), node, stage, reason))
+
+  # Erlang's links need not be those that a `list_nodes` of its own means, but are a reason to ask that.
+  defp link(state, event, node, info) do
+    reason = info[:nodedown_reason]
+
+    cond do
+      Links.polls?(state.links) -> reconcile(state)
+      event == :nodeup -> up(state, node)
+      is_atom(reason) -> down(state, node, "#{reason}")
+      true -> down(state, node, inspect(reason))
+    end
+  end
 
   defp up(state, node), do: change(state, node, &Peers.up(&1, now(), node))
   defp down(state, node, reason), do: change(state, node, &Peers.down(&1, now(), node, reason))

@@ -9,6 +9,21 @@ defmodule Caravan.TopologyDialsTest do
     refute_received {:dial, _, _}
   end
 
+  test "a list_nodes of its own decides who is connected, not Erlang's links", context do
+    FakeMesh.answer(context.mesh, node_on(4002), :hang)
+    publish(context, [4001, 4002])
+    topology = start(context)
+    assert {:ok, [_]} = Caravan.await(context.name)
+    send(topology, {:nodedown, node_on(4001), nodedown_reason: :connection_closed})
+    send(topology, {:nodeup, node_on(4002), []})
+    assert [%{state: :connected}, %{state: :dialling}] = status(context).peers
+
+    # They are a reason to ask it again.
+    FakeMesh.link(context.mesh, node_on(4002))
+    send(topology, {:nodeup, node_on(4002), []})
+    assert [%{state: :connected}, %{state: :connected}] = status(context).peers
+  end
+
   test "later members join, and a lost peer is dialled again", context do
     publish(context, [4001])
     start(context)
