@@ -33,6 +33,18 @@ defmodule Caravan.Nodes.FarewellTest do
     Vm.await(b, peers(), [{a_name, :leaving}])
   end
 
+  test "a node that is stopped in order says good-bye by itself", %{
+    dns: dns,
+    a: a,
+    a_name: a_name
+  } do
+    b = peer(dns)
+    Vm.await(b, peers(), [{a_name, :connected}])
+    assert {0, _} = Vm.terminate(a)
+    Vm.await(b, "nodes()", [])
+    Vm.await(b, peers(), [{a_name, :leaving}])
+  end
+
   test "a node that was draining and stays is a peer again", %{dns: dns, a: a, a_name: a_name} do
     b = peer(dns)
     Vm.await(b, peers(), [{a_name, :connected}])
