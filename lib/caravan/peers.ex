@@ -32,7 +32,8 @@ defmodule Caravan.Peers do
     by_node: %{},
     queue: :gb_sets.new(),
     connected: MapSet.new(),
-    withdrawn: MapSet.new()
+    # And how often it was to be disconnected.
+    withdrawn: %{}
   ]
 
   @type t :: %__MODULE__{
@@ -41,7 +42,7 @@ defmodule Caravan.Peers do
           by_node: %{node => Peer.t()},
           queue: :gb_sets.set({integer, float, node}),
           connected: MapSet.t(node),
-          withdrawn: MapSet.t(node)
+          withdrawn: %{node => non_neg_integer}
         }
 
   @type event ::
@@ -65,7 +66,7 @@ defmodule Caravan.Peers do
   def add(peers, now, node, linked?) do
     case peers.by_node do
       %{^node => peer} ->
-        peers = %{peers | withdrawn: MapSet.delete(peers.withdrawn, node)}
+        peers = %{peers | withdrawn: Map.delete(peers.withdrawn, node)}
         {[], put(peers, %{peer | standing: :member})}
 
       _ when linked? ->
@@ -239,10 +240,19 @@ defmodule Caravan.Peers do
       else: elem(:gb_sets.smallest(peers.queue), 0)
   end
 
-  @doc "The withdrawn peers to disconnect in this round: at most a fifth of those connected, at least one."
-  @spec to_disconnect(t) :: [node]
+  @doc """
+  The withdrawn peers to disconnect in this round: at most a fifth of those connected, at least one; those first that
+  were so least often, since a disconnect function may fail. `first?`: it was not so before.
+  """
+  @spec to_disconnect(t) :: {[{node, first? :: boolean}], t}
   def to_disconnect(peers) do
-    Enum.take(peers.withdrawn, max(1, div(MapSet.size(peers.connected), @disconnect_share)))
+    share = max(1, div(MapSet.size(peers.connected), @disconnect_share))
+    chosen = peers.withdrawn |> Enum.sort_by(&elem(&1, 1)) |> Enum.take(share)
+
+    withdrawn =
+      Enum.reduce(chosen, peers.withdrawn, fn {node, n}, all -> %{all | node => n + 1} end)
+
+    {for({node, n} <- chosen, do: {node, n == 0}), %{peers | withdrawn: withdrawn}}
   end
 
   ## What there is
@@ -306,7 +316,7 @@ defmodule Caravan.Peers do
 
   # Notes that the live peer may be disconnected, if it is withdrawn, be it since before it was live.
   defp withdrawn(peers, %{standing: :withdrawn, node: node}),
-    do: %{peers | withdrawn: MapSet.put(peers.withdrawn, node)}
+    do: %{peers | withdrawn: Map.put_new(peers.withdrawn, node, 0)}
 
   defp withdrawn(peers, _peer), do: peers
 
@@ -337,7 +347,7 @@ defmodule Caravan.Peers do
     %{
       peers
       | by_node: Map.delete(peers.by_node, peer.node),
-        withdrawn: MapSet.delete(peers.withdrawn, peer.node)
+        withdrawn: Map.delete(peers.withdrawn, peer.node)
     }
   end
 

@@ -200,11 +200,12 @@ defmodule Caravan.Topology do
     now = now()
 
     with true <- now >= state.disconnect_at and Discovery.complete?(state.discovery),
-         [_ | _] = nodes <- Peers.to_disconnect(state.peers) do
-      Enum.each(nodes, &Events.disconnecting(state.name, &1, ms))
+         {[_ | _] = nodes, peers} <- Peers.to_disconnect(state.peers) do
+      for {node, true} <- nodes, do: Events.disconnecting(state.name, node, ms)
       links = state.links
-      spawn(fn -> Enum.each(nodes, &Links.disconnect(links, &1)) end)
-      %{state | disconnect_at: now + state.options.poll_interval}
+      # The function may raise or hang for one of them.
+      for {node, _} <- nodes, do: spawn(fn -> Links.disconnect(links, node) end)
+      %{state | peers: peers, disconnect_at: now + state.options.poll_interval}
     else
       _ -> state
     end

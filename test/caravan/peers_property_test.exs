@@ -49,11 +49,11 @@ defmodule Caravan.PeersPropertyTest do
       for %{state: :dialling, entry: entry} <- all, do: refute(entry)
 
       assert MapSet.new(for %{state: :connected, node: node} <- all, do: node) == peers.connected
-      for node <- peers.withdrawn, do: assert(linked?(peers, node))
+      for {node, _} <- peers.withdrawn, do: assert(linked?(peers, node))
 
       for %{standing: :withdrawn, node: node} <- all,
           linked?(peers, node),
-          do: assert(node in peers.withdrawn)
+          do: assert(is_map_key(peers.withdrawn, node))
 
       # Only live peers and dials under way outlast their membership.
       for %{standing: s} = peer when s != :member <- all,

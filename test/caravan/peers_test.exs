@@ -19,6 +19,9 @@ defmodule Caravan.PeersTest do
   defp connected(node, now),
     do: elem(run(add: [now, node, false], due: [now, 9], up: [now, node]), 1)
 
+  defp to_disconnect(peers),
+    do: peers |> Peers.to_disconnect() |> elem(0) |> Enum.map(&elem(&1, 0))
+
   defp dialling(node), do: elem(run(add: [0, node, false], due: [0, 9]), 1)
 
   test "a new member is due at once, and once" do
@@ -191,36 +194,47 @@ defmodule Caravan.PeersTest do
   test "withdrawn peers are disconnected a fifth at a time, at least one, the others never" do
     nodes = for n <- 1..12, do: :"n#{n}@h"
     peers = Enum.reduce(nodes, new(), &elem(Peers.add(&2, 0, &1, true), 1))
-    assert Peers.to_disconnect(peers) == []
+    assert to_disconnect(peers) == []
     gone = Enum.take(nodes, 5)
     peers = Enum.reduce(gone, peers, &elem(Peers.withdraw(&2, &1), 1))
 
-    assert [a, b] = Peers.to_disconnect(peers)
+    assert [a, b] = to_disconnect(peers)
     assert a in gone and b in gone
     {_, peers} = run(peers, down: [1, a, "disconnect"], down: [1, b, "disconnect"])
     assert Peers.count(peers) == 10
-    assert [_, _] = Peers.to_disconnect(peers)
+    assert [_, _] = to_disconnect(peers)
 
     # One that returns is spared, one that expires is not.
     [c, d, e] = gone -- [a, b]
     {_, peers} = run(peers, add: [2, c, true], add: [2, d, true], expire: [e])
-    assert Peers.to_disconnect(peers) == [e]
+    assert to_disconnect(peers) == [e]
     assert c in Peers.members(peers)
+  end
+
+  test "one that could not be disconnected is tried again after the others, and is news once" do
+    {_, peers} = run(add: [0, @a, true], add: [0, @b, true], withdraw: [@a], withdraw: [@b])
+    assert {[{first, true}], peers} = Peers.to_disconnect(peers)
+    assert {[{second, true}], peers} = Peers.to_disconnect(peers)
+    assert Enum.sort([first, second]) == [@a, @b]
+    assert {[{_, false}], peers} = Peers.to_disconnect(peers)
+    # It is news again when it was back.
+    {_, peers} = run(peers, add: [1, @a, true], expire: [@b], withdraw: [@a])
+    assert {[{@a, true}], _} = Peers.to_disconnect(peers)
   end
 
   test "a single withdrawn peer can be disconnected, and is not dialled again" do
     {[], peers} = Peers.withdraw(connected(@a, 0), @a)
-    assert Peers.to_disconnect(peers) == [@a]
+    assert to_disconnect(peers) == [@a]
     {[{:down, _, false}, :forgotten], peers} = Peers.down(peers, 20_000, @a, "disconnect")
     assert {[], _} = Peers.due(peers, 99_000, 9)
-    assert Peers.to_disconnect(peers) == []
+    assert to_disconnect(peers) == []
   end
 
   test "a peer that is withdrawn while it is dialled is disconnected when that succeeds" do
     {[], peers} = run(dialling(@a), withdraw: [@a], expire: [@a])
-    assert Peers.to_disconnect(peers) == []
+    assert to_disconnect(peers) == []
     {[:up], peers} = Peers.up(peers, 1, @a)
-    assert Peers.to_disconnect(peers) == [@a]
+    assert to_disconnect(peers) == [@a]
   end
 
   test "a withdrawn member that isn't linked is forgotten, and returns as a new one" do

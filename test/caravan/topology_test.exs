@@ -114,6 +114,35 @@ defmodule Caravan.TopologyTest do
     refute_received {:disconnect, _}
   end
 
+  test "a peer that can't be disconnected keeps none of the others", context do
+    publish(context, 4001..4004)
+    functions = FakeMesh.functions(context.mesh)
+    stuck = %{functions | disconnect: {__MODULE__, :disconnect, [self()]}}
+
+    log =
+      capture_log(fn ->
+        start(context, [disconnect: [after: 200]], stuck)
+        assert {:ok, _} = Caravan.await(context.name, min: 4)
+        publish(context, [4001])
+
+        asked =
+          for _ <- 1..6 do
+            assert_receive {:asked, node}, @wait
+            node
+          end
+
+        for port <- 4002..4004, do: assert(Enum.count(asked, &(&1 == node_on(port))) == 2)
+      end)
+
+    assert log =~ "disconnecting app-4002@localhost"
+    assert [_, _] = String.split(log, "disconnecting app-4003@localhost")
+  end
+
+  def disconnect(test, node) do
+    send(test, {:asked, node})
+    raise "no such road"
+  end
+
   test "errors withdraw nobody", context do
     publish(context, [4001, 4002])
     start(context, disconnect: [after: 150], poll_interval: 50)
