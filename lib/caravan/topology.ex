@@ -97,8 +97,9 @@ defmodule Caravan.Topology do
   def handle_call(:members, _from, state), do: {:reply, Peers.members(state.peers), state}
   def handle_call(:status, _from, state), do: {:reply, status_of(state), state}
 
-  def handle_call({:await, options}, from, state) do
-    {:noreply, settle(%{state | waiters: Waiters.add(state.waiters, now(), from, options)})}
+  def handle_call({:await, options}, {pid, _} = from, state) do
+    waiter = {from, Process.monitor(pid)}
+    {:noreply, settle(%{state | waiters: Waiters.add(state.waiters, now(), waiter, options)})}
   end
 
   def handle_call(:poll, _from, state), do: {:reply, :ok, settle(%{state | poll_at: now()})}
@@ -155,7 +156,8 @@ defmodule Caravan.Topology do
   defp answer(state, ref, result) do
     with :unknown <- Discovery.answer(state.discovery, ref, result, now()),
          :unknown <- Dials.answer(state.dials, ref, result) do
-      state
+      # The end of one who waits, or late.
+      %{state | waiters: Waiters.drop(state.waiters, &match?({_, ^ref}, &1))}
     else
       {:looked_up, outcome, discovery} -> looked_up(%{state | discovery: discovery}, outcome)
       {:dialled, node, result, dials} -> dialled(%{state | dials: dials}, node, result)
@@ -336,9 +338,14 @@ defmodule Caravan.Topology do
     {served, late, waiters} =
       Waiters.take(state.waiters, now, Peers.count(state.peers), state.peers.changed_at)
 
-    Enum.each(served, &GenServer.reply(&1, {:ok, Peers.connected(state.peers)}))
-    Enum.each(late, &GenServer.reply(&1, {:error, :timeout, status_of(state)}))
+    Enum.each(served, &reply(&1, {:ok, Peers.connected(state.peers)}))
+    Enum.each(late, &reply(&1, {:error, :timeout, status_of(state)}))
     %{state | waiters: waiters}
+  end
+
+  defp reply({from, monitor}, answer) do
+    Process.demonitor(monitor, [:flush])
+    GenServer.reply(from, answer)
   end
 
   defp sleep(state, now) do

@@ -21,6 +21,11 @@ defmodule Caravan.Waiters do
     %{waiters | list: [{from, waiter} | waiters.list]}
   end
 
+  @doc "Takes out those whose `from` fits, since nobody waits there any more."
+  @spec drop(t, (from -> boolean)) :: t
+  def drop(waiters, fits?),
+    do: %{waiters | list: Enum.reject(waiters.list, fn {from, _} -> fits?.(from) end)}
+
   @doc "Takes out who is served by `count` peers unchanged since `changed_at`, and who is too late."
   @spec take(t, integer, non_neg_integer, integer) :: {served :: [from], late :: [from], t}
   def take(%{list: []} = waiters, _now, _count, _changed_at), do: {[], [], waiters}

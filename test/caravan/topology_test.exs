@@ -1,5 +1,6 @@
 defmodule Caravan.TopologyTest do
   use Caravan.TopologyCase, async: true
+  alias Caravan.Vm
 
   test "finds the members, dials them and reports", context do
     publish(context, [4001, 4002])
@@ -223,6 +224,17 @@ defmodule Caravan.TopologyTest do
     publish(context, [4001, 4002])
     assert {:ok, [_, _]} = Task.await(waiting)
   end
+
+  test "who waits and ends is waited for no longer", context do
+    publish(context, [])
+    topology = start(context)
+    waiting = Task.async(fn -> Caravan.await(context.name, timeout: 3_600_000) end)
+    Vm.eventually("it waits", fn -> waiters(topology) == 1 end)
+    Task.shutdown(waiting, :brutal_kill)
+    Vm.eventually("it doesn't", fn -> waiters(topology) == 0 end)
+  end
+
+  defp waiters(topology), do: length(:sys.get_state(topology).waiters.list)
 
   test "a look-up that is never answered is a failure", context do
     DnsServer.command(context.server, "fault silence")
