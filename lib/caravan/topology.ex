@@ -23,8 +23,7 @@ defmodule Caravan.Topology do
     Waiters
   }
 
-  # After a peer went down a look-up at once, but no more than one in this time.
-  @look_again 1_000
+  alias Caravan.Topology.Peering
 
   # How long to wait for the registry, when it is not there.
   @enlist_again 500
@@ -113,10 +112,10 @@ defmodule Caravan.Topology do
 
   @impl true
   def handle_cast({:leaving, node}, state),
-    do: {:noreply, settle(change(state, node, &Peers.left(&1, now(), node)))}
+    do: {:noreply, settle(Peering.change(state, node, &Peers.left(&1, now(), node)))}
 
   def handle_cast({:staying, node}, state),
-    do: {:noreply, settle(change(state, node, &Peers.stayed(&1, now(), node)))}
+    do: {:noreply, settle(Peering.change(state, node, &Peers.stayed(&1, now(), node)))}
 
   @impl true
   def handle_info({:timeout, timer, :wake}, %{timer: timer} = state),
@@ -131,7 +130,7 @@ defmodule Caravan.Topology do
   def handle_info({:overdue, ref}, state), do: {:noreply, settle(answer(state, ref, :overdue))}
 
   def handle_info({event, node, info}, state) when event in [:nodeup, :nodedown],
-    do: {:noreply, settle(link(state, event, node, info))}
+    do: {:noreply, settle(Peering.link(state, event, node, info))}
 
   # The end of a dial, which its monitor tells as well, or of the registry, when Caravan's application or that alone
   # is started again.
@@ -159,99 +158,15 @@ defmodule Caravan.Topology do
       # The end of one who waits, or late.
       %{state | waiters: Waiters.drop(state.waiters, &match?({_, ^ref}, &1))}
     else
-      {:looked_up, outcome, discovery} -> looked_up(%{state | discovery: discovery}, outcome)
-      {:dialled, node, result, dials} -> dialled(%{state | dials: dials}, node, result)
-      {:pending, dials} -> %{state | dials: dials}
+      {:looked_up, outcome, discovery} ->
+        Peering.looked_up(%{state | discovery: discovery}, outcome)
+
+      {:dialled, node, result, dials} ->
+        Peering.dialled(%{state | dials: dials}, node, result)
+
+      {:pending, dials} ->
+        %{state | dials: dials}
     end
-  end
-
-  defp looked_up(state, outcome) do
-    Events.looked_up(state.name, outcome)
-
-    case outcome.result do
-      {:ok, report} -> state |> joined(report) |> parted(report) |> disconnect_round()
-      {:error, _} -> state
-    end
-  end
-
-  # The native library admitted the added names, and bounds how many there can ever be.
-  defp joined(state, report) do
-    added = Enum.map(report.added, &String.to_atom/1)
-    Enum.each(added, &Events.member(state.name, &1, :added))
-    joined = added ++ nodes(report.returned)
-    linked = if joined == [], do: [], else: linked(state)
-
-    state
-    |> each(joined, &Peers.add(&1, now(), &2, &2 in linked))
-    |> each(nodes(report.moved), &Peers.move(&1, now(), &2))
-  end
-
-  defp parted(state, report) do
-    expired = nodes(report.expired)
-    Enum.each(expired, &Events.member(state.name, &1, :expired))
-
-    state
-    |> each(expired, &Peers.expire/2)
-    |> each(nodes(report.withdrawn), &Peers.withdraw/2)
-  end
-
-  defp nodes(names), do: Enum.map(names, &String.to_existing_atom/1)
-
-  # Only where the option asks for it, only when every query was answered, once in a poll interval.
-  defp disconnect_round(%{options: %{disconnect: [after: ms]}} = state) do
-    now = now()
-
-    with true <- now >= state.disconnect_at and Discovery.complete?(state.discovery),
-         {[_ | _] = nodes, peers} <- Peers.to_disconnect(state.peers) do
-      for {node, true} <- nodes, do: Events.disconnecting(state.name, node, ms)
-      links = state.links
-      # The function may raise or hang for one of them.
-      for {node, _} <- nodes, do: spawn(fn -> Links.disconnect(links, node) end)
-      %{state | peers: peers, disconnect_at: now + state.options.poll_interval}
-    else
-      _ -> state
-    end
-  end
-
-  defp disconnect_round(state), do: state
-
-  defp dialled(state, node, :ok) do
-    cond do
-      # Its link, and what came over that, may have been heard of first.
-      not Peers.dialling?(state.peers, node) -> state
-      Links.polls?(state.links) or node in linked(state) -> up(state, node)
-      true -> dialled(state, node, {:error, :dial, "the link was lost as soon as it was made"})
-    end
-  end
-
-  defp dialled(state, node, {:error, stage, reason}),
-    do: change(state, node, &Peers.dial_failed(&1, now(), node, stage, reason))
-
-  # Erlang's links need not be those that a `list_nodes` of its own means, but are a reason to ask that.
-  defp link(state, event, node, info) do
-    reason = info[:nodedown_reason]
-
-    cond do
-      Links.polls?(state.links) -> reconcile(state)
-      event == :nodeup -> up(state, node)
-      is_atom(reason) -> down(state, node, "#{reason}")
-      true -> down(state, node, inspect(reason))
-    end
-  end
-
-  defp up(state, node), do: change(state, node, &Peers.up(&1, now(), node))
-  defp down(state, node, reason), do: change(state, node, &Peers.down(&1, now(), node, reason))
-
-  defp each(state, nodes, change),
-    do: Enum.reduce(nodes, state, fn node, state -> change(state, node, &change.(&1, node)) end)
-
-  # The one place where peers change: what happened is told, and a lost peer is looked for.
-  defp change(state, node, change) do
-    {events, peers} = change.(state.peers)
-    Enum.each(events, &Events.peer(state.name, node, &1))
-    lost? = Enum.any?(events, &match?({:down, _, true}, &1))
-    soon = if lost?, do: state.polled_at + @look_again, else: state.poll_at
-    %{state | peers: peers, poll_at: min(state.poll_at, soon)}
   end
 
   # Draining is over when the application has been started again.
@@ -276,7 +191,7 @@ defmodule Caravan.Topology do
     do: state
 
   defp poll(state, now) do
-    state = state |> locate(now) |> reconcile()
+    state = state |> locate(now) |> Peering.reconcile()
     discovery = Discovery.start(state.discovery, &Events.lookup_started(state.name, &1))
     {delay, pace} = Pace.next(state.pace, Peers.count(state.peers) > 0)
     %{state | discovery: discovery, pace: pace, poll_at: now + delay, polled_at: now}
@@ -300,30 +215,6 @@ defmodule Caravan.Topology do
       | peers: Peers.new(now, seed),
         pace: Pace.new(state.options.poll_interval, seed)
     }
-  end
-
-  defp reconcile(state) do
-    with true <- Links.polls?(state.links),
-         {:ok, nodes} <- Links.list(state.links) do
-      {ups, downs} = Peers.reconcile(state.peers, nodes)
-      state = Enum.reduce(ups, %{state | lists?: true}, &up(&2, &1))
-      Enum.reduce(downs, state, &down(&2, &1, "it is not among the connected nodes any more"))
-    else
-      false ->
-        state
-
-      {:error, reason} ->
-        if state.lists?, do: Events.unlisted(state.name, reason)
-        %{state | lists?: false}
-    end
-  end
-
-  # Where that can't be told now, the next reconciliation will find them.
-  defp linked(state) do
-    case Links.list(state.links) do
-      {:ok, nodes} -> MapSet.new(nodes)
-      {:error, _reason} -> MapSet.new()
-    end
   end
 
   defp dial(%{draining?: true} = state, _now), do: state
