@@ -76,6 +76,12 @@ defmodule Caravan.Events do
 
   defp why(:invalid_name), do: "they are no host or node names; check what publishes them"
   defp why(:not_allowed), do: "their addresses are outside the networks of the option :allow"
+
+  defp why(:other_family),
+    do:
+      "they are addresses of the IP family that this node's distribution doesn't dial; check the option :type, and " <>
+        "-proto_dist in vm.args"
+
   defp why(:max_members), do: "the topology has as many members as the option :max_members allows"
 
   defp why(:atom_limit),

@@ -59,7 +59,7 @@ defmodule Caravan.Options do
       default: false,
       doc:
         "`false`: DNS never takes a live peer away; `[after: ms]`: peers missing from repeated " <>
-          "successful answers this long are disconnected, at most 20 % of them a round"
+          "successful answers this long are disconnected, a round at most 20 % of the peers, and at least one"
     ],
     max_members: [
       type: {:integer, 1, 500_000},

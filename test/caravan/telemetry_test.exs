@@ -7,9 +7,10 @@ defmodule Caravan.TelemetryTest do
   # Every sentence and event once, with what each of them is given.
   defp tell_everything do
     Events.lookup_started(@topology, "q")
+    Events.unlisted(@topology, "no")
 
     refused =
-      for reason <- [:invalid_name, :not_allowed, :max_members, :atom_limit, :new],
+      for reason <- [:invalid_name, :not_allowed, :other_family, :max_members, :atom_limit, :new],
           do: refused(reason)
 
     report = %{
@@ -76,7 +77,7 @@ defmodule Caravan.TelemetryTest do
     lines =
       for line <- String.split(log, "\n"), line =~ ~r/\[(info|notice|warn|warning)\]/, do: line
 
-    assert length(lines) == 13
+    assert length(lines) == 15
     for line <- lines, do: assert(line =~ "[caravan #{@topology}] ")
     assert Enum.count(lines, &(&1 =~ "node=a@h")) == 5
   end

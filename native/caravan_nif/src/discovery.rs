@@ -144,7 +144,6 @@ impl Discovery {
         };
         Ok(Self {
             queries: plan.queries,
-            spec: plan.spec,
             owner: Owner {
                 id: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
                 bound: !allow.is_empty(),
@@ -153,7 +152,9 @@ impl Discovery {
                 sname: plan.sname,
                 template,
                 allow,
+                both_families: plan.spec.record_type == Type::Ip,
             },
+            spec: plan.spec,
             state: Mutex::new(state),
         })
     }

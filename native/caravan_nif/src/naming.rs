@@ -17,6 +17,8 @@ pub struct Naming {
     pub template: Template,
     /// The networks that nodes may be in; none for all.
     pub allow: Vec<Network>,
+    /// Addresses of both families are asked for, so those of the other one are no mistake.
+    pub both_families: bool,
 }
 
 impl Naming {
@@ -51,7 +53,14 @@ impl Naming {
                 refused.push((name, Refusal::InvalidName));
                 continue;
             }
-            let (host, mut addresses) = match host_of(&name).parse::<IpAddr>() {
+            let literal = host_of(&name).parse::<IpAddr>();
+            if literal.as_ref().is_ok_and(|ip| ip.is_ipv6() != ipv6) {
+                if !self.both_families {
+                    refused.push((name, Refusal::OtherFamily));
+                }
+                continue;
+            }
+            let (host, mut addresses) = match literal {
                 // It is dialled as it stands, whatever addresses DNS has for it.
                 Ok(literal) => (None, self.allowed(&[literal])),
                 Err(_) => (Some(host_of(&name).to_owned()), allowed),

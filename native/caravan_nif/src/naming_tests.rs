@@ -16,6 +16,18 @@ fn endpoint(host: Option<&str>, addresses: &[&str]) -> Endpoint {
     }
 }
 
+fn naming(template: &str, allow: &[&str]) -> Naming {
+    Naming {
+        sname: "app".into(),
+        template: Template::parse(template).unwrap(),
+        allow: allow
+            .iter()
+            .map(|text| Network::parse(text).unwrap())
+            .collect(),
+        both_families: false,
+    }
+}
+
 /// A name and its addresses.
 type Named = (String, Vec<IpAddr>);
 
@@ -35,14 +47,7 @@ fn names_in(
     allow: &[&str],
     endpoints: &[Endpoint],
 ) -> (Vec<Named>, Vec<(String, Refusal)>) {
-    let naming = Naming {
-        sname: "app".into(),
-        template: Template::parse(template).unwrap(),
-        allow: allow
-            .iter()
-            .map(|text| Network::parse(text).unwrap())
-            .collect(),
-    };
+    let naming = naming(template, allow);
     let (listed, refused) = naming.names(endpoints, SELF, &PortRules::default(), ipv6);
     let mut listed: Vec<_> = listed
         .into_iter()
@@ -124,5 +129,24 @@ fn a_name_is_made_of_an_address_that_can_be_dialled() {
     for (ipv6, name) in [(false, "app-4370@10.0.0.1"), (true, "app-4370@fd00::1")] {
         let (listed, _) = names_in(ipv6, BY_IP, &[], &endpoints);
         assert_eq!(listed[0].0, name);
+    }
+}
+
+#[test]
+fn an_address_of_the_other_family_gives_no_name() {
+    let endpoints = [endpoint(None, &["10.0.0.2"]), endpoint(None, &["fd00::2"])];
+    let (v4, v6) = ("app-4370@10.0.0.2", "app-4370@fd00::2");
+    for (ipv6, name, other) in [(false, v4, v6), (true, v6, v4)] {
+        let mut naming = naming(BY_IP, &[]);
+        let names = |naming: &Naming| {
+            let (listed, refused) = naming.names(&endpoints, SELF, &PortRules::default(), ipv6);
+            assert_eq!(listed.len(), 1);
+            assert_eq!(listed[0].name, name);
+            refused
+        };
+        assert_eq!(names(&naming), [(other.to_owned(), Refusal::OtherFamily)]);
+        // Where both are asked for that is no mistake.
+        naming.both_families = true;
+        assert_eq!(names(&naming), []);
     }
 }

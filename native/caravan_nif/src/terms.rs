@@ -16,7 +16,7 @@ pub(crate) mod atoms {
         ok, error, inet6, hosts, udp, tcp,
         nxdomain, nodata, servfail, refused, timeout, truncated, network, malformed,
         invalid_name, invalid_option, port_out_of_range, tool_node, overloaded,
-        max_members, atom_limit, not_allowed,
+        max_members, atom_limit, not_allowed, other_family,
     }
 }
 
@@ -240,6 +240,11 @@ impl From<&Report> for PollReport {
             (
                 Refusal::NotAllowed,
                 atoms::not_allowed(),
+                endpoint::Refused::default(),
+            ),
+            (
+                Refusal::OtherFamily,
+                atoms::other_family(),
                 endpoint::Refused::default(),
             ),
         ];

@@ -47,6 +47,8 @@ pub enum Refusal {
     AtomLimit,
     /// Its address is in none of the allowed networks.
     NotAllowed,
+    /// Its host is an address of the family that is not dialled.
+    OtherFamily,
 }
 
 /// What one answer changed; only transitions.
