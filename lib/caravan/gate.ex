@@ -6,8 +6,9 @@ defmodule Caravan.Gate do
   # A node that was stopped or cut off, and is back, has to hear first that its old links are gone, and what its peers
   # last said to it. Heard when it has new links, that has OTP take links down between nodes that are well, to prevent
   # overlapping partitions. But where a message is sent to a lost node OTP dials it at once. The system takes the
-  # connection for a node that is stopped, so the new link would be the first that it hears of; and a node that goes on
-  # answers what its peers had asked it before.
+  # connection for a node that is stopped, so the new link would be the first that it hears of. And a node that goes on
+  # answers what its peers had asked it before; while a link is being made OTP keeps for it what is only meant for nodes
+  # that are linked, and that is the news of what has been lost.
 
   alias Caravan.Native
 
@@ -20,7 +21,8 @@ defmodule Caravan.Gate do
   @doc """
   Waits until a link to `node` does no harm. `node` has its address for a host.
 
-  `{:error, :timeout}`: there is no live node. Whatever else is wrong the link's own set-up will tell.
+  `{:error, :timeout}`: there is no live node, or this one has just gone on. Whatever else is wrong the link's own set-up
+  will tell.
   """
   @spec pass(charlist) :: :ok | {:error, :timeout}
   def pass(node) do
@@ -34,7 +36,9 @@ defmodule Caravan.Gate do
   end
 
   defp wait(node) do
-    with :ok <- awake(node), do: heard()
+    if :erlang.nodes(:connected) == [] and Native.stopped_lately(),
+      do: {:error, :timeout},
+      else: with(:ok <- awake(node), do: heard())
   end
 
   defp awake(node) do

@@ -122,6 +122,11 @@ fn probe<'a>(env: Env<'a>, tag: Term<'a>, name: String, timeout: u64, missed: bo
     started(env, runtime::run(env, tag, asked, work))
 }
 
+#[rustler::nif]
+fn stopped_lately() -> bool {
+    crate::probe::stopped_lately()
+}
+
 fn started<'a>(env: Env<'a>, outcome: Result<(), Error>) -> Term<'a> {
     match outcome {
         Ok(()) => atoms::ok().encode(env),

@@ -53,6 +53,11 @@ pub async fn probe(name: String, patience: Duration, missed: bool) -> Result<(),
     Ok(())
 }
 
+/// Whether this node itself was stopped until just now, and has still to hear of what it has lost.
+pub fn stopped_lately() -> bool {
+    !pulse::feel(RECOVERY).is_zero()
+}
+
 /// A node that is there.
 struct Answer {
     address: SocketAddr,
