@@ -7,6 +7,8 @@ defmodule Caravan.Nodes.GateTest do
   @moduletag timeout: 90_000
   @wait 10_000
   @recovery 500
+  # Long enough to be noticed.
+  @stopped 2_500
 
   setup do
     :ok = Vm.no_epmd()
@@ -43,10 +45,33 @@ defmodule Caravan.Nodes.GateTest do
     assert {:error, :timeout} = :gen_tcp.accept(context.listener, 0)
   end
 
+  test "a node that was stopped and is alone begins no link at once when it goes on", context do
+    {:ok, port} = :inet.port(context.listener)
+    :ok = :gen_tcp.close(context.listener)
+    refute Vm.eval(context.vm, "net_kernel:connect_node('#{context.node}')")
+
+    Vm.eval(context.vm, """
+    spawn(fun Again() -> erlang:send({nobody, '#{context.node}'}, hello), timer:sleep(20), Again() end), ok
+    """)
+
+    os_pid = Vm.eval(context.vm, "os:getpid()")
+    signal("STOP", os_pid)
+    Process.sleep(@stopped)
+    {:ok, listener} = :gen_tcp.listen(port, [:binary, active: false, ip: {127, 0, 0, 1}])
+    goes_on = System.monotonic_time(:millisecond)
+    signal("CONT", os_pid)
+    {:ok, _probe} = :gen_tcp.accept(listener, @wait)
+    assert System.monotonic_time(:millisecond) - goes_on >= @recovery
+  end
+
   test "nobody waits long for one that isn't there", context do
     :ok = :gen_tcp.close(context.listener)
     {time, false} = Vm.eval(context.vm, "timer:tc(net_kernel, connect_node, ['#{context.node}'])")
     # µs; the patience is 5.5 s.
     assert time < 4_000_000
+  end
+
+  defp signal(signal, os_pid) do
+    {"", 0} = System.cmd("kill", ["-#{signal}", "#{os_pid}"])
   end
 end
