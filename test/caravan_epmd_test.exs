@@ -4,17 +4,21 @@ defmodule CaravanEpmdTest do
   @epmd :caravan_epmd
 
   test "it uses :erlang, :init, :inet and the library only" do
-    {:ok, {_module, [imports: imports]}} = :beam_lib.chunks(:code.which(@epmd), [:imports])
-    modules = imports |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
-    assert modules -- [:erlang, :init, :inet, Caravan.Native, Caravan.Gate] == []
+    assert used(@epmd) -- [:erlang, :init, :inet, Caravan.Native, Caravan.Gate] == []
   end
 
   test "the stubs use nothing of Elixir's before the library is in" do
-    {:ok, {_module, [imports: imports]}} =
-      :beam_lib.chunks(:code.which(Caravan.Native), [:imports])
+    assert used(Caravan.Native) --
+             [:erlang, :init, :code, :filename, :lists, :erl_prim_loader] == []
+  end
 
-    modules = imports |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
-    assert modules -- [:erlang, :init, :code, :filename, :lists, :erl_prim_loader] == []
+  test "nor do links need Elixir" do
+    assert used(Caravan.Gate) -- [:erlang, :sys, Caravan.Native] == []
+  end
+
+  defp used(module) do
+    {:ok, {_module, [imports: imports]}} = :beam_lib.chunks(:code.which(module), [:imports])
+    imports |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
   end
 
   test "a node listens on the port of its name, a release's tool on any" do
