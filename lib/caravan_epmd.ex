@@ -20,6 +20,9 @@ defmodule :caravan_epmd do
   # How long connected nodes may take to tell where a host is; they know it by heart.
   @patience 2_000
 
+  # The same, while the set-up has other things to wait for.
+  @linked_patience 500
+
   @doc "Loads the library. What can't work ends the boot with one line and exit code 1."
   @spec start_link() :: :ignore
   def start_link do
@@ -59,9 +62,11 @@ defmodule :caravan_epmd do
   @spec address_please(charlist() | atom(), charlist() | atom() | :inet.ip_address(), atom()) ::
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}
   def address_please(name, host, family) do
+    family = family(family)
+
     with {:ok, port} <- undialled(dist_port(name)),
-         {:ok, address} <- address(host, family(family)),
-         :ok <- pass(name, address) do
+         {:ok, address} <- address(host, family),
+         {:ok, address} <- link(name, host, family, address) do
       {:ok, address, port, @version}
     end
   end
@@ -171,12 +176,38 @@ defmodule :caravan_epmd do
   defp family(_family), do: :inet
 
   # Who only asks where a node is need not wait.
-  defp pass(name, address) do
+  defp link(name, host, family, address) do
     {:links, links} = :erlang.process_info(self(), :links)
 
     if linked?(links, :erlang.whereis(:net_kernel)),
-      do: guarded(fn -> Gate.pass(text(name) ++ [?@ | :inet.ntoa(address)]) end),
-      else: :ok
+      do: guarded(fn -> pass(name, corrected(host, family, address)) end),
+      else: {:ok, address}
+  end
+
+  defp pass(name, address) do
+    with :ok <- Gate.pass(text(name) ++ [?@ | :inet.ntoa(address)]), do: {:ok, address}
+  end
+
+  # Where DNS is wrong about a host, trying it there again does not help, and `global` would take the node for lost. Who
+  # has a link to the host knows better.
+  defp corrected(host, family, address) do
+    with {:error, _no_literal} <- literal(host, family),
+         true <- Native.tried(host),
+         {:ok, better} <- ask_linked(host, family) do
+      better
+    else
+      _literal_or_first_or_nobody -> address
+    end
+  end
+
+  defp ask_linked(host, family) do
+    reply_to = :erlang.alias()
+    asked = ask(:erlang.nodes(:connected), {Caravan.Hosts, :linked, reply_to, host, family}, 0)
+    until = :erlang.monotonic_time(:millisecond) + @linked_patience
+    answer = await(reply_to, asked, {:error, :unknown}, until)
+    :erlang.unalias(reply_to)
+    flush(reply_to, :none)
+    answer
   end
 
   # net_kernel links itself to the processes that set links up for it, and to no others that ask.

@@ -8,7 +8,9 @@ defmodule Caravan.Hosts do
   # and OTP takes down healthy links then, to prevent overlapping partitions. But who told of the node knows
   # where it is.
   #
-  # The name of this process, the question `{Caravan.Hosts, :where, reply_to, host, family}` and the answer
+  # They also ask for a host that is in it, when they try that again: DNS may be wrong, and a link is where it is.
+  #
+  # The name of this process, the questions `{Caravan.Hosts, :where | :linked, reply_to, host, family}` and the answer
   # `{reply_to, {:ok, address} | :unknown}` are spoken between nodes of different versions: none of them changes.
 
   use GenServer
@@ -21,10 +23,12 @@ defmodule Caravan.Hosts do
   def init([]), do: {:ok, []}
 
   @impl true
-  def handle_info({__MODULE__, :where, reply_to, host, family}, state)
-      when is_reference(reply_to) and is_list(host) and family in [:inet, :inet6] do
+  def handle_info({__MODULE__, question, reply_to, host, family}, state)
+      when question in [:where, :linked] and is_reference(reply_to) and is_list(host) and
+             family in [:inet, :inet6] do
+    answer = if question == :where, do: where(host, family), else: linked(host, family)
     # Neither waits nor connects.
-    :erlang.send(reply_to, {reply_to, where(host, family)}, [:noconnect, :nosuspend])
+    :erlang.send(reply_to, {reply_to, answer}, [:noconnect, :nosuspend])
     {:noreply, state}
   end
 

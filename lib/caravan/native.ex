@@ -157,6 +157,7 @@ defmodule Caravan.Native do
 
   def dist_port(_name), do: :erlang.nif_error(:caravan_not_loaded)
   def address(_host, _family), do: :erlang.nif_error(:caravan_not_loaded)
+  def tried(_host), do: :erlang.nif_error(:caravan_not_loaded)
   def lookup(_ref, _spec), do: :erlang.nif_error(:caravan_not_loaded)
   def membership_new(_spec), do: :erlang.nif_error(:caravan_not_loaded)
   def poll(_membership, _index, _ref, _self), do: :erlang.nif_error(:caravan_not_loaded)

@@ -5,8 +5,11 @@ defmodule Caravan.HostsTest do
 
   test "who asks for a host that is not known is told so" do
     reply_to = :erlang.alias()
-    send(Hosts, {Hosts, :where, reply_to, ~c"nowhere.test", :inet})
-    assert_receive {^reply_to, :unknown}
+
+    for question <- [:where, :linked] do
+      send(Hosts, {Hosts, question, reply_to, ~c"nowhere.test", :inet})
+      assert_receive {^reply_to, :unknown}
+    end
   end
 
   test "what is no question is ignored" do

@@ -215,6 +215,30 @@ defmodule Caravan.Netns.TopologyTest do
     end
   end
 
+  test "a node that DNS is wrong about is found by those that are linked to it", %{
+    lab: lab,
+    dns: dns
+  } do
+    for n <- 1..3, do: Netns.add_host(lab, "n#{n}", n)
+    for n <- 1..2, do: DnsServer.command(dns, "add n#{n}.netns.test 1 A 10.77.0.#{n}")
+    for n <- 1..2, do: DnsServer.command(dns, "add #{@query} 1 SRV 0 10 4370 n#{n}.netns.test")
+
+    first = for n <- 1..2, do: node(lab, n, "app-4370@n#{n}.netns.test")
+    for vm <- first, do: topology(vm, :app, [])
+    for vm <- first, do: await(vm, "length(nodes())", &(&1 == 1))
+
+    # The second is there, which does not answer to the first one's name.
+    DnsServer.command(dns, "remove n1.netns.test")
+    DnsServer.command(dns, "add n1.netns.test 1 A 10.77.0.2")
+    third = node(lab, 3, "app-4370@n3.netns.test")
+    topology(third, :app, [])
+    for vm <- [third | first], do: await(vm, "length(nodes())", &(&1 == 2))
+
+    for vm <- [third | first], line <- ["prevent overlapping", "failed to connect"] do
+      assert Vm.eval(vm, "'Elixir.Caravan.LogLines':about(<<\"#{line}\">>)") == []
+    end
+  end
+
   # a looks for b, and not the other way about.
   defp pair(%{lab: lab, dns: dns}) do
     for n <- 1..2, do: Netns.add_host(lab, "n#{n}", n)

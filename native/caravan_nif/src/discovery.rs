@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use once_cell::sync::{Lazy, OnceCell};
 
-use crate::addresses::{Book, Network, Owner};
+use crate::addresses::{Book, Network, Owner, Tries};
 use crate::error::Error;
 use crate::membership::{Answer, Changes, Limits, MAX_QUERIES, Membership};
 use crate::naming::Naming;
@@ -26,6 +26,7 @@ pub struct Settings {
 
 static SETTINGS: OnceCell<Settings> = OnceCell::new();
 static BOOK: Lazy<RwLock<Book>> = Lazy::new(RwLock::default);
+static TRIES: Lazy<Mutex<Tries>> = Lazy::new(Mutex::default);
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 static NEXT_OWNER: AtomicU64 = AtomicU64::new(0);
 
@@ -45,6 +46,14 @@ pub fn address(host: &str, ipv6: bool) -> Option<IpAddr> {
         .unwrap_or_else(PoisonError::into_inner)
         .get(host, ipv6)
         .next()
+}
+
+/// Notes that a link to a host is begun. Was one begun shortly before?
+pub fn tried(host: &str) -> bool {
+    TRIES
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .again(host, START.elapsed())
 }
 
 /// What a topology looks up and how it names the nodes.

@@ -69,6 +69,13 @@ fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
 }
 
 #[rustler::nif]
+fn tried(host: Term<'_>) -> bool {
+    let mut buffer = TextBuffer::new();
+    let host = text(host, &mut buffer).and_then(|host| std::str::from_utf8(host).ok());
+    host.is_some_and(discovery::tried)
+}
+
+#[rustler::nif]
 fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> Term<'a> {
     let outcome = spec.read().and_then(|spec| {
         let asked = Asked::nobody("looked up", &spec.query);
