@@ -56,8 +56,8 @@ defmodule :caravan_epmd do
   and by the connected nodes, but never inside `net_kernel`, which only asks whether this module would handle the name at
   all. Where nobody knows this node's own host, it is loopback: `bin/app rpc` and its kin need no DNS.
 
-  In the process that sets a link up the answer comes only when the node there is awake, and `{:error, :timeout}` after
-  5.5 s when it isn't.
+  In the process that sets a link up the node there has to be awake: where it isn't, the answer is `{:error, :timeout}`,
+  when it wakes up or after 5.5 s.
   """
   @spec address_please(charlist() | atom(), charlist() | atom() | :inet.ip_address(), atom()) ::
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}

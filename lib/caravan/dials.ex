@@ -88,8 +88,9 @@ defmodule Caravan.Dials do
 
   defp probe(dials, node, missed?) do
     ref = make_ref()
+    purpose = if missed?, do: :redial, else: :dial
 
-    with {:error, _} = error <- Native.probe(ref, Atom.to_string(node), @probe_timeout, missed?),
+    with {:error, _} = error <- Native.probe(ref, Atom.to_string(node), @probe_timeout, purpose),
          do: send(self(), {ref, error})
 
     pend(dials, ref, :probe, node, @probe_timeout + @probe_grace)

@@ -19,10 +19,11 @@ defmodule Caravan.Gate do
   @global_timeout 500
 
   @doc """
-  Waits until a link to `node` does no harm. `node` has its address for a host.
+  May a link to `node` be made? `node` has its address for a host.
 
-  `{:error, :timeout}`: there is no live node, or this one has just gone on. Whatever else is wrong the link's own set-up
-  will tell.
+  `{:error, :timeout}`: not now, since there is no live node, or it came back only while it was waited for, or this one
+  has just gone on. The answer takes its time then, since some try again at once, and give up after a few times.
+  Whatever else is wrong the link's own set-up will tell.
   """
   @spec pass(charlist) :: :ok | {:error, :timeout}
   def pass(node) do
@@ -44,7 +45,7 @@ defmodule Caravan.Gate do
   defp awake(node) do
     ref = make_ref()
 
-    with :ok <- Native.probe(ref, :erlang.list_to_binary(node), @patience, false) do
+    with :ok <- Native.probe(ref, :erlang.list_to_binary(node), @patience, :link) do
       receive do
         {^ref, {:error, {:timeout, _sentence}}} -> {:error, :timeout}
         {^ref, _there_or_refused} -> :ok

@@ -161,6 +161,6 @@ defmodule Caravan.Native do
   def lookup(_ref, _spec), do: :erlang.nif_error(:caravan_not_loaded)
   def membership_new(_spec), do: :erlang.nif_error(:caravan_not_loaded)
   def poll(_membership, _index, _ref, _self), do: :erlang.nif_error(:caravan_not_loaded)
-  def probe(_ref, _name, _timeout, _missed), do: :erlang.nif_error(:caravan_not_loaded)
+  def probe(_ref, _name, _timeout, _purpose), do: :erlang.nif_error(:caravan_not_loaded)
   def stopped_lately, do: :erlang.nif_error(:caravan_not_loaded)
 end

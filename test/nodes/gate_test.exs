@@ -19,19 +19,28 @@ defmodule Caravan.Nodes.GateTest do
     %{vm: vm, listener: listener, node: "app-#{port}@127.0.0.1"}
   end
 
-  test "a message to a node that is stopped is followed by a link only once it goes on",
+  test "a message to a node that is stopped makes no link, the next one does when it has gone on",
        context do
-    Vm.eval(context.vm, "erlang:send({nobody, '#{context.node}'}, hello), ok")
+    hello = "erlang:send({nobody, '#{context.node}'}, hello), ok"
+    Vm.eval(context.vm, hello)
     {:ok, probe} = :gen_tcp.accept(context.listener, @wait)
     assert :gen_tcp.recv(probe, 0, @wait) == {:error, :closed}
 
     # As long as that takes to be no answer of a node that is awake.
     assert :gen_tcp.accept(context.listener, 300) == {:error, :timeout}
+    # Who asks now waits for the link that is under way.
+    Vm.eval(context.vm, """
+    spawn(fun() -> persistent_term:put(link, net_kernel:connect_node('#{context.node}')) end), ok
+    """)
+
     :ok = :gen_tcp.close(probe)
     went_on = System.monotonic_time(:millisecond)
-
-    {:ok, handshake} = :gen_tcp.accept(context.listener, @wait)
+    Vm.await(context.vm, "persistent_term:get(link, waiting)", false)
     assert System.monotonic_time(:millisecond) - went_on >= @recovery
+    assert :gen_tcp.accept(context.listener, 0) == {:error, :timeout}
+
+    Vm.eval(context.vm, hello)
+    {:ok, handshake} = :gen_tcp.accept(context.listener, @wait)
     assert {:ok, <<_length::16, tag, _rest::binary>>} = :gen_tcp.recv(handshake, 0, @wait)
     # The first message of a handshake, old or new (erl_dist_protocol).
     assert tag in [?n, ?N]

@@ -45,7 +45,7 @@ defmodule Caravan.Nodes.ProtocolsTest do
     assert Vm.listening?(a_port, ip) and Vm.listening?(b_port, ip)
     # A node hangs up on the probe that comes before a dial.
     probe = make_ref()
-    _ = Caravan.Native.probe(probe, "app-#{b_port}@#{host}", 2_000, false)
+    _ = Caravan.Native.probe(probe, "app-#{b_port}@#{host}", 2_000, :dial)
     assert_receive {^probe, :ok}, 3_000
     assert Vm.eval(a, "net_kernel:connect_node('app-#{b_port}@#{host}')") == true
     Vm.await(b, "nodes()", [:"app-#{a_port}@#{host}"])

@@ -7,7 +7,7 @@ use rustler::{Atom, Encoder, Env, OwnedEnv, Resource, ResourceArc, Term};
 use crate::discovery::{self, Discovery, Settings};
 use crate::error::{Asked, Error};
 use crate::node_name::{self, PortRules};
-use crate::specs::{LookupSpec, MembershipSpec};
+use crate::specs::{LookupSpec, MembershipSpec, PurposeTwin};
 use crate::terms::{self, Failure, Outcome, atoms};
 use crate::text::{TextBuffer, text};
 use crate::{resolver, runtime};
@@ -122,10 +122,16 @@ fn poll<'a>(
 }
 
 #[rustler::nif]
-fn probe<'a>(env: Env<'a>, tag: Term<'a>, name: String, timeout: u64, missed: bool) -> Term<'a> {
+fn probe<'a>(
+    env: Env<'a>,
+    tag: Term<'a>,
+    name: String,
+    timeout: u64,
+    purpose: PurposeTwin,
+) -> Term<'a> {
     let asked = Asked::nobody("probed", &name);
     let patience = Duration::from_millis(timeout);
-    let work = async move { Outcome(crate::probe::probe(name, patience, missed).await) };
+    let work = async move { Outcome(crate::probe::probe(name, patience, purpose.into()).await) };
     started(env, runtime::run(env, tag, asked, work))
 }
 

@@ -21,6 +21,9 @@ use crate::sockets;
 /// A node that takes longer than this to hang up may have gone on only just now. One that is busy starting takes long, too.
 const AWAKE: Duration = Duration::from_millis(250);
 
+/// Who connects only after this was not there at first: it is when TCP asks again (RFC 6298, 2.1).
+const SYN_AGAIN: Duration = Duration::from_secs(1);
+
 /// What a node that was stopped is given to hear of the links it has lost, before it gets new ones.
 const RECOVERY: Duration = Duration::from_millis(500);
 
@@ -30,26 +33,44 @@ const FRESH: Duration = Duration::from_secs(1);
 /// When a node last answered, where that may still count.
 static ANSWERED: Lazy<Mutex<HashMap<SocketAddr, Instant>>> = Lazy::new(Mutex::default);
 
+/// What is to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A first dial.
+    Dial,
+    /// Another one: the node was lost, or not reached.
+    Redial,
+    /// The handshake of a link that is being set up, whoever asked for it.
+    Link,
+}
+
 /// Opens a TCP connection to where a node should listen, hangs up, and waits until the node does so, too.
 ///
 /// The system accepts connections for a node that is stopped or stuck. A handshake would wait there, and be the first
 /// thing the node hears of when it goes on, before it has heard that its old links are gone. So a node that may have
-/// been stopped until now, because it took its time or was `missed` before, is there only half a second after it has
-/// answered, whatever is left of the `patience`. One that answered within the last second, and was not `missed`, is
-/// not asked again. Where this node itself was stopped until now, the same time goes by first.
+/// been stopped or cut off until now, because it took its time or is dialled again, is there only half a second after
+/// it has answered, whatever is left of the `patience`. One that answered within the last second is not asked again,
+/// save for a redial. Where this node itself was stopped until now, the same time goes by first.
+///
+/// A link that had to wait is not to be made: what OTP has kept for it meanwhile is old. Who wants it will try again.
 ///
 /// # Errors
 /// `Network`, `Timeout` or `Unserved` when nobody is there, and those of the name.
-pub async fn probe(name: String, patience: Duration, missed: bool) -> Result<(), Error> {
+pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result<(), Error> {
     sleep(pulse::feel(RECOVERY)).await;
-    let Some(answer) = ask(name, patience, missed).await? else {
+    let Some(answer) = ask(name, patience, purpose).await? else {
         return Ok(());
     };
-    if missed || answer.took > AWAKE {
+    if answer.late || purpose == Purpose::Redial {
         sleep(RECOVERY).await;
     }
     // Only now: until then nobody else shall take it for an answer.
     remember(answer.address, Instant::now());
+    if answer.late && purpose == Purpose::Link {
+        return Err(Error::Unserved {
+            asked: answer.asked,
+        });
+    }
     Ok(())
 }
 
@@ -61,19 +82,20 @@ pub fn stopped_lately() -> bool {
 /// A node that is there.
 struct Answer {
     address: SocketAddr,
-    /// How long it took to hang up.
-    took: Duration,
+    /// It may have been stopped or cut off when it was asked.
+    late: bool,
+    asked: Asked,
 }
 
 /// Asks the node, unless an answer of its still counts.
-async fn ask(name: String, patience: Duration, missed: bool) -> Result<Option<Answer>, Error> {
+async fn ask(name: String, patience: Duration, purpose: Purpose) -> Result<Option<Answer>, Error> {
     let start = Instant::now();
     let Settings { rules, ipv6 } = settings();
     let port = node_name::dist_port(name.as_bytes(), &rules)?;
     let host = host_of(&name);
     let known = host.parse().ok().or_else(|| address(host, ipv6));
     let known = known.map(|ip: IpAddr| SocketAddr::new(ip, port));
-    if !missed && known.is_some_and(|address| answered(address, start)) {
+    if purpose != Purpose::Redial && known.is_some_and(|address| answered(address, start)) {
         return Ok(None);
     }
     let asked = || Asked {
@@ -93,8 +115,13 @@ async fn ask(name: String, patience: Duration, missed: bool) -> Result<Option<An
         Ok(Err(error)) => return Err(Error::unreachable(asked(), &error)),
         Err(_elapsed) => return Err(Error::Timeout { asked: asked() }),
     };
+    let connected = Instant::now();
     match timeout_at(deadline, hang_up(stream)).await {
-        Ok(took) => Ok(Some(Answer { address, took })),
+        Ok(()) => Ok(Some(Answer {
+            address,
+            late: connected - start >= SYN_AGAIN || connected.elapsed() > AWAKE,
+            asked: asked(),
+        })),
         Err(_elapsed) => Err(Error::Unserved { asked: asked() }),
     }
 }
@@ -134,14 +161,12 @@ async fn connect(
     Ok((TcpStream::connect(address).await?, address))
 }
 
-/// How long the other end took to hang up, too.
-async fn hang_up(mut stream: TcpStream) -> Duration {
-    let start = Instant::now();
+/// Hangs up, and waits until the other end has done so, too.
+async fn hang_up(mut stream: TcpStream) {
     let mut ignored = [0; 256];
     // A reset is an end, too.
     let _ = stream.shutdown().await;
     while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
-    start.elapsed()
 }
 
 #[cfg(test)]

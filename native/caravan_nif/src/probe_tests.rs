@@ -17,7 +17,7 @@ async fn who_hangs_up_is_there() {
         let (mut stream, _) = listener.accept().await.unwrap();
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
     };
-    let (result, ()) = tokio::join!(probe(name, PATIENCE, false), peer);
+    let (result, ()) = tokio::join!(probe(name, PATIENCE, Purpose::Dial), peer);
     assert_eq!(result, Ok(()));
 }
 
@@ -27,7 +27,7 @@ async fn who_was_missed_is_given_time_however_prompt() {
     let start = Instant::now();
     let peer = async { drop(listener.accept().await.unwrap()) };
     // What it is given is more than the patience.
-    let (result, ()) = tokio::join!(probe(name, PATIENCE, true), peer);
+    let (result, ()) = tokio::join!(probe(name, PATIENCE, Purpose::Redial), peer);
     assert_eq!(result, Ok(()));
     assert!(start.elapsed() >= RECOVERY);
 }
@@ -36,18 +36,18 @@ async fn who_was_missed_is_given_time_however_prompt() {
 async fn who_has_just_answered_is_not_asked_again_unless_missed() {
     let (listener, name) = listener().await;
     let peer = async { drop(listener.accept().await.unwrap()) };
-    let (first, ()) = tokio::join!(probe(name.clone(), PATIENCE, false), peer);
+    let (first, ()) = tokio::join!(probe(name.clone(), PATIENCE, Purpose::Dial), peer);
     // Nobody accepts any more.
-    let second = probe(name.clone(), PATIENCE, false).await;
+    let second = probe(name.clone(), PATIENCE, Purpose::Dial).await;
     assert_eq!((first, second), (Ok(()), Ok(())));
-    assert!(probe(name, PATIENCE, true).await.is_err());
+    assert!(probe(name, PATIENCE, Purpose::Redial).await.is_err());
 }
 
 #[tokio::test]
 async fn an_answer_counts_for_others_only_after_the_time_given() {
     let (listener, name) = listener().await;
     let address = listener.local_addr().unwrap();
-    let asked = tokio::spawn(probe(name, PATIENCE, true));
+    let asked = tokio::spawn(probe(name, PATIENCE, Purpose::Redial));
     drop(listener.accept().await.unwrap());
     sleep(RECOVERY / 2).await;
     assert!(!answered(address, Instant::now()));
@@ -64,15 +64,29 @@ async fn who_takes_a_while_is_given_time() {
         let (_stream, _) = listener.accept().await.unwrap();
         sleep(2 * AWAKE).await;
     };
-    let (result, ()) = tokio::join!(probe(name, 10 * PATIENCE, false), peer);
+    let (result, ()) = tokio::join!(probe(name, 10 * PATIENCE, Purpose::Dial), peer);
     assert_eq!(result, Ok(()));
     assert!(start.elapsed() >= 2 * AWAKE + RECOVERY);
 }
 
 #[tokio::test]
+async fn a_link_that_had_to_wait_is_not_made_but_the_next_one_is() {
+    let (listener, name) = listener().await;
+    let peer = async {
+        let (_stream, _) = listener.accept().await.unwrap();
+        sleep(2 * AWAKE).await;
+    };
+    let patience = 10 * PATIENCE;
+    let link = probe(name.clone(), patience, Purpose::Link);
+    let (waited, ()) = tokio::join!(link, peer);
+    assert!(matches!(waited, Err(Error::Unserved { .. })), "{waited:?}");
+    assert_eq!(probe(name, patience, Purpose::Link).await, Ok(()));
+}
+
+#[tokio::test]
 async fn who_accepts_and_says_nothing_is_not() {
     let (_listener, name) = listener().await;
-    let Err(error) = probe(name, PATIENCE, false).await else {
+    let Err(error) = probe(name, PATIENCE, Purpose::Dial).await else {
         panic!("nobody accepts there")
     };
     assert_eq!(error.kind(), crate::error::Kind::Timeout);
@@ -84,7 +98,7 @@ async fn nobody_listens() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = socket.local_addr().unwrap().port();
-    let Err(error) = probe(format!("app-{port}@127.0.0.1"), PATIENCE, false).await else {
+    let Err(error) = probe(format!("app-{port}@127.0.0.1"), PATIENCE, Purpose::Dial).await else {
         panic!("nothing listens there")
     };
     assert!(error.to_string().contains("nothing listens"), "{error}");

@@ -8,6 +8,7 @@ use rustler::{NifMap, NifUnitEnum, NifUntaggedEnum};
 use crate::discovery::{self, Plan};
 use crate::error::Error;
 use crate::membership::Limits;
+use crate::probe::Purpose;
 use crate::resolver::{Spec, Type};
 
 #[derive(NifUnitEnum)]
@@ -16,6 +17,24 @@ enum TypeTwin {
     A,
     Aaaa,
     Ip,
+}
+
+/// What a probe is for.
+#[derive(NifUnitEnum)]
+pub(crate) enum PurposeTwin {
+    Dial,
+    Redial,
+    Link,
+}
+
+impl From<PurposeTwin> for Purpose {
+    fn from(twin: PurposeTwin) -> Self {
+        match twin {
+            PurposeTwin::Dial => Self::Dial,
+            PurposeTwin::Redial => Self::Redial,
+            PurposeTwin::Link => Self::Link,
+        }
+    }
 }
 
 #[derive(NifUnitEnum)]
