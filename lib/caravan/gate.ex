@@ -21,13 +21,18 @@ defmodule Caravan.Gate do
   @doc """
   May a link to `node` be made? `node` has its address for a host.
 
-  `{:error, :timeout}`: not now, since there is no live node, or it came back only while it was waited for, or this one
-  has just gone on. The answer takes its time then, since some try again at once, and give up after a few times.
+  `{:error, :timeout}`: not now, since there is no live node, or it came back only after a second or more, or this one has
+  just gone on. The answer takes its time then, since some try again at once, and give up after a few times.
   Whatever else is wrong the link's own set-up will tell.
   """
   @spec pass(charlist) :: :ok | {:error, :timeout}
-  def pass(node) do
-    # In a process of its own: a set-up's mailbox is not ours, and late answers would stay there.
+  def pass(node), do: if(hidden?(), do: :ok, else: visible(node))
+
+  # Links of hidden nodes, as a release's tools are, mean nothing to `global`.
+  defp hidden?, do: :init.get_argument(:hidden) != :error
+
+  # In a process of its own: a set-up's mailbox is not ours, and late answers would stay there.
+  defp visible(node) do
     {pid, ref} = :erlang.spawn_monitor(fn -> exit({:shutdown, wait(node)}) end)
 
     receive do

@@ -21,8 +21,8 @@ use crate::sockets;
 /// A node that takes longer than this to hang up may have gone on only just now. One that is busy starting takes long, too.
 const AWAKE: Duration = Duration::from_millis(250);
 
-/// Who connects only after this was not there at first: it is when TCP asks again (RFC 6298, 2.1).
-const SYN_AGAIN: Duration = Duration::from_secs(1);
+/// Who answers only after this was stopped or cut off at first: it is when TCP asks again (RFC 6298, 2.1).
+const LONG: Duration = Duration::from_secs(1);
 
 /// What a node that was stopped is given to hear of the links it has lost, before it gets new ones.
 const RECOVERY: Duration = Duration::from_millis(500);
@@ -52,7 +52,7 @@ pub enum Purpose {
 /// it has answered, whatever is left of the `patience`. One that answered within the last second is not asked again,
 /// save for a redial. Where this node itself was stopped until now, the same time goes by first.
 ///
-/// A link that had to wait is not to be made: what OTP has kept for it meanwhile is old. Who wants it will try again.
+/// A link that had to wait long is not to be made: what OTP has kept for it meanwhile is old. Who wants it will try again.
 ///
 /// # Errors
 /// `Network`, `Timeout` or `Unserved` when nobody is there, and those of the name.
@@ -61,12 +61,12 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
     let Some(answer) = ask(name, patience, purpose).await? else {
         return Ok(());
     };
-    if answer.late || purpose == Purpose::Redial {
+    if answer.slow || purpose == Purpose::Redial {
         sleep(RECOVERY).await;
     }
     // Only now: until then nobody else shall take it for an answer.
     remember(answer.address, Instant::now());
-    if answer.late && purpose == Purpose::Link {
+    if purpose == Purpose::Link && answer.asked.elapsed >= LONG {
         return Err(Error::Unserved {
             asked: answer.asked,
         });
@@ -83,7 +83,7 @@ pub fn stopped_lately() -> bool {
 struct Answer {
     address: SocketAddr,
     /// It may have been stopped or cut off when it was asked.
-    late: bool,
+    slow: bool,
     asked: Asked,
 }
 
@@ -119,7 +119,7 @@ async fn ask(name: String, patience: Duration, purpose: Purpose) -> Result<Optio
     match timeout_at(deadline, hang_up(stream)).await {
         Ok(()) => Ok(Some(Answer {
             address,
-            late: connected - start >= SYN_AGAIN || connected.elapsed() > AWAKE,
+            slow: connected.elapsed() > AWAKE || start.elapsed() >= LONG,
             asked: asked(),
         })),
         Err(_elapsed) => Err(Error::Unserved { asked: asked() }),

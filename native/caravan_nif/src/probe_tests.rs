@@ -70,11 +70,11 @@ async fn who_takes_a_while_is_given_time() {
 }
 
 #[tokio::test]
-async fn a_link_that_had_to_wait_is_not_made_but_the_next_one_is() {
+async fn a_link_that_had_to_wait_long_is_not_made_but_the_next_one_is() {
     let (listener, name) = listener().await;
     let peer = async {
         let (_stream, _) = listener.accept().await.unwrap();
-        sleep(2 * AWAKE).await;
+        sleep(LONG).await;
     };
     let patience = 10 * PATIENCE;
     let link = probe(name.clone(), patience, Purpose::Link);
