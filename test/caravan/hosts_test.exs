@@ -1,7 +1,7 @@
 defmodule Caravan.HostsTest do
   # What connected nodes know is tested with real ones, in test/netns.
   use ExUnit.Case, async: true
-  alias Caravan.Hosts
+  alias Caravan.{Hosts, Native}
 
   test "who asks for a host that is not known is told so" do
     reply_to = :erlang.alias()
@@ -26,6 +26,11 @@ defmodule Caravan.HostsTest do
     _ = :sys.get_state(Hosts)
     assert Process.whereis(Hosts) == pid
     assert mailbox() == []
+  end
+
+  test "a host is tried again in whatever case it is written" do
+    refute Native.tried(~c"Tried.test")
+    assert Native.tried(~c"tRIED.test")
   end
 
   defp mailbox, do: self() |> Process.info(:messages) |> elem(1)

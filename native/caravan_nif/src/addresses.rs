@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::error::Error;
 
@@ -120,25 +119,6 @@ impl Book {
     }
 }
 
-/// How long a try is remembered.
-const TRIED: Duration = Duration::from_secs(10);
-
-/// The hosts that links were lately begun to. One that is tried again may be elsewhere than the book says.
-#[derive(Debug, Default)]
-pub struct Tries {
-    hosts: HashMap<Box<str>, Duration>,
-}
-
-impl Tries {
-    /// Notes a try at time `now`. Was there one shortly before?
-    pub fn again(&mut self, host: &str, now: Duration) -> bool {
-        self.hosts.retain(|_, at| now.saturating_sub(*at) < TRIED);
-        self.hosts
-            .insert(host.to_ascii_lowercase().into(), now)
-            .is_some()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,17 +186,5 @@ mod tests {
         assert_eq!(book.get("n1.test", false).next(), Some(ip("10.0.0.1")));
         book.remove_owner(bound);
         assert_eq!(book.get("n1.test", false).next(), Some(ip("192.0.2.2")));
-    }
-
-    #[test]
-    fn a_host_is_tried_again_within_ten_seconds() {
-        let mut tries = Tries::default();
-        let at = Duration::from_secs;
-        assert!(!tries.again("n1.test", at(1)));
-        assert!(!tries.again("n2.test", at(1)));
-        assert!(tries.again("N1.test", at(10)));
-        assert!(tries.again("n1.test", at(19)));
-        assert!(!tries.again("n1.test", at(29)));
-        assert_eq!(tries.hosts.len(), 1);
     }
 }

@@ -4,15 +4,16 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use once_cell::sync::{Lazy, OnceCell};
 
-use crate::addresses::{Book, Network, Owner, Tries};
+use crate::addresses::{Book, Network, Owner};
 use crate::error::Error;
 use crate::membership::{Answer, Changes, Limits, MAX_QUERIES, Membership};
 use crate::naming::Naming;
 use crate::node_name::{PortRules, Template};
+use crate::recent::Recent;
 use crate::resolver::{self, Lookup, Spec, Type};
 
 /// How this VM speaks distribution; set once, when the library is loaded.
@@ -26,7 +27,9 @@ pub struct Settings {
 
 static SETTINGS: OnceCell<Settings> = OnceCell::new();
 static BOOK: Lazy<RwLock<Book>> = Lazy::new(RwLock::default);
-static TRIES: Lazy<Mutex<Tries>> = Lazy::new(Mutex::default);
+/// The hosts that links were lately begun to. One that is tried again may be elsewhere than the book says.
+static TRIES: Lazy<Mutex<Recent<String>>> =
+    Lazy::new(|| Mutex::new(Recent::new(Duration::from_secs(10))));
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 static NEXT_OWNER: AtomicU64 = AtomicU64::new(0);
 
@@ -53,7 +56,7 @@ pub fn tried(host: &str) -> bool {
     TRIES
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .again(host, START.elapsed())
+        .note(host.to_ascii_lowercase(), Instant::now())
 }
 
 /// What a topology looks up and how it names the nodes.

@@ -11,6 +11,7 @@ pub mod naming;
 pub mod node_name;
 pub mod probe;
 pub mod pulse;
+pub mod recent;
 pub mod resolver;
 pub mod sockets;
 

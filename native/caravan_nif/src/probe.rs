@@ -1,9 +1,8 @@
 //! The probe that asks whether a node is there: a dead peer then costs no BEAM process.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
@@ -16,6 +15,7 @@ use crate::error::{Asked, Error};
 use crate::naming::host_of;
 use crate::node_name;
 use crate::pulse;
+use crate::recent::Recent;
 use crate::sockets;
 
 /// A node that takes longer than this to hang up may have gone on only just now. One that is busy starting takes long, too.
@@ -30,8 +30,8 @@ const RECOVERY: Duration = Duration::from_millis(500);
 /// How long an answer counts: a dial is probed before its process starts, and its handshake follows at once.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// When a node last answered, where that may still count.
-static ANSWERED: Lazy<Mutex<HashMap<SocketAddr, Instant>>> = Lazy::new(Mutex::default);
+/// The nodes whose answer still counts.
+static ANSWERED: Lazy<Mutex<Recent<SocketAddr>>> = Lazy::new(|| Mutex::new(Recent::new(FRESH)));
 
 /// What is to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
         sleep(RECOVERY).await;
     }
     // Only now: until then nobody else shall take it for an answer.
-    remember(answer.address, Instant::now());
+    answers().note(answer.address, Instant::now());
     if purpose == Purpose::Link && answer.asked.elapsed >= LONG {
         return Err(Error::Unserved {
             asked: answer.asked,
@@ -95,7 +95,7 @@ async fn ask(name: String, patience: Duration, purpose: Purpose) -> Result<Optio
     let host = host_of(&name);
     let known = host.parse().ok().or_else(|| address(host, ipv6));
     let known = known.map(|ip: IpAddr| SocketAddr::new(ip, port));
-    if purpose != Purpose::Redial && known.is_some_and(|address| answered(address, start)) {
+    if purpose != Purpose::Redial && known.is_some_and(|address| answers().has(&address, start)) {
         return Ok(None);
     }
     let asked = || Asked {
@@ -126,18 +126,8 @@ async fn ask(name: String, patience: Duration, purpose: Purpose) -> Result<Optio
     }
 }
 
-fn answered(address: SocketAddr, now: Instant) -> bool {
-    let answers = ANSWERED.lock().unwrap_or_else(PoisonError::into_inner);
-    answers
-        .get(&address)
-        .is_some_and(|at| now.saturating_duration_since(*at) < FRESH)
-}
-
-fn remember(address: SocketAddr, now: Instant) {
-    let mut answers = ANSWERED.lock().unwrap_or_else(PoisonError::into_inner);
-    // So few that it may be done each time: no more than answer within a second.
-    answers.retain(|_, at| now.saturating_duration_since(*at) < FRESH);
-    answers.insert(address, now);
+fn answers() -> MutexGuard<'static, Recent<SocketAddr>> {
+    ANSWERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn connect(

@@ -1,0 +1,58 @@
+//! What was noted a short while ago, and is forgotten by itself. Pure: the time is an argument.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+/// Things with the time at which each was last noted.
+#[derive(Debug)]
+pub struct Recent<T> {
+    keep: Duration,
+    noted: HashMap<T, Instant>,
+}
+
+impl<T: Hash + Eq> Recent<T> {
+    /// Forgets what was noted longer ago than `keep`.
+    #[must_use]
+    pub fn new(keep: Duration) -> Self {
+        Self {
+            keep,
+            noted: HashMap::new(),
+        }
+    }
+
+    /// Notes a thing at time `now`. Was it there already?
+    pub fn note(&mut self, thing: T, now: Instant) -> bool {
+        let keep = self.keep;
+        // So few that it may be done each time: no more than are noted in that while.
+        self.noted
+            .retain(|_, at| now.saturating_duration_since(*at) < keep);
+        self.noted.insert(thing, now).is_some()
+    }
+
+    /// Was it noted lately?
+    pub fn has(&self, thing: &T, now: Instant) -> bool {
+        self.noted
+            .get(thing)
+            .is_some_and(|at| now.saturating_duration_since(*at) < self.keep)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thing_is_there_for_a_while_from_when_it_was_last_noted() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut tries = Recent::new(Duration::from_secs(10));
+        assert!(!tries.note("n1.test", at(1)));
+        assert!(!tries.note("n2.test", at(1)));
+        assert!(tries.note("n1.test", at(10)));
+        assert!(tries.note("n1.test", at(19)));
+        assert!(tries.has(&"n1.test", at(28)) && !tries.has(&"n1.test", at(29)));
+        assert!(!tries.note("n1.test", at(29)));
+        assert_eq!(tries.noted.len(), 1);
+    }
+}
