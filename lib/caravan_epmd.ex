@@ -102,11 +102,9 @@ defmodule :caravan_epmd do
     end
   end
 
-  # The system and the connected nodes are asked at the same time; whoever knows it first is believed. What is said
-  # between the nodes is told in Caravan.Hosts, which answers.
+  # The system and the connected nodes are asked at the same time; whoever knows it first is believed.
   defp find(host, family) when is_list(host) do
     reply_to = :erlang.alias()
-    asked = ask(:erlang.nodes(:connected), {Caravan.Hosts, :where, reply_to, host, family}, 0)
 
     # The system may take long over a host that only others know.
     system =
@@ -115,8 +113,7 @@ defmodule :caravan_epmd do
         [:link]
       )
 
-    answer = await(reply_to, asked, :awaited, :erlang.monotonic_time(:millisecond) + @patience)
-    :erlang.unalias(reply_to)
+    answer = inquire({Caravan.Hosts, :where, reply_to, host, family}, :awaited, @patience)
     :erlang.unlink(system)
     :erlang.exit(system, :kill)
     flush(reply_to, system)
@@ -124,6 +121,14 @@ defmodule :caravan_epmd do
   end
 
   defp find(host, family), do: getaddr(host, family)
+
+  # Asks the connected nodes. What is said between the nodes is told in Caravan.Hosts, which answers.
+  defp inquire({_process, _question, reply_to, _host, _family} = question, system, patience) do
+    asked = ask(:erlang.nodes(:connected), question, 0)
+    answer = await(reply_to, asked, system, :erlang.monotonic_time(:millisecond) + patience)
+    :erlang.unalias(reply_to)
+    answer
+  end
 
   defp getaddr(host, family), do: guarded(fn -> :inet.getaddr(host, family) end)
 
@@ -202,10 +207,8 @@ defmodule :caravan_epmd do
 
   defp ask_linked(host, family) do
     reply_to = :erlang.alias()
-    asked = ask(:erlang.nodes(:connected), {Caravan.Hosts, :linked, reply_to, host, family}, 0)
-    until = :erlang.monotonic_time(:millisecond) + @linked_patience
-    answer = await(reply_to, asked, {:error, :unknown}, until)
-    :erlang.unalias(reply_to)
+    question = {Caravan.Hosts, :linked, reply_to, host, family}
+    answer = inquire(question, {:error, :unknown}, @linked_patience)
     flush(reply_to, :none)
     answer
   end

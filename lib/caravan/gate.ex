@@ -22,8 +22,8 @@ defmodule Caravan.Gate do
   May a link to `node` be made? `node` has its address for a host.
 
   `{:error, :timeout}`: not now, since there is no live node, or it came back only after a second or more, or this one has
-  just gone on. The answer takes its time then, since some try again at once, and give up after a few times.
-  Whatever else is wrong the link's own set-up will tell.
+  just gone on. Where a peer is waited for that takes its time, since some try again at once, and give up after a few
+  times. Whatever else is wrong the link's own set-up will tell.
   """
   @spec pass(charlist) :: :ok | {:error, :timeout}
   def pass(node), do: if(hidden?(), do: :ok, else: visible(node))
