@@ -1,7 +1,7 @@
 defmodule Caravan.AddressBookTest do
   use ExUnit.Case, async: true
 
-  alias Caravan.{DnsServer, Native}
+  alias Caravan.{DnsServer, Native, Polls}
 
   # Where discovery found the hosts, for `:caravan_epmd` to dial.
 
@@ -11,31 +11,10 @@ defmodule Caravan.AddressBookTest do
     {:ok, server: DnsServer.start()}
   end
 
-  defp membership(server, allow \\ []) do
-    {:ok, membership} =
-      Native.membership_new(%{
-        queries: ["book.test"],
-        type: :srv,
-        nameservers: [server.address],
-        transport: :auto,
-        timeout: 10_000,
-        sname: "app",
-        template: "{sname}-{port}@{host}",
-        expire_after: 300_000,
-        withdraw_after: nil,
-        max_members: 100,
-        allow: allow
-      })
+  defp membership(server, allow \\ []),
+    do: Polls.membership(server, queries: ["book.test"], allow: allow)
 
-    membership
-  end
-
-  defp poll(membership) do
-    ref = make_ref()
-    :ok = Native.poll(membership, 0, ref, "app-4370@me.test")
-    assert_receive {^ref, {:ok, report}}, 20_000
-    report
-  end
+  defp poll(membership), do: Polls.poll(membership, "app-4370@me.test")
 
   test "an address that can't be dialled takes no place of one that can", %{server: server} do
     DnsServer.command(server, "add book.test 60 SRV 0 10 4001 kept.book.test")

@@ -1,11 +1,12 @@
 defmodule Caravan.AgainTest do
   use ExUnit.Case, async: true
 
-  alias Caravan.{DnsServer, Native}
+  alias Caravan.{DnsServer, Polls}
 
   # Polls whose answer says what the one before it said: its records are not read, and nobody can tell.
 
   @moduletag :dns
+  @self "app-4370@10.0.0.9"
 
   setup do
     {:ok, server: DnsServer.start()}
@@ -13,41 +14,13 @@ defmodule Caravan.AgainTest do
 
   defp poller(server, type, options \\ []) do
     membership = membership(server, type, options)
-    fn -> membership |> ask() |> report() end
+    fn -> Polls.poll(membership, @self) end
   end
 
   defp membership(server, type, options) do
-    spec =
-      Map.merge(
-        %{
-          queries: ["again.test"],
-          type: type,
-          nameservers: [server.address],
-          transport: :auto,
-          timeout: 10_000,
-          sname: "app-4370",
-          template: if(type == :srv, do: "app-{port}@{host}", else: "{sname}@{ip}"),
-          expire_after: 300_000,
-          withdraw_after: nil,
-          max_members: 100,
-          allow: []
-        },
-        Map.new(options)
-      )
-
-    {:ok, membership} = Native.membership_new(spec)
-    membership
-  end
-
-  defp ask(membership) do
-    ref = make_ref()
-    :ok = Native.poll(membership, 0, ref, "app-4370@10.0.0.9")
-    ref
-  end
-
-  defp report(ref) do
-    assert_receive {^ref, {:ok, report}}, 20_000
-    report
+    template = if type == :srv, do: "app-{port}@{host}", else: "{sname}@{ip}"
+    defaults = [queries: ["again.test"], type: type, sname: "app-4370", template: template]
+    Polls.membership(server, Keyword.merge(defaults, options))
   end
 
   defp add(server, records), do: Enum.each(records, &DnsServer.command(server, "add " <> &1))
@@ -106,17 +79,17 @@ defmodule Caravan.AgainTest do
   test "one that another has overtaken takes nobody away", %{server: server} do
     add(server, ["again.test 60 A 10.0.0.1"])
     membership = membership(server, :a, max_members: 1, expire_after: 1)
-    poll = fn -> membership |> ask() |> report() end
+    poll = fn -> Polls.poll(membership, @self) end
     assert %{added: [_]} = poll.()
     DnsServer.command(server, "fault delay 1000")
-    overtaken = ask(membership)
+    overtaken = Polls.ask(membership, @self)
     # The server has it by then; if not, there is nothing to overtake.
     refute_receive {^overtaken, _}, 100
     DnsServer.command(server, "fault none")
     # Not taken in whole, so that the answer before it is the known one no more.
     add(server, ["again.test 60 A 10.0.0.2"])
     assert %{refused: [_]} = poll.()
-    assert %{expired: []} = report(overtaken)
+    assert %{expired: []} = Polls.report(overtaken)
     DnsServer.command(server, "remove again.test A 10.0.0.2")
     for _ <- 1..5, do: assert(%{expired: [], members: 1, endpoints: 1} = poll.())
   end

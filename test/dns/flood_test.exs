@@ -2,7 +2,7 @@ defmodule Caravan.FloodTest do
   use ExUnit.Case, async: false
 
   import ExUnit.CaptureLog
-  alias Caravan.{DnsServer, Native, Topology}
+  alias Caravan.{DnsServer, Polls, Topology}
 
   # A server that hands out names without end: atoms and memory are bounded, and who is a member stays one.
 
@@ -33,29 +33,16 @@ defmodule Caravan.FloodTest do
   test "1,000,000 names through a membership", %{server: server} do
     DnsServer.command(server, "flood flood.test #{@batch}")
 
-    spec = %{
-      queries: ["flood.test"],
-      type: :srv,
-      nameservers: [server.address],
-      transport: :tcp,
-      timeout: 10_000,
-      sname: "app",
-      template: "{sname}-{port}@{host}",
-      # Members come and go as fast as they can.
-      expire_after: 1,
-      withdraw_after: nil,
-      max_members: @max_members,
-      allow: []
-    }
+    # Members come and go as fast as they can.
+    membership =
+      Polls.membership(server,
+        queries: ["flood.test"],
+        transport: :tcp,
+        expire_after: 1,
+        max_members: @max_members
+      )
 
-    {:ok, membership} = Native.membership_new(spec)
-
-    poll = fn ->
-      ref = make_ref()
-      :ok = Native.poll(membership, 0, ref, "app-4001@self.test")
-      assert_receive {^ref, {:ok, report}}, 20_000
-      report
-    end
+    poll = fn -> Polls.poll(membership, "app-4001@self.test") end
 
     # Warm: what is allocated once has been.
     added = for _ <- 1..50, name <- poll.().added, do: name

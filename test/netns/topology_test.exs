@@ -264,21 +264,10 @@ defmodule Caravan.Netns.TopologyTest do
     vm
   end
 
-  # Not linked to the process that evaluates, which is no supervisor's parent; its id, as text.
+  # Answers with the id of its supervisor, as text.
   defp topology(vm, name, options) do
-    options =
-      Keyword.merge(
-        [query: @query, nameservers: ["#{Netns.hub()}:53"], poll_interval: 500],
-        options
-      )
-
-    encoded = {name, options} |> :erlang.term_to_binary() |> Base.encode64()
-
-    Vm.eval(vm, """
-    {ok, _} = application:ensure_all_started(caravan),
-    {ok, Sup} = 'Elixir.Supervisor':start_link([{'Elixir.Caravan', [{topologies, [binary_to_term(base64:decode("#{encoded}"))]}]}], [{strategy, one_for_one}]),
-    pid_to_list(Sup)
-    """)
+    defaults = [query: @query, nameservers: ["#{Netns.hub()}:53"], poll_interval: 500]
+    Vm.start_topology(vm, name, Keyword.merge(defaults, options))
   end
 
   defp await(vm, code, true?),

@@ -62,15 +62,7 @@ defmodule Caravan.Nodes.FarewellTest do
   defp peer(dns) do
     {vm, _, _} = Vm.start_node(logger())
     options = [query: "app.test", nameservers: [dns.address], poll_interval: 500]
-    topologies = {Caravan, [topologies: [app: options]]}
-    encoded = topologies |> :erlang.term_to_binary() |> Base.encode64()
-
-    Vm.eval(vm, """
-    {ok, _} = application:ensure_all_started(caravan),
-    {ok, _} = 'Elixir.Supervisor':start_link([binary_to_term(base64:decode("#{encoded}"))], [{strategy, one_for_one}]),
-    ok
-    """)
-
+    Vm.start_topology(vm, :app, options)
     vm
   end
 

@@ -86,6 +86,20 @@ defmodule Caravan.Vm do
   def await(vm, code, value),
     do: eventually("#{code} is #{inspect(value)}", fn -> eval(vm, code) == value end)
 
+  @doc """
+  Starts Caravan's application and a topology in the VM, not linked to the process that evaluates, which is no
+  supervisor's parent. Answers with the id of its supervisor, as text.
+  """
+  def start_topology(vm, name, options) do
+    encoded = {name, options} |> :erlang.term_to_binary() |> Base.encode64()
+
+    eval(vm, """
+    {ok, _} = application:ensure_all_started(caravan),
+    {ok, Sup} = 'Elixir.Supervisor':start_link([{'Elixir.Caravan', [{topologies, [binary_to_term(base64:decode("#{encoded}"))]}]}], [{strategy, one_for_one}]),
+    pid_to_list(Sup)
+    """)
+  end
+
   @doc "Ends the VM and waits until its process is gone."
   def stop(%{port: port}) do
     Port.command(port, "halt(0).\n")
