@@ -6,6 +6,7 @@ pub mod addresses;
 pub mod discovery;
 pub mod endpoint;
 pub mod error;
+pub mod linked;
 pub mod membership;
 pub mod naming;
 pub mod node_name;

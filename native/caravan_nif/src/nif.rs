@@ -136,6 +136,22 @@ fn probe<'a>(
 }
 
 #[rustler::nif]
+fn linked(node: Term<'_>) -> Atom {
+    let mut buffer = TextBuffer::new();
+    if let Some(name) = text(node, &mut buffer).and_then(|name| std::str::from_utf8(name).ok()) {
+        crate::linked::note(name);
+    }
+    atoms::ok()
+}
+
+#[rustler::nif]
+fn was_linked(node: Term<'_>) -> bool {
+    let mut buffer = TextBuffer::new();
+    let name = text(node, &mut buffer).and_then(|name| std::str::from_utf8(name).ok());
+    name.is_some_and(crate::linked::has_been)
+}
+
+#[rustler::nif]
 fn stopped_lately() -> bool {
     crate::probe::stopped_lately()
 }
