@@ -9,7 +9,7 @@ defmodule :caravan_epmd do
   On OTP 25 and 27 an exception in `address_please/3` ends the VM, and a slow answer to its first call stalls
   `net_kernel`. So nothing here raises, and inside `net_kernel` everything is answered from memory. The module keeps to
   `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on. Only where a link is set up, which
-  is after that, `Caravan.Gate` is called.
+  is after that, `Caravan.Gate` is called, and the kernel's environment read.
   """
 
   alias Caravan.{Gate, Native}
@@ -17,7 +17,14 @@ defmodule :caravan_epmd do
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
 
-  # How long connected nodes may take to tell where a host is; they know it by heart.
+  # A set-up that lasts longer is killed by the kernel: net_setuptime, 7 s (net_kernel.erl, connecttime/0).
+  @net_setuptime 7_000
+  @net_setuptime_max 120_000
+
+  # So much sooner the answer is an error, which says more than a process that is gone.
+  @margin 500
+
+  # How long someone who only asks where a node is has to wait for what others know by heart.
   @patience 2_000
 
   # The same, while the set-up has other things to wait for.
@@ -56,17 +63,19 @@ defmodule :caravan_epmd do
   and by the connected nodes, but never inside `net_kernel`, which only asks whether this module would handle the name at
   all. Where nobody knows this node's own host, it is loopback: `bin/app rpc` and its kin need no DNS.
 
-  In the process that sets a link up the node there has to be awake: where it isn't, the answer is `{:error, :timeout}`,
-  when it wakes up or after 5.5 s.
+  In the process that sets a link up all of this has one deadline, half a second before the kernel's own
+  (`net_setuptime`). A lost node has to be awake by then, else the answer is `{:error, :timeout}`.
   """
   @spec address_please(charlist() | atom(), charlist() | atom() | :inet.ip_address(), atom()) ::
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}
   def address_please(name, host, family) do
     family = family(family)
+    set_up? = set_up?()
+    deadline = now() + if(set_up?, do: set_up_time(), else: @patience)
 
     with {:ok, port} <- undialled(dist_port(name)),
-         {:ok, address} <- address(host, family),
-         {:ok, address} <- link(name, host, family, address) do
+         {:ok, address} <- address(host, family, deadline),
+         {:ok, address} <- link(set_up?, name, host, family, address, deadline) do
       {:ok, address, port, @version}
     end
   end
@@ -74,28 +83,62 @@ defmodule :caravan_epmd do
   defp undialled({:ok, port}), do: {:ok, port}
   defp undialled({:error, {kind, _sentence}}), do: {:error, kind}
 
-  defp address(host, family) do
+  # net_kernel links itself to the processes that set links up for it, and to no others that ask.
+  defp set_up? do
+    net_kernel = :erlang.whereis(:net_kernel)
+    # Itself it has a link for each node there is.
+    self() != net_kernel and among?(links(), net_kernel)
+  end
+
+  defp links do
+    {:links, links} = :erlang.process_info(self(), :links)
+    links
+  end
+
+  defp among?([pid | _links], pid), do: true
+  defp among?([_other | links], pid), do: among?(links, pid)
+  defp among?([], _pid), do: false
+
+  defp set_up_time do
+    ms =
+      case :application.get_env(:kernel, :net_setuptime) do
+        {:ok, s} when is_number(s) and s > 0 ->
+          :erlang.min(:erlang.round(s * 1_000), @net_setuptime_max)
+
+        _none ->
+          @net_setuptime
+      end
+
+    ms - :erlang.min(@margin, :erlang.div(ms, 2))
+  end
+
+  defp now, do: :erlang.monotonic_time(:millisecond)
+
+  defp address(host, family, deadline) do
     with {:error, _not_literal} <- literal(host, family),
          :error <- known(host, family) do
       if self() == :erlang.whereis(:net_kernel),
         do: {:ok, placeholder(family)},
-        else: resolve(host, family)
+        else: resolve(host, family, deadline)
     end
   end
 
-  defp literal(host, :inet), do: guarded(fn -> :inet.parse_ipv4strict_address(host) end)
-  defp literal(host, :inet6), do: guarded(fn -> :inet.parse_ipv6strict_address(host) end)
+  defp literal(host, :inet),
+    do: guarded(fn -> :inet.parse_ipv4strict_address(host) end, {:error, :einval})
+
+  defp literal(host, :inet6),
+    do: guarded(fn -> :inet.parse_ipv6strict_address(host) end, {:error, :einval})
 
   defp known(host, family) do
-    case guarded(fn -> Native.address(host, family) end) do
+    case guarded(fn -> Native.address(host, family) end, :error) do
       {:ok, address} -> {:ok, address}
       _unknown -> :error
     end
   end
 
   # Its own host is this machine, whatever the resolver knows: a release's tools have nobody else to ask.
-  defp resolve(host, family) do
-    with {:error, reason} <- guarded(fn -> find(host, family) end) do
+  defp resolve(host, family, deadline) do
+    with {:error, reason} <- guarded(fn -> find(host, family, deadline) end, {:error, :einval}) do
       if text(host) == host_of(:erlang.atom_to_list(:erlang.node())),
         do: {:ok, loopback(family)},
         else: {:error, reason}
@@ -103,7 +146,7 @@ defmodule :caravan_epmd do
   end
 
   # The system and the connected nodes are asked at the same time; whoever knows it first is believed.
-  defp find(host, family) when is_list(host) do
+  defp find(host, family, deadline) when is_list(host) do
     reply_to = :erlang.alias()
 
     # The system may take long over a host that only others know.
@@ -113,24 +156,25 @@ defmodule :caravan_epmd do
         [:link]
       )
 
-    answer = inquire({Caravan.Hosts, :where, reply_to, host, family}, :awaited, @patience)
+    answer = inquire({Caravan.Hosts, :where, reply_to, host, family}, :awaited, deadline)
     :erlang.unlink(system)
     :erlang.exit(system, :kill)
     flush(reply_to, system)
     answer
   end
 
-  defp find(host, family), do: getaddr(host, family)
+  defp find(host, family, _deadline), do: getaddr(host, family)
 
   # Asks the connected nodes. What is said between the nodes is told in Caravan.Hosts, which answers.
-  defp inquire({_process, _question, reply_to, _host, _family} = question, system, patience) do
+  defp inquire({_process, _question, reply_to, _host, _family} = question, system, deadline) do
     asked = ask(:erlang.nodes(:connected), question, 0)
-    answer = await(reply_to, asked, system, :erlang.monotonic_time(:millisecond) + patience)
+    answer = await(reply_to, asked, system, deadline)
     :erlang.unalias(reply_to)
     answer
   end
 
-  defp getaddr(host, family), do: guarded(fn -> :inet.getaddr(host, family) end)
+  defp getaddr(host, family),
+    do: guarded(fn -> :inet.getaddr(host, family) end, {:error, :einval})
 
   # Written out, since a comprehension would call Enum.
   defp ask([node | nodes], question, count) do
@@ -158,7 +202,7 @@ defmodule :caravan_epmd do
 
   # The kernel's own timer ends a set-up that takes too long.
   defp left(0, _until), do: :infinity
-  defp left(_asked, until), do: :erlang.max(until - :erlang.monotonic_time(:millisecond), 0)
+  defp left(_asked, until), do: :erlang.max(until - now(), 0)
 
   # The caller's mailbox is not ours, nor is whether it traps exits.
   defp flush(reply_to, system) do
@@ -180,43 +224,46 @@ defmodule :caravan_epmd do
   defp family(family) when family in [:inet6, :inet6_tcp, :inet6_tls], do: :inet6
   defp family(_family), do: :inet
 
-  # Who only asks where a node is need not wait.
-  defp link(name, host, family, address) do
-    {:links, links} = :erlang.process_info(self(), :links)
+  # Who only asks where a node is need not wait. A gate that fails holds nobody.
+  defp link(false, _name, _host, _family, address, _deadline), do: {:ok, address}
 
-    if linked?(links, :erlang.whereis(:net_kernel)),
-      do: guarded(fn -> pass(name, corrected(host, family, address)) end),
-      else: {:ok, address}
+  defp link(true, name, host, family, address, deadline) do
+    guarded(
+      fn ->
+        pass(text(name), text(host), corrected(host, family, address, deadline), deadline)
+      end,
+      {:ok, address}
+    )
   end
 
-  defp pass(name, address) do
-    with :ok <- Gate.pass(text(name) ++ [?@ | :inet.ntoa(address)]), do: {:ok, address}
+  defp pass(name, host, address, deadline) do
+    if Gate.holds?(name ++ [?@ | host]) do
+      with :ok <- Gate.pass(name ++ [?@ | :inet.ntoa(address)], deadline), do: {:ok, address}
+    else
+      {:ok, address}
+    end
   end
 
   # Where DNS is wrong about a host, trying it there again does not help, and `global` would take the node for lost. Who
   # has a link to the host knows better.
-  defp corrected(host, family, address) do
+  defp corrected(host, family, address, deadline) do
     with {:error, _no_literal} <- literal(host, family),
          true <- Native.tried(host),
-         {:ok, better} <- ask_linked(host, family) do
+         {:ok, better} <- ask_linked(host, family, deadline) do
       better
     else
       _literal_or_first_or_nobody -> address
     end
   end
 
-  defp ask_linked(host, family) do
+  defp ask_linked(host, family, deadline) do
     reply_to = :erlang.alias()
     question = {Caravan.Hosts, :linked, reply_to, host, family}
-    answer = inquire(question, {:error, :unknown}, @linked_patience)
+    soon = :erlang.min(now() + @linked_patience, deadline)
+    answer = inquire(question, {:error, :unknown}, soon)
     flush(reply_to, :none)
     answer
   end
-
-  # net_kernel links itself to the processes that set links up for it, and to no others that ask.
-  defp linked?([pid | _links], pid), do: true
-  defp linked?([_other | links], pid), do: linked?(links, pid)
-  defp linked?([], _pid), do: false
 
   @doc "The port of a node: `{:port, port, version}` or `:noport`."
   @spec port_please(charlist() | atom(), term()) :: {:port, :inet.port_number(), 6} | :noport
@@ -264,21 +311,25 @@ defmodule :caravan_epmd do
   defp text(host) when is_list(host), do: host
 
   defp text(host) do
-    case guarded(fn -> :inet.ntoa(host) end) do
+    case guarded(fn -> :inet.ntoa(host) end, []) do
       text when is_list(text) -> text
       _no_address -> []
     end
   end
 
   defp dist_port(name) do
-    guarded(fn -> Native.dist_port(name) end)
+    guarded(
+      fn -> Native.dist_port(name) end,
+      {:error,
+       {:internal, "the native library failed; this is a bug in Caravan, please report it"}}
+    )
   end
 
-  # The VM must not end because of a term nobody expected.
-  defp guarded(fun) do
+  # The VM must not end because of a term nobody expected, or of a fault of ours.
+  defp guarded(fun, otherwise) do
     fun.()
   catch
-    _class, _reason -> {:error, {:invalid_name, "expected a name, got a term that is none"}}
+    _class, _reason -> otherwise
   end
 
   # halt/1 with a text would print it too, but leave a crash dump; a port to stderr leaves the one line.

@@ -1,17 +1,24 @@
 defmodule Caravan.Dials do
   @moduledoc false
-  # The dials under way. Each is a probe first, one TCP connect that the native library makes, so that a
-  # dead peer costs no process, no log line of the kernel's and no place among the dials; then the
-  # connect function in a process of its own. Caravan.Gate lets that pass: the probe's answer still counts.
+  # The dials under way.
+  #
+  # A new peer is dialled straight away: most are there. Whoever was lost or not reached is probed first, by one TCP
+  # connect that the native library makes, so that a dead peer costs no process and no line of the kernel's log. So is
+  # everyone who would have to wait for a place among the dials anyway. A dial that fails without a probe is followed by
+  # one, which tells why.
+  #
+  # Each dial calls the connect function in a process of its own. One that takes more than a moment keeps going, but gives
+  # up its place, so that addresses where nobody answers hold nobody else up.
 
-  alias Caravan.{Links, Native}
+  alias Caravan.{Gate, Links, Native}
 
   @probe_timeout 2_000
-  @probe_grace 1_000
+  # A dial that takes longer than this makes room for the next one.
+  @moment 250
   # The kernel gives a handshake 7 s.
   @dial_timeout 15_000
-  # Probes under way for each dial that may be.
-  @probes 4
+  # Probes and dials under way for each place among the dials.
+  @under_way 4
 
   @enforce_keys [:links, :concurrency]
   defstruct [
@@ -19,20 +26,33 @@ defmodule Caravan.Dials do
     :concurrency,
     # What is under way, by the reference its message will carry.
     pending: %{},
-    # Probed, and waiting for one of the dials to end.
+    # Probed, or nothing to probe, and waiting for a place among the dials.
     ready: :queue.new(),
-    dialling: 0,
+    # Places taken, and dials that went straight to the peer, whether they have a place still or not.
+    places: 0,
+    direct: 0,
     nodes: MapSet.new()
   ]
 
   @type t :: %__MODULE__{
           links: Links.t(),
           concurrency: pos_integer,
-          pending: %{reference => {:probe | pid, node, reference}},
+          pending: %{reference => probe | dial},
           ready: :queue.queue(node),
-          dialling: non_neg_integer,
+          places: non_neg_integer,
+          direct: non_neg_integer,
           nodes: MapSet.t(node)
         }
+
+  # `then`: what the answer is for.
+  @typep probe :: %{node: node, then: :dial | :tell}
+  @typep dial :: %{
+           node: node,
+           pid: pid,
+           timer: reference,
+           place?: boolean,
+           direct?: boolean
+         }
 
   @type result :: :ok | {:error, :probe | :dial, String.t()}
 
@@ -41,32 +61,28 @@ defmodule Caravan.Dials do
 
   @doc "How many more may be started."
   @spec free(t) :: non_neg_integer
-  def free(dials) do
-    limit =
-      if Links.probes?(dials.links), do: @probes * dials.concurrency, else: dials.concurrency
+  def free(dials), do: max(0, @under_way * dials.concurrency - MapSet.size(dials.nodes))
 
-    max(0, limit - MapSet.size(dials.nodes))
-  end
-
-  @doc """
-  Starts to dial `node`, unless that is under way already. `missed?`: it was lost or not reached since it was last up,
-  so it may have been stopped, and gets a moment to itself before the dial.
-  """
+  @doc "Starts to dial `node`, unless that is under way already. `missed?`: it was lost or not reached since it was up."
   @spec start(t, node, boolean) :: t
   def start(dials, node, missed?) do
     cond do
       node in dials.nodes -> dials
-      Links.probes?(dials.links) -> dials |> enter(node) |> probe(node, missed?)
-      true -> dials |> enter(node) |> ready(node)
+      not Links.probes?(dials.links) -> dials |> enter(node) |> ready(node)
+      missed? or Gate.holds?(node) or full?(dials) -> dials |> enter(node) |> probe(node, :dial)
+      true -> dials |> enter(node) |> dial(node, true)
     end
   end
+
+  defp full?(dials),
+    do: dials.places >= dials.concurrency or dials.direct >= dials.concurrency
 
   @doc "Takes a message that carries `ref`, if it belongs to a dial."
   @spec answer(t, reference, term) :: {:dialled, node, result, t} | {:pending, t} | :unknown
   def answer(dials, ref, message) do
     case Map.fetch(dials.pending, ref) do
-      {:ok, {:probe, node, timer}} -> probed(drop(dials, ref, timer), node, message)
-      {:ok, {pid, node, timer}} -> dialled(dials, ref, {pid, node, timer}, message)
+      {:ok, %{then: _} = probe} -> probed(forget(dials, ref), probe, message)
+      {:ok, dial} -> dialled(dials, ref, dial, message)
       :error -> :unknown
     end
   end
@@ -74,54 +90,48 @@ defmodule Caravan.Dials do
   @doc "Ends all dials; nothing is heard of them any more."
   @spec stop(t) :: t
   def stop(dials) do
-    for {ref, {pid, _, timer}} <- dials.pending do
+    for {ref, %{pid: pid, timer: timer}} <- dials.pending do
       Process.cancel_timer(timer)
-
-      if is_pid(pid) do
-        Process.demonitor(ref, [:flush])
-        Process.exit(pid, :kill)
-      end
+      Process.demonitor(ref, [:flush])
+      Process.exit(pid, :kill)
     end
 
     new(dials.links, dials.concurrency)
   end
 
-  defp probe(dials, node, missed?) do
+  # The library answers once, within the time that it is given.
+  defp probe(dials, node, then) do
     ref = make_ref()
-    purpose = if missed?, do: :redial, else: :dial
+    purpose = if Gate.holds?(node), do: :redial, else: :dial
 
     with {:error, _} = error <- Native.probe(ref, Atom.to_string(node), @probe_timeout, purpose),
          do: send(self(), {ref, error})
 
-    pend(dials, ref, :probe, node, @probe_timeout + @probe_grace)
+    pend(dials, ref, %{node: node, then: then})
   end
 
-  defp probed(dials, node, :ok), do: {:pending, ready(dials, node)}
-
-  defp probed(dials, node, {:error, {_kind, sentence}}),
+  defp probed(dials, %{node: node}, {:error, {_kind, sentence}}),
     do: {:dialled, node, {:error, :probe, sentence}, leave(dials, node)}
 
-  defp probed(dials, node, :overdue) do
-    sentence =
-      "the probe of its port gave no answer; this is a fault in Caravan, please report it"
+  defp probed(dials, %{node: node, then: :dial}, :ok), do: {:pending, ready(dials, node)}
 
-    {:dialled, node, {:error, :probe, sentence}, leave(dials, node)}
-  end
+  defp probed(dials, %{node: node, then: :tell}, :ok),
+    do: {:dialled, node, {:error, :dial, refusal(node, true)}, leave(dials, node)}
 
   defp ready(dials, node), do: fill(%{dials | ready: :queue.in(node, dials.ready)})
 
-  defp fill(%{dialling: count, concurrency: most} = dials) when count >= most, do: dials
+  defp fill(%{places: taken, concurrency: most} = dials) when taken >= most, do: dials
 
   defp fill(dials) do
     case :queue.out(dials.ready) do
-      {{:value, node}, ready} -> %{dials | ready: ready} |> dial(node) |> fill()
+      {{:value, node}, ready} -> %{dials | ready: ready} |> dial(node, false) |> fill()
       {:empty, _} -> dials
     end
   end
 
   # Linked, so that it ends with the topology; the result is the reason it ends with, so that a result
   # and a crash arrive in the same way.
-  defp dial(dials, node) do
+  defp dial(dials, node, direct?) do
     links = dials.links
 
     {pid, ref} =
@@ -138,19 +148,44 @@ defmodule Caravan.Dials do
         [:link, :monitor]
       )
 
-    pend(%{dials | dialling: dials.dialling + 1}, ref, pid, node, @dial_timeout)
+    direct = if direct?, do: dials.direct + 1, else: dials.direct
+
+    pend(%{dials | places: dials.places + 1, direct: direct}, ref, %{
+      node: node,
+      pid: pid,
+      timer: overdue(ref, @moment),
+      place?: true,
+      direct?: direct?
+    })
+  end
+
+  defp overdue(ref, ms), do: Process.send_after(self(), {:overdue, ref}, ms)
+
+  defp dialled(dials, ref, %{place?: true} = dial, :overdue) do
+    dial = %{dial | place?: false, timer: overdue(ref, @dial_timeout - @moment)}
+    {:pending, fill(pend(%{dials | places: dials.places - 1}, ref, dial))}
   end
 
   # Its end arrives as a message, as any other.
-  defp dialled(dials, _ref, {pid, _node, _timer}, :overdue) do
+  defp dialled(dials, _ref, %{pid: pid}, :overdue) do
     Process.exit(pid, :kill)
     {:pending, dials}
   end
 
-  defp dialled(dials, ref, {_pid, node, timer}, {:ended, reason}) do
-    dials = %{drop(dials, ref, timer) | dialling: dials.dialling - 1}
-    {:dialled, node, result(reason, node, dials), dials |> leave(node) |> fill()}
+  defp dialled(dials, ref, dial, {:ended, reason}) do
+    Process.cancel_timer(dial.timer)
+    places = if dial.place?, do: dials.places - 1, else: dials.places
+    direct = if dial.direct?, do: dials.direct - 1, else: dials.direct
+    dials = fill(forget(%{dials | places: places, direct: direct}, ref))
+    ended(dials, dial, reason)
   end
+
+  # Without a probe this may be anything from a closed port to another cookie.
+  defp ended(dials, %{node: node, direct?: true}, {:shutdown, {:answered, false}}),
+    do: {:pending, probe(dials, node, :tell)}
+
+  defp ended(dials, %{node: node}, reason),
+    do: {:dialled, node, result(reason, node, dials), leave(dials, node)}
 
   defp result({:shutdown, {:answered, true}}, _node, _dials), do: :ok
 
@@ -193,15 +228,8 @@ defmodule Caravan.Dials do
     end
   end
 
-  defp pend(dials, ref, what, node, timeout) do
-    timer = Process.send_after(self(), {:overdue, ref}, timeout)
-    %{dials | pending: Map.put(dials.pending, ref, {what, node, timer})}
-  end
-
-  defp drop(dials, ref, timer) do
-    Process.cancel_timer(timer)
-    %{dials | pending: Map.delete(dials.pending, ref)}
-  end
+  defp pend(dials, ref, what), do: %{dials | pending: Map.put(dials.pending, ref, what)}
+  defp forget(dials, ref), do: %{dials | pending: Map.delete(dials.pending, ref)}
 
   defp enter(dials, node), do: %{dials | nodes: MapSet.put(dials.nodes, node)}
   defp leave(dials, node), do: %{dials | nodes: MapSet.delete(dials.nodes, node)}

@@ -75,21 +75,28 @@ defmodule Caravan.TopologyDialsTest do
     assert Process.alive?(topology)
   end
 
-  test "dials that hang take no more than their places, and end with the topology", context do
+  test "a dial that hangs gives up its place after a moment, and ends with the topology",
+       context do
     for port <- 4001..4004, do: FakeMesh.answer(context.mesh, node_on(port), :hang)
-    publish(context, 4001..4004)
-    start(context, dial_concurrency: 2)
-    assert_receive {:dial, first, dialler}, @wait
-    assert_receive {:dial, second, _}, @wait
-    await_event([:lookup, :stop])
-    await_event([:lookup, :stop])
-    refute_received {:dial, _, _}
-    dialling = for %{state: :dialling, node: node} <- status(context).peers, do: node
-    assert Enum.sort([first, second]) == dialling
-
-    ref = Process.monitor(dialler)
+    publish(context, 4001..4005)
+    start(context, dial_concurrency: 1)
+    assert {:ok, [_]} = Caravan.await(context.name)
+    # Four for each place are under way at the most.
+    diallers = for _ <- 1..3, do: assert_receive({:dial, _, pid}, @wait) && pid
+    refs = Enum.map(diallers, &Process.monitor/1)
     stop_supervised!(context.name)
-    assert_receive {:DOWN, ^ref, _, _, _}, @wait
+    for ref <- refs, do: assert_receive({:DOWN, ^ref, _, _, _}, @wait)
+  end
+
+  test "no more dials than four for each place are under way", context do
+    for port <- 4001..4006, do: FakeMesh.answer(context.mesh, node_on(port), :hang)
+    publish(context, 4001..4006)
+    start(context, dial_concurrency: 1)
+    for _ <- 1..4, do: assert_receive({:dial, _, _}, @wait)
+    await_event([:lookup, :stop])
+    await_event([:lookup, :stop])
+    refute_receive {:dial, _, _}, 600
+    assert Enum.count(status(context).peers, &(&1.state == :dialling)) == 4
   end
 
   test "draining ends dials and look-ups", context do
@@ -125,7 +132,8 @@ defmodule Caravan.TopologyDialsTest do
     assert_receive {:dial, _, dialler}, @wait
     ref = Process.monitor(dialler)
     [dial] = Map.keys(:sys.get_state(topology).dials.pending)
-    send(topology, {:overdue, dial})
+    # First its place, then its life.
+    for _ <- 1..2, do: send(topology, {:overdue, dial})
     assert_receive {:DOWN, ^ref, _, _, :killed}, @wait
     assert await_event([:peer, :dial_failed]).reason =~ "did not return within 15000 ms"
     assert_receive {:dial, _, _}, @wait
@@ -185,7 +193,7 @@ defmodule Caravan.TopologyDialsTest do
     refute_received {:dial, _, _}
   end
 
-  test "with Erlang's own functions a peer is probed before it is dialled", context do
+  test "with Erlang's own functions a probe tells why a dial failed", context do
     listener = hang_up_listener()
     {:ok, open} = :inet.port(listener)
     {:ok, closed} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})

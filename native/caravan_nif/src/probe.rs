@@ -36,37 +36,50 @@ static ANSWERED: Lazy<Mutex<Recent<SocketAddr>>> = Lazy::new(|| Mutex::new(Recen
 /// What is to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A first dial.
+    /// The dial of a node that this VM has never lost.
     Dial,
-    /// Another one: the node was lost, or not reached.
+    /// The dial of a lost node.
     Redial,
-    /// The handshake of a link that is being set up, whoever asked for it.
+    /// The handshake of a link to a lost node, whoever asked for it.
     Link,
 }
 
 /// Opens a TCP connection to where a node should listen, hangs up, and waits until the node does so, too.
 ///
-/// The system accepts connections for a node that is stopped or stuck. A handshake would wait there, and be the first
-/// thing the node hears of when it goes on, before it has heard that its old links are gone. So a node that may have
-/// been stopped or cut off until now, because it took its time or is dialled again, is there only half a second after
-/// it has answered, whatever is left of the `patience`. One that answered within the last second is not asked again,
-/// save for a redial. Where this node itself was stopped until now, the same time goes by first.
+/// The system accepts connections for a node that is suspended or stuck. A handshake would wait there, and be the first
+/// thing a lost node hears of when it resumes, before it has heard that its old links are gone. So a lost node that may
+/// have been suspended or cut off until now, because it took its time or is dialled again, is there only half a second
+/// after it has answered. One that answered within the last second is not asked again, save for a redial. Where this
+/// node itself was suspended until now, the same time goes by first.
 ///
-/// A link that had to wait long is not to be made: what OTP has kept for it meanwhile is old. Who wants it will try again.
+/// All of this happens within `patience`: where it runs out, the answer is an error. A link that had to wait long is not
+/// to be made either: what OTP has kept for it meanwhile is old. Who wants it will try again.
 ///
 /// # Errors
 /// `Network`, `Timeout` or `Unserved` when nobody is there, and those of the name.
 pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result<(), Error> {
-    sleep(pulse::feel(RECOVERY)).await;
-    let Some(answer) = ask(name, patience, purpose).await? else {
+    let start = Instant::now();
+    let deadline = (start + patience).into();
+    if purpose != Purpose::Dial {
+        // What is left of the patience then is for who can tell more than that.
+        let _ = timeout_at(deadline, sleep(pulse::feel(RECOVERY))).await;
+    }
+    let Some(answer) = ask(name, start, deadline, purpose).await? else {
         return Ok(());
     };
-    if answer.slow || purpose == Purpose::Redial {
-        sleep(RECOVERY).await;
+    let recovers = match purpose {
+        Purpose::Dial => false,
+        Purpose::Redial => true,
+        Purpose::Link => answer.slow,
+    };
+    if recovers && timeout_at(deadline, sleep(RECOVERY)).await.is_err() {
+        return Err(Error::Unserved {
+            asked: answer.asked,
+        });
     }
     // Only now: until then nobody else shall take it for an answer.
     answers().note(answer.address, Instant::now());
-    if purpose == Purpose::Link && answer.asked.elapsed >= LONG {
+    if purpose == Purpose::Link && answer.waited >= LONG {
         return Err(Error::Unserved {
             asked: answer.asked,
         });
@@ -74,7 +87,7 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
     Ok(())
 }
 
-/// Whether this node itself was stopped until just now, and has still to hear of what it has lost.
+/// Whether this node itself was suspended until just now, and has still to hear of what it has lost.
 pub fn stopped_lately() -> bool {
     !pulse::feel(RECOVERY).is_zero()
 }
@@ -82,22 +95,30 @@ pub fn stopped_lately() -> bool {
 /// A node that is there.
 struct Answer {
     address: SocketAddr,
-    /// It may have been stopped or cut off when it was asked.
+    /// It may have been suspended or cut off when it was asked.
     slow: bool,
+    /// How long it took.
+    waited: Duration,
     asked: Asked,
 }
 
 /// Asks the node, unless an answer of its still counts.
-async fn ask(name: String, patience: Duration, purpose: Purpose) -> Result<Option<Answer>, Error> {
-    let start = Instant::now();
+async fn ask(
+    name: String,
+    start: Instant,
+    deadline: tokio::time::Instant,
+    purpose: Purpose,
+) -> Result<Option<Answer>, Error> {
     let Settings { rules, ipv6 } = settings();
     let port = node_name::dist_port(name.as_bytes(), &rules)?;
     let host = host_of(&name);
     let known = host.parse().ok().or_else(|| address(host, ipv6));
     let known = known.map(|ip: IpAddr| SocketAddr::new(ip, port));
-    if purpose != Purpose::Redial && known.is_some_and(|address| answers().has(&address, start)) {
+    let answered = |address| answers().has(&address, Instant::now());
+    if purpose != Purpose::Redial && known.is_some_and(answered) {
         return Ok(None);
     }
+    let asked_at = Instant::now();
     let asked = || Asked {
         did: "probed",
         question: name.clone(),
@@ -106,7 +127,6 @@ async fn ask(name: String, patience: Duration, purpose: Purpose) -> Result<Optio
         ],
         elapsed: start.elapsed(),
     };
-    let deadline = (start + patience).into();
     let Some(_place) = sockets::place(deadline).await else {
         return Err(Error::no_socket(asked()));
     };
@@ -119,7 +139,8 @@ async fn ask(name: String, patience: Duration, purpose: Purpose) -> Result<Optio
     match timeout_at(deadline, hang_up(stream)).await {
         Ok(()) => Ok(Some(Answer {
             address,
-            slow: connected.elapsed() > AWAKE || start.elapsed() >= LONG,
+            slow: connected.elapsed() > AWAKE || asked_at.elapsed() >= LONG,
+            waited: asked_at.elapsed(),
             asked: asked(),
         })),
         Err(_elapsed) => Err(Error::Unserved { asked: asked() }),

@@ -26,10 +26,19 @@ async fn who_was_missed_is_given_time_however_prompt() {
     let (listener, name) = listener().await;
     let start = Instant::now();
     let peer = async { drop(listener.accept().await.unwrap()) };
-    // What it is given is more than the patience.
-    let (result, ()) = tokio::join!(probe(name, PATIENCE, Purpose::Redial), peer);
+    let (result, ()) = tokio::join!(probe(name, 2 * RECOVERY, Purpose::Redial), peer);
     assert_eq!(result, Ok(()));
     assert!(start.elapsed() >= RECOVERY);
+}
+
+#[tokio::test]
+async fn the_time_given_is_part_of_the_patience() {
+    let (listener, name) = listener().await;
+    let start = Instant::now();
+    let peer = async { drop(listener.accept().await.unwrap()) };
+    let (result, ()) = tokio::join!(probe(name, PATIENCE, Purpose::Redial), peer);
+    assert!(matches!(result, Err(Error::Unserved { .. })), "{result:?}");
+    assert!(start.elapsed() < RECOVERY, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -47,7 +56,7 @@ async fn who_has_just_answered_is_not_asked_again_unless_missed() {
 async fn an_answer_counts_for_others_only_after_the_time_given() {
     let (listener, name) = listener().await;
     let address = listener.local_addr().unwrap();
-    let asked = tokio::spawn(probe(name, PATIENCE, Purpose::Redial));
+    let asked = tokio::spawn(probe(name, 2 * RECOVERY, Purpose::Redial));
     drop(listener.accept().await.unwrap());
     sleep(RECOVERY / 2).await;
     assert!(!answers().has(&address, Instant::now()));
@@ -57,16 +66,18 @@ async fn an_answer_counts_for_others_only_after_the_time_given() {
 }
 
 #[tokio::test]
-async fn who_takes_a_while_is_given_time() {
-    let (listener, name) = listener().await;
-    let start = Instant::now();
-    let peer = async {
-        let (_stream, _) = listener.accept().await.unwrap();
-        sleep(2 * AWAKE).await;
-    };
-    let (result, ()) = tokio::join!(probe(name, 10 * PATIENCE, Purpose::Dial), peer);
-    assert_eq!(result, Ok(()));
-    assert!(start.elapsed() >= 2 * AWAKE + RECOVERY);
+async fn a_lost_one_that_takes_a_while_is_given_time_and_another_is_not() {
+    for (purpose, given_time) in [(Purpose::Link, true), (Purpose::Dial, false)] {
+        let (listener, name) = listener().await;
+        let peer = async {
+            let (_stream, _) = listener.accept().await.unwrap();
+            sleep(2 * AWAKE).await;
+            Instant::now()
+        };
+        let (result, hung_up) = tokio::join!(probe(name, 10 * PATIENCE, purpose), peer);
+        assert_eq!(result, Ok(()), "{purpose:?}");
+        assert_eq!(hung_up.elapsed() >= RECOVERY, given_time, "{purpose:?}");
+    }
 }
 
 #[tokio::test]
