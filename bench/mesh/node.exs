@@ -29,23 +29,31 @@ defmodule Bench.Mesh.Node do
     node = self()
     spawn_link(fn -> input(node) end)
     tell(:ready)
-    loop(%{subject: subject, expected: :nobody, query: nil})
+    loop(%{subject: subject, expected: :nobody, watched: nil, whole?: false, lost: []})
   end
 
   defp loop(state) do
     receive do
       {:nodeup, _peer} ->
-        loop(reached(state, now()))
+        at = now()
+        state |> reached(at) |> watched(at) |> loop()
 
       {:nodedown, peer} ->
-        tell({:down, peer, now()})
-        loop(state)
+        at = now()
+        %{state | lost: [{peer, at} | state.lost]} |> watched(at) |> loop()
 
       {:expect, count} ->
         loop(reached(%{state | expected: count}, now()))
 
-      {:go, query, at} ->
-        spawn_link(fn -> discover(state.subject, query, at) end)
+      {:watch, tag, count} ->
+        loop(watched(%{state | watched: {tag, count}, whole?: false}, now()))
+
+      {:go, target, at} ->
+        spawn_link(fn -> discover(state.subject, target, at) end)
+        loop(state)
+
+      {:lost, since} ->
+        tell({:lost, for({peer, at} <- state.lost, at >= since, do: peer)})
         loop(state)
 
       :peers ->
@@ -75,10 +83,26 @@ defmodule Bench.Mesh.Node do
     end
   end
 
-  # Some dial before their supervisor has started.
-  defp discover(subject, query, at) do
+  defp watched(%{watched: nil} = state, _at), do: state
+
+  defp watched(%{watched: {tag, count}} = state, at) do
+    whole? = length(Node.list()) == count
+
+    case {state.whole?, whole?} do
+      {false, true} -> tell({:whole, tag, at})
+      {true, false} -> tell({:torn, tag})
+      _same -> :ok
+    end
+
+    %{state | whole?: whole?}
+  end
+
+  # Some dial before their supervisor has started. Some crash over each dead host: an application would end by that, but
+  # here they are seen at their best.
+  defp discover(subject, target, at) do
     Process.sleep(max(0, div(at - now(), 1_000)))
-    {:ok, _} = Supervisor.start_link(Subject.children(subject, query), strategy: :one_for_one)
+    options = [strategy: :one_for_one, max_restarts: 1_000_000]
+    {:ok, _} = Supervisor.start_link(Subject.children(subject, target), options)
     Process.sleep(:infinity)
   end
 

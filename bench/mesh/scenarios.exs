@@ -130,9 +130,10 @@ defmodule Bench.Mesh.Scenarios do
     for cluster <- clusters,
         do: formed(release(cluster), cluster) || raise("#{cluster.subject.label} did not form")
 
+    since = Vm.now()
     Dns.run("fault silence")
     Process.sleep(30_000)
-    lost = for cluster <- clusters, do: length(Vm.lost(cluster.vms))
+    lost = for cluster <- clusters, do: length(Vm.lost(cluster.vms, since))
     Dns.run("fault none")
     at = Vm.now()
     for cluster <- clusters, do: Vm.expect(cluster.vms, 7)

@@ -33,6 +33,9 @@ defmodule Bench.Mesh.Subject do
 
   def name(ip), do: :"#{@base}@#{ip}"
 
+  @doc "`Node.connect` to all of a list, again and again: what there is without any discovery."
+  def plain, do: %__MODULE__{id: :plain, label: "Node.connect", paths: []}
+
   @doc "How a VM knows the port of all nodes, without an epmd. Rivals have the kernel's own way, without Caravan."
   def port_flags(:caravan), do: ~w(-epmd_module caravan_epmd)
   def port_flags(_rival), do: ~w(-erl_epmd_port #{@port})
@@ -41,6 +44,10 @@ defmodule Bench.Mesh.Subject do
   def record(id, query, ip, ttl \\ 5)
   def record(:caravan1, query, ip, ttl), do: "#{query} #{ttl} SRV 0 10 #{@port} #{ip}"
   def record(_id, query, ip, ttl), do: "#{query} #{ttl} A #{ip}"
+
+  @doc "What a node is given to find the others at `ips`, for `children/2`."
+  def target(:plain, _query, ips), do: Enum.map(ips, &name/1)
+  def target(_id, query, _ips), do: query
 
   @doc "The addresses that query number `index` of a quiet poll finds."
   def addresses(index, count) do
@@ -63,6 +70,17 @@ defmodule Bench.Mesh.Subject do
   end
 
   def children(:dns_cluster, query), do: [{DNSCluster, query: query}]
+
+  def children(:plain, names),
+    do: [{Task, fn -> connect(List.delete(names, node())) end}]
+
+  # As many at a time as Task.async_stream/3 takes by itself, and as often as the others look for nodes.
+  defp connect(names) do
+    new = names -- Node.list()
+    new |> Task.async_stream(&Node.connect/1, timeout: :infinity) |> Stream.run()
+    Process.sleep(5_000)
+    connect(names)
+  end
 
   defp cluster(topologies), do: {Cluster.Supervisor, [topologies, [name: Bench.Mesh.Cluster]]}
 end

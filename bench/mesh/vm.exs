@@ -6,6 +6,9 @@ defmodule Bench.Mesh.Vm do
 
   @deadline 60_000
 
+  # So many boot at the same time: more would only wait for each other.
+  @wave 16
+
   # What would make the VM another one than its arguments say.
   @foreign ~w(ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS)
 
@@ -19,7 +22,7 @@ defmodule Bench.Mesh.Vm do
   {nameserver, {127,0,0,53}}.
   """
 
-  defstruct [:port, :name]
+  defstruct [:port, :name, :ip]
 
   @doc "Puts what the nodes need into `folder`: `code` is that of their modules."
   def prepare(folder, code) do
@@ -29,11 +32,20 @@ defmodule Bench.Mesh.Vm do
     :persistent_term.put(__MODULE__, folder)
   end
 
-  @doc "Boots a node of `subject` at each address, and waits until all of them are ready."
-  def boot(subject, ips) do
-    vms = Enum.map(ips, &open(subject, &1))
+  @doc "Boots a node of `subject` at each address, `flags` added to those of its VM, and waits until all are ready."
+  def boot(subject, ips, flags \\ []) do
+    ips |> Enum.chunk_every(@wave) |> Enum.flat_map(&boot_wave(subject, &1, flags))
+  end
+
+  defp boot_wave(subject, ips, flags) do
+    vms = Enum.map(ips, &open(subject, &1, flags))
     deadline = now() + @deadline * 1_000
-    Enum.each(vms, &(:ready = heard(&1, fn said -> said == :ready end, deadline)))
+
+    for vm <- vms do
+      heard(vm, &(&1 == :ready), deadline) ||
+        raise "#{vm.name} did not boot within #{@deadline} ms"
+    end
+
     vms
   end
 
@@ -43,11 +55,11 @@ defmodule Bench.Mesh.Vm do
     File.write!(modules_file(subject.id), :erlang.term_to_binary(modules))
   end
 
-  @doc "Starts the discovery in all of them at the same moment, and answers with it."
-  def release(vms, query) do
+  @doc "Starts the discovery of `target` in all of them at the same moment, and answers with it."
+  def release(vms, target) do
     # Time enough for the word to reach them all.
     at = now() + 100_000
-    tell(vms, {:go, query, at})
+    tell(vms, {:go, target, at})
     at
   end
 
@@ -66,6 +78,64 @@ defmodule Bench.Mesh.Vm do
     end)
   end
 
+  @doc """
+  From now on they tell when they have `count` peers and when they no longer do: a watch, for `whole/2` and `torn/2`.
+  """
+  def watch(vms, count) do
+    tag = System.unique_integer()
+    tell(vms, {:watch, tag, count})
+    %{tag: tag, names: Map.new(vms, &{&1.port, &1.name}), whole: %{}}
+  end
+
+  @doc "Waits until all are whole at the same time: `{since when, watch}`, or nil at `deadline`."
+  def whole(watch, deadline) do
+    with {true, watch} <- observe(watch, deadline, &whole?/1),
+         do: {watch.whole |> Map.values() |> Enum.max(), watch},
+         else: ({false, _watch} -> nil)
+  end
+
+  @doc "Waits `ms` for the first that is no longer whole: the watch to go on with, or nil where all of them still are."
+  def torn(watch, ms) do
+    with {true, watch} <- observe(watch, now() + ms * 1_000, &(not whole?(&1))),
+         do: watch,
+         else: ({false, _watch} -> nil)
+  end
+
+  defp whole?(watch), do: map_size(watch.whole) == map_size(watch.names)
+
+  defp observe(%{tag: tag, names: names} = watch, deadline, done?) do
+    if done?.(watch) do
+      {true, watch}
+    else
+      receive do
+        {port, {:data, {:eol, "@" <> line}}} when is_map_key(names, port) ->
+          case decode(line) do
+            {:whole, ^tag, at} -> put_in(watch.whole[port], at)
+            {:torn, ^tag} -> update_in(watch.whole, &Map.delete(&1, port))
+            _said_before -> watch
+          end
+          |> observe(deadline, done?)
+
+        {port, {:exit_status, status}} when is_map_key(names, port) ->
+          raise "#{names[port]} ended with #{status}"
+      after
+        max(0, div(deadline - now(), 1_000)) -> {false, watch}
+      end
+    end
+  end
+
+  @doc "The CPU that they have used so far, in µs."
+  def cpu(vms), do: vms |> Enum.map(&cpu_of/1) |> Enum.sum()
+
+  # proc(5): user and system time are the 14th and the 15th field, in hundredths of a second; the 2nd is a name, which
+  # may hold anything.
+  defp cpu_of(%{port: port}) do
+    {:os_pid, pid} = Port.info(port, :os_pid)
+    [_, rest] = "/proc/#{pid}/stat" |> File.read!() |> String.split(") ", parts: 2)
+    [user, system] = rest |> String.split() |> Enum.slice(11, 2)
+    (String.to_integer(user) + String.to_integer(system)) * 10_000
+  end
+
   @doc "Asks each of them, and answers with what they answered."
   def ask(vms, question) do
     tell(vms, question)
@@ -80,24 +150,23 @@ defmodule Bench.Mesh.Vm do
     end
   end
 
-  @doc "The links that they have lost so far, each once."
-  def lost(vms), do: vms |> Enum.flat_map(&lost(&1, [])) |> Enum.uniq()
+  @doc "The links between them that they have lost since then, each once."
+  def lost(vms, since) do
+    names = MapSet.new(vms, & &1.name)
 
-  defp lost(%{port: port, name: name} = vm, links) do
-    receive do
-      {^port, {:data, {:eol, "@" <> line}}} ->
-        case decode(line) do
-          {:down, peer, _at} -> lost(vm, [Enum.sort([name, peer]) | links])
-          _ -> lost(vm, links)
-        end
-    after
-      0 -> links
-    end
+    for(
+      {vm, peers} <- Enum.zip(vms, ask(vms, {:lost, since})),
+      peer <- peers,
+      do: {vm.name, peer}
+    )
+    |> Enum.filter(fn {_name, peer} -> peer in names end)
+    |> Enum.uniq_by(fn {name, peer} -> Enum.sort([name, peer]) end)
   end
 
-  @doc "Ends them, and waits until they are gone."
+  @doc "Ends them at once, and waits until they are gone."
   def halt(vms) do
-    Enum.each(vms, &kill/1)
+    pids = for %{port: port} <- vms, {:os_pid, pid} <- [Port.info(port, :os_pid)], do: "#{pid}"
+    if pids != [], do: System.cmd("kill", ["-KILL" | pids], stderr_to_stdout: true)
 
     for %{port: port, name: name} <- vms do
       receive do
@@ -114,7 +183,7 @@ defmodule Bench.Mesh.Vm do
 
   ## Inside
 
-  defp open(subject, ip) do
+  defp open(subject, ip, flags) do
     folder = :persistent_term.get(__MODULE__)
     name = Subject.name(ip)
     {:ok, address} = ip |> to_charlist() |> :inet.parse_address()
@@ -130,14 +199,14 @@ defmodule Bench.Mesh.Vm do
     args =
       @flags ++
         Subject.port_flags(subject.id) ++
-        ["-name", "#{name}"] ++ interface ++ paths ++ ["-eval", code]
+        flags ++ ["-name", "#{name}"] ++ interface ++ paths ++ ["-eval", code]
 
     env =
       for(name <- @foreign, do: {~c"#{name}", false}) ++
         [{~c"ERL_INETRC", ~c"#{folder}/inetrc"}, {~c"ERL_CRASH_DUMP_SECONDS", ~c"0"}]
 
     options = [:binary, :exit_status, :stderr_to_stdout, line: 4_000_000, args: args, env: env]
-    %__MODULE__{port: Port.open({:spawn_executable, erl()}, options), name: name}
+    %__MODULE__{port: Port.open({:spawn_executable, erl()}, options), name: name, ip: ip}
   end
 
   defp erl, do: System.find_executable("erl") || raise("no erl on PATH")
@@ -149,7 +218,7 @@ defmodule Bench.Mesh.Vm do
     Enum.each(vms, &Port.command(&1.port, line))
   end
 
-  # What was said before it is passed over, but for losses, which `lost/1` looks for.
+  # What was said before it is passed over.
   defp heard(%{port: port} = vm, wanted?, deadline, other \\ []) do
     receive do
       {^port, {:data, {:eol, "@" <> line}}} ->
@@ -164,11 +233,6 @@ defmodule Bench.Mesh.Vm do
     after
       max(0, div(deadline - now(), 1_000)) -> nil
     end
-  end
-
-  defp kill(%{port: port}) do
-    with {:os_pid, pid} <- Port.info(port, :os_pid),
-         do: System.cmd("kill", ["-KILL", "#{pid}"], stderr_to_stdout: true)
   end
 
   defp flush(port) do
