@@ -118,7 +118,9 @@ defmodule Caravan do
     Topologies.call(topology, {:await, options}, options.timeout + 5_000)
   end
 
-  @doc "Looks up now instead of at the next poll. Doesn't wait for the answer."
+  @doc """
+  Looks up now instead of at the next poll, and dials now whoever waits after a failure. Doesn't wait for the answers.
+  """
   @spec poll(atom) :: :ok
   def poll(topology), do: Topologies.call(topology, :poll)
 

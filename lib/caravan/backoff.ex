@@ -6,8 +6,8 @@ defmodule Caravan.Backoff do
   @growth 1.6
   @jitter 0.2
 
-  # Past ten failures the delay is over a minute, and a float must not overflow.
-  @most 10
+  # By then the delay is over every ceiling, and a float must not overflow.
+  @most 16
 
   @spec delay(pos_integer, pos_integer, :rand.state()) :: {pos_integer, :rand.state()}
   def delay(failures, ceiling, rand) do

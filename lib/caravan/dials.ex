@@ -4,13 +4,15 @@ defmodule Caravan.Dials do
   #
   # A new peer is dialled straight away: most are there. Whoever was lost or not reached is probed first, by one TCP
   # connect that the native library makes, so that a dead peer costs no process and no line of the kernel's log. So is
-  # everyone who would have to wait for a place among the dials anyway. A dial that fails without a probe is followed by
-  # one, which tells why.
+  # everyone who would have to wait for a place among the dials anyway.
+  #
+  # Where a dial fails the node there is asked what it calls itself: that tells why, and whether a peer that refused a
+  # handshake is still the same node. Dialling it again would only fill its log.
   #
   # Each dial calls the connect function in a process of its own. One that takes more than a moment keeps going, but gives
   # up its place, so that addresses where nobody answers hold nobody else up.
 
-  alias Caravan.{Gate, Links, Native}
+  alias Caravan.{Gate, Links, Native, Refusal}
 
   @probe_timeout 2_000
   # A dial that takes longer than this makes room for the next one.
@@ -44,8 +46,8 @@ defmodule Caravan.Dials do
           nodes: MapSet.t(node)
         }
 
-  # `then`: what the answer is for.
-  @typep probe :: %{node: node, then: :dial | :tell}
+  # `unless`: who must not be there, since it has refused a handshake.
+  @typep probe :: %{node: node, asks: :probe | :why | :whether, unless: identity | nil}
   @typep dial :: %{
            node: node,
            pid: pid,
@@ -54,7 +56,14 @@ defmodule Caravan.Dials do
            direct?: boolean
          }
 
-  @type result :: :ok | {:error, :probe | :dial, String.t()}
+  @typedoc "What a node calls itself, and its creation: another one in each of its lives."
+  @type identity :: {name :: String.t(), creation :: non_neg_integer}
+
+  @typedoc "Who refused a handshake; nil where it was nobody."
+  @type refuser :: identity | :unknown | nil
+
+  @typedoc "`:same`: whoever refused the last handshake is there still."
+  @type result :: :ok | :self | :same | {:error, :probe | :dial, String.t(), refuser}
 
   @spec new(Links.t(), pos_integer) :: t
   def new(links, concurrency), do: %__MODULE__{links: links, concurrency: concurrency}
@@ -63,13 +72,17 @@ defmodule Caravan.Dials do
   @spec free(t) :: non_neg_integer
   def free(dials), do: max(0, @under_way * dials.concurrency - MapSet.size(dials.nodes))
 
-  @doc "Starts to dial `node`, unless that is under way already. `missed?`: it was lost or not reached since it was up."
-  @spec start(t, node, boolean) :: t
-  def start(dials, node, missed?) do
+  @doc """
+  Starts to dial `node`, unless that is under way already. `missed?`: it was lost or not reached since it was up.
+  `unless`: not, if it is this one still.
+  """
+  @spec start(t, node, boolean, identity | nil) :: t
+  def start(dials, node, missed?, unless) do
     cond do
       node in dials.nodes -> dials
       not Links.probes?(dials.links) -> dials |> enter(node) |> ready(node)
-      missed? or Gate.holds?(node) or full?(dials) -> dials |> enter(node) |> probe(node, :dial)
+      unless -> dials |> enter(node) |> identify(node, :whether, unless)
+      missed? or Gate.holds?(node) or full?(dials) -> dials |> enter(node) |> probe(node)
       true -> dials |> enter(node) |> dial(node, true)
     end
   end
@@ -81,7 +94,7 @@ defmodule Caravan.Dials do
   @spec answer(t, reference, term) :: {:dialled, node, result, t} | {:pending, t} | :unknown
   def answer(dials, ref, message) do
     case Map.fetch(dials.pending, ref) do
-      {:ok, %{then: _} = probe} -> probed(forget(dials, ref), probe, message)
+      {:ok, %{asks: _} = probe} -> probed(forget(dials, ref), probe, message)
       {:ok, dial} -> dialled(dials, ref, dial, message)
       :error -> :unknown
     end
@@ -99,24 +112,40 @@ defmodule Caravan.Dials do
     new(dials.links, dials.concurrency)
   end
 
-  # The library answers once, within the time that it is given.
-  defp probe(dials, node, then) do
+  # The library answers each question once, within the time that it is given.
+  defp probe(dials, node) do
     ref = make_ref()
     purpose = if Gate.holds?(node), do: :redial, else: :dial
-
-    with {:error, _} = error <- Native.probe(ref, Atom.to_string(node), @probe_timeout, purpose),
-         do: send(self(), {ref, error})
-
-    pend(dials, ref, %{node: node, then: then})
+    asked = Native.probe(ref, Atom.to_string(node), @probe_timeout, purpose)
+    asked(dials, ref, asked, %{node: node, asks: :probe, unless: nil})
   end
 
+  defp identify(dials, node, asks, unless) do
+    ref = make_ref()
+
+    asked = Native.identify(ref, Atom.to_string(node), Atom.to_string(node()), @probe_timeout)
+
+    asked(dials, ref, asked, %{node: node, asks: asks, unless: unless})
+  end
+
+  defp asked(dials, ref, asked, probe) do
+    with {:error, _} = error <- asked, do: send(self(), {ref, error})
+    pend(dials, ref, probe)
+  end
+
+  defp probed(dials, %{node: node, asks: :probe}, :ok), do: {:pending, ready(dials, node)}
+
+  defp probed(dials, %{node: node, asks: :whether, unless: identity}, {:ok, identity}),
+    do: {:dialled, node, :same, leave(dials, node)}
+
+  defp probed(dials, %{node: node, asks: :whether}, {:ok, _another}),
+    do: probed(dials, %{node: node, asks: :probe}, :ok)
+
+  defp probed(dials, %{node: node, asks: :why}, answer),
+    do: {:dialled, node, Refusal.result(node, answer), leave(dials, node)}
+
   defp probed(dials, %{node: node}, {:error, {_kind, sentence}}),
-    do: {:dialled, node, {:error, :probe, sentence}, leave(dials, node)}
-
-  defp probed(dials, %{node: node, then: :dial}, :ok), do: {:pending, ready(dials, node)}
-
-  defp probed(dials, %{node: node, then: :tell}, :ok),
-    do: {:dialled, node, {:error, :dial, refusal(node, true)}, leave(dials, node)}
+    do: {:dialled, node, {:error, :probe, sentence, nil}, leave(dials, node)}
 
   defp ready(dials, node), do: fill(%{dials | ready: :queue.in(node, dials.ready)})
 
@@ -180,19 +209,19 @@ defmodule Caravan.Dials do
     ended(dials, dial, reason)
   end
 
-  # Without a probe this may be anything from a closed port to another cookie.
-  defp ended(dials, %{node: node, direct?: true}, {:shutdown, {:answered, false}}),
-    do: {:pending, probe(dials, node, :tell)}
+  defp ended(dials, %{node: node}, reason) do
+    # This may be anything from a closed port to another cookie.
+    if reason == {:shutdown, {:answered, false}} and Links.probes?(dials.links),
+      do: {:pending, identify(dials, node, :why, nil)},
+      else: {:dialled, node, result(reason), leave(dials, node)}
+  end
 
-  defp ended(dials, %{node: node}, reason),
-    do: {:dialled, node, result(reason, node, dials), leave(dials, node)}
+  defp result({:shutdown, {:answered, true}}), do: :ok
 
-  defp result({:shutdown, {:answered, true}}, _node, _dials), do: :ok
-
-  defp result(reason, node, dials) do
+  defp result(reason) do
     sentence =
       case reason do
-        {:shutdown, {:answered, false}} -> refusal(node, Links.probes?(dials.links))
+        {:shutdown, {:answered, false}} -> "the connect function answered false"
         {:shutdown, {:answered, :ignored}} -> "this node is not distributed"
         {:shutdown, {:answered, other}} -> "the connect function answered #{inspect(other)}"
         {:shutdown, {:raised, banner}} -> "the connect function raised: #{banner}"
@@ -200,32 +229,7 @@ defmodule Caravan.Dials do
         other -> "the connect function ended with #{inspect(other)}"
       end
 
-    {:error, :dial, sentence}
-  end
-
-  defp refusal(_node, false), do: "the connect function answered false"
-
-  defp refusal(node, true) do
-    [_, host] = node |> Atom.to_string() |> String.split("@", parts: 2)
-
-    case {:net_kernel.longnames(), String.contains?(host, [".", ":"])} do
-      {true, false} ->
-        "this node uses long names (-name), and #{host} has no dot; name all nodes in one way"
-
-      {false, true} ->
-        "this node uses short names (-sname), and #{host} has dots; name all nodes in one way"
-
-      _ ->
-        "the host answers#{on_port(node)}, but the handshake failed: a different cookie, a node of " <>
-          "another name at that address, TLS on one side only, or a node that went down meanwhile"
-    end
-  end
-
-  defp on_port(node) do
-    case Native.dist_port(node) do
-      {:ok, port} -> " on port #{port}"
-      {:error, _} -> ""
-    end
+    {:error, :dial, sentence, nil}
   end
 
   defp pend(dials, ref, what), do: %{dials | pending: Map.put(dials.pending, ref, what)}

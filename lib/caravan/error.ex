@@ -15,6 +15,7 @@ defmodule Caravan.Error do
   | `:timeout` | no answer before the deadline |
   | `:truncated` | the answer was cut short and TCP failed |
   | `:network` | the server could not be reached, or the connection broke |
+  | `:handshake` | what listens where a node should be didn't go on with the handshake |
   | `:malformed` | the answer was no valid DNS message |
   | `:invalid_name` | not a node name or not a domain name |
   | `:invalid_option` | an unknown or ill-typed option, or an unknown topology |
@@ -31,6 +32,7 @@ defmodule Caravan.Error do
           | :timeout
           | :truncated
           | :network
+          | :handshake
           | :malformed
           | :invalid_name
           | :invalid_option

@@ -114,6 +114,14 @@ defmodule Caravan.Events do
     about([:peer, :dial_failed], topology, node, %{stage: stage, reason: reason})
   end
 
+  def peer(topology, node, :self) do
+    Logger.warning(
+      "#{prefix(topology)}#{node} is this node itself, which is called #{node()}. It is not dialled again; name the " <>
+        "nodes as DNS does, or make the topology's names fit (options :node_name, :node_sname, :type)",
+      node: node
+    )
+  end
+
   def peer(topology, node, :leaving) do
     Logger.info("#{prefix(topology)}#{node} says that it is going away", node: node)
   end

@@ -162,6 +162,7 @@ defmodule Caravan.Native do
   def membership_new(_spec), do: :erlang.nif_error(:caravan_not_loaded)
   def poll(_membership, _index, _ref, _self), do: :erlang.nif_error(:caravan_not_loaded)
   def probe(_ref, _name, _timeout, _purpose), do: :erlang.nif_error(:caravan_not_loaded)
+  def identify(_ref, _name, _own, _timeout), do: :erlang.nif_error(:caravan_not_loaded)
   def linked(_node), do: :erlang.nif_error(:caravan_not_loaded)
   def was_linked(_node), do: :erlang.nif_error(:caravan_not_loaded)
   def stopped_lately, do: :erlang.nif_error(:caravan_not_loaded)

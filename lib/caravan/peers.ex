@@ -10,16 +10,18 @@ defmodule Caravan.Peers do
   #   :backing_off  to be dialled later, after a failure
   #   :connected
   #   :leaving      said good-bye; still linked, or, after that, left alone for a while
+  #   :self         this node itself, under another name
   #
   # Every change answers with what happened, for `Caravan.Events` to tell:
   #
-  #   :up, :leaving, :forgotten
+  #   :up, :leaving, :forgotten, :self
   #   {:down, reason, wanted?}                 wanted?: will be dialled again before long
   #   {:dial_failed, stage, reason, first?}    first?: it was up since the last failure, or never failed
   #
   # A peer that waits (idle, backing off, left alone) has an `entry` in the queue, which is ordered by
   # time and then at random. Nothing walks over all peers but list/1, members/1, reconcile/2 and halt/2.
 
+  alias Caravan.Dials
   alias Caravan.Peers.{Delay, Peer}
 
   # At most this share of the connected peers is disconnected in a round.
@@ -47,6 +49,7 @@ defmodule Caravan.Peers do
 
   @type event ::
           :up
+          | :self
           | :leaving
           | :forgotten
           | {:down, String.t(), boolean}
@@ -93,11 +96,11 @@ defmodule Caravan.Peers do
   @spec move(t, integer, node) :: change
   def move(peers, now, node) do
     case peers.by_node do
-      %{^node => %{entry: {_, _, _}} = peer} ->
-        {[], enqueue(peers, %{peer | attempts: 0}, :idle, now)}
+      %{^node => %{state: state, entry: entry} = peer} when entry != nil or state == :self ->
+        {[], enqueue(peers, afresh(peer), :idle, now)}
 
       %{^node => %{state: :dialling} = peer} ->
-        {[], put(peers, %{peer | attempts: 0})}
+        {[], put(peers, afresh(peer))}
 
       _ ->
         {[], peers}
@@ -141,17 +144,14 @@ defmodule Caravan.Peers do
     end
   end
 
-  @doc "A probe or a dial failed."
-  @spec dial_failed(t, integer, node, :probe | :dial, String.t()) :: change
-  def dial_failed(peers, now, node, stage, reason) do
+  @doc "A probe or a dial failed. `refuser`: who refused the handshake."
+  @spec dial_failed(t, integer, node, :probe | :dial, String.t(), Dials.refuser()) :: change
+  def dial_failed(peers, now, node, stage, reason, refuser \\ nil) do
     case peers.by_node do
       %{^node => %{state: :dialling, standing: :member} = peer} ->
-        attempts = peer.attempts + 1
-        waiting = :gb_sets.size(peers.queue)
-        {delay, rand} = Delay.failed(stage, attempts, waiting, peers.rand)
-        failed = since(%{peer | attempts: attempts, error: reason, reported: true}, now)
         event = {:dial_failed, stage, reason, not peer.reported}
-        {[event], enqueue(%{peers | rand: rand}, failed, :backing_off, now + delay)}
+        failed = %{peer | attempts: peer.attempts + 1, error: reason, reported: true}
+        {[event], back_off(peers, now, since(failed, now), stage, refuser)}
 
       %{^node => %{state: :dialling} = peer} ->
         {[:forgotten], forget(peers, peer)}
@@ -160,6 +160,62 @@ defmodule Caravan.Peers do
         {[], peers}
     end
   end
+
+  # Nobody is there, so whoever refused a handshake is gone.
+  defp back_off(peers, now, peer, stage, nil) do
+    waiting = :gb_sets.size(peers.queue)
+    {delay, rand} = Delay.failed(stage, peer.attempts, waiting, peers.rand)
+    enqueue(%{peers | rand: rand}, unrefused(peer), :backing_off, now + delay)
+  end
+
+  defp back_off(peers, now, peer, :dial, refuser) do
+    {delay, rand} = Delay.refused(peer.refusals + 1, peers.rand)
+    peer = %{peer | refusals: peer.refusals + 1, refuser: refuser, dial_at: now + delay}
+    wait_for_another(%{peers | rand: rand}, now, peer)
+  end
+
+  defp wait_for_another(peers, _now, %{refuser: :unknown, dial_at: at} = peer),
+    do: enqueue(peers, peer, :backing_off, at)
+
+  defp wait_for_another(peers, now, peer),
+    do: enqueue(peers, peer, :backing_off, min(peer.dial_at, now + Delay.refused_check()))
+
+  @doc "Whoever refused the last handshake is there still."
+  @spec same(t, integer, node) :: change
+  def same(peers, now, node) do
+    case peers.by_node do
+      %{^node => %{state: :dialling, standing: :member} = peer} ->
+        {[], wait_for_another(peers, now, peer)}
+
+      %{^node => %{state: :dialling} = peer} ->
+        {[:forgotten], forget(peers, peer)}
+
+      _ ->
+        {[], peers}
+    end
+  end
+
+  @doc "The name leads to this node itself."
+  @spec self(t, integer, node) :: change
+  def self(peers, now, node) do
+    case peers.by_node do
+      %{^node => %{state: :dialling} = peer} ->
+        {[:self], put(peers, since(%{peer | state: :self}, now))}
+
+      _ ->
+        {[], peers}
+    end
+  end
+
+  @doc "Who waits after a failure is to be dialled now, whatever was learnt of it."
+  @spec retry(t, integer) :: t
+  def retry(peers, now) do
+    waiting = for {_, %{state: :backing_off} = peer} <- peers.by_node, do: peer
+    Enum.reduce(waiting, peers, &enqueue(&2, afresh(&1), :idle, now))
+  end
+
+  defp afresh(peer), do: unrefused(%{peer | attempts: 0})
+  defp unrefused(peer), do: %{peer | refusals: 0, refuser: nil, dial_at: nil}
 
   @doc "The node says that it is going away."
   @spec left(t, integer, node) :: change
@@ -232,6 +288,15 @@ defmodule Caravan.Peers do
   @spec missed?(t, node) :: boolean
   def missed?(peers, node), do: peers.by_node[node].error != nil
 
+  @doc "Whom to dial only if somebody else is there now."
+  @spec refuser(t, integer, node) :: Dials.identity() | nil
+  def refuser(peers, now, node) do
+    case peers.by_node do
+      %{^node => %{refuser: {_, _} = refuser, dial_at: at}} when at > now -> refuser
+      _ -> nil
+    end
+  end
+
   @doc "When `due/3` will have something."
   @spec next_wakeup(t) :: integer | :infinity
   def next_wakeup(peers) do
@@ -281,10 +346,13 @@ defmodule Caravan.Peers do
         for: now - peer.since,
         attempts: peer.attempts,
         error: peer.error,
-        next_dial: if(peer.entry, do: max(0, elem(peer.entry, 0) - now))
+        next_dial: if(peer.entry, do: max(0, next_dial(peer) - now))
       }
     end
   end
+
+  defp next_dial(%{dial_at: nil, entry: {at, _, _}}), do: at
+  defp next_dial(%{dial_at: at}), do: at
 
   ## Inside
 
@@ -307,7 +375,7 @@ defmodule Caravan.Peers do
 
   defp connect(peers, now, peer) do
     peers = dequeue(peers, peer)
-    fresh = %{peer | state: :connected, entry: nil, attempts: 0, error: nil, reported: false}
+    fresh = %{afresh(peer) | state: :connected, entry: nil, error: nil, reported: false}
 
     %{put(peers, since(fresh, now)) | connected: MapSet.put(peers.connected, peer.node)}
     |> withdrawn(peer)

@@ -101,7 +101,10 @@ defmodule Caravan.Topology do
     {:noreply, settle(%{state | waiters: Waiters.add(state.waiters, now(), waiter, options)})}
   end
 
-  def handle_call(:poll, _from, state), do: {:reply, :ok, settle(%{state | poll_at: now()})}
+  def handle_call(:poll, _from, state) do
+    now = now()
+    {:reply, :ok, settle(%{state | poll_at: now, peers: Peers.retry(state.peers, now)})}
+  end
 
   def handle_call(:drain, _from, state) do
     peers = Peers.halt(state.peers, now())
@@ -221,7 +224,7 @@ defmodule Caravan.Topology do
 
   defp dial(state, now) do
     {nodes, peers} = Peers.due(state.peers, now, Dials.free(state.dials))
-    start = &Dials.start(&2, &1, Peers.missed?(peers, &1))
+    start = &Dials.start(&2, &1, Peers.missed?(peers, &1), Peers.refuser(peers, now, &1))
     %{state | peers: peers, dials: Enum.reduce(nodes, state.dials, start)}
   end
 

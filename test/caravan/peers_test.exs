@@ -86,6 +86,84 @@ defmodule Caravan.PeersTest do
     end
   end
 
+  test "a refused handshake backs off to ten minutes, while its refuser is watched" do
+    refuser = {"a@h", 7}
+
+    {now, peers} =
+      Enum.reduce(1..20, {0, dialling(@a)}, fn _, {now, peers} ->
+        {_, peers} = Peers.dial_failed(peers, now, @a, :dial, "no", refuser)
+        [%{next_dial: ms}] = Peers.list(peers, now)
+        {[], peers} = Peers.due(peers, now + min(ms, 30_000) - 1, 1)
+        {[@a], peers} = Peers.due(peers, now + ms, 1)
+        assert Peers.refuser(peers, now + ms, @a) == nil
+        {now + ms, peers}
+      end)
+
+    {_, peers} = Peers.dial_failed(peers, now, @a, :dial, "no", refuser)
+    assert [%{next_dial: ms}] = Peers.list(peers, now)
+    assert ms in 480_000..720_000
+
+    # Asked who it is, it is the same, and again.
+    peers =
+      Enum.reduce(1..3, peers, fn n, peers ->
+        {[@a], peers} = Peers.due(peers, now + n * 30_000, 1)
+        assert Peers.refuser(peers, now + n * 30_000, @a) == refuser
+        assert {[], peers} = Peers.same(peers, now + n * 30_000, @a)
+        peers
+      end)
+
+    assert [%{state: :backing_off, attempts: 21, next_dial: left}] =
+             Peers.list(peers, now + 90_000)
+
+    assert left == ms - 90_000
+  end
+
+  test "where nobody knows who refused it, nobody is asked before the next dial" do
+    {_, peers} = run(dialling(@a), dial_failed: [0, @a, :dial, "no", :unknown])
+    at = Peers.next_wakeup(peers)
+    assert [%{next_dial: ^at}] = Peers.list(peers, 0)
+    {[@a], peers} = Peers.due(peers, at, 1)
+    assert Peers.refuser(peers, at - 1, @a) == nil
+  end
+
+  test "a peer that is gone, has moved or is to be tried again has refused nothing" do
+    refused = fn ->
+      Enum.reduce(1..12, dialling(@a), fn n, peers ->
+        {_, peers} = Peers.dial_failed(peers, n * 1_000_000, @a, :dial, "no", {"a@h", 7})
+        {[@a], peers} = Peers.due(peers, n * 1_000_000 + 900_000, 1)
+        peers
+      end)
+    end
+
+    now = 13_000_000
+    {_, gone} = Peers.dial_failed(refused.(), now, @a, :probe, "no")
+    {[@a], gone} = Peers.due(gone, now + 10_000, 1)
+    {_, gone} = Peers.dial_failed(gone, now, @a, :dial, "no", {"a@h", 8})
+    assert Peers.next_wakeup(gone) in (now + 800)..(now + 1_200)
+
+    {_, waiting} = Peers.dial_failed(refused.(), now, @a, :dial, "no", {"a@h", 7})
+    assert Peers.next_wakeup(waiting) > now + 1
+    {[], moved} = Peers.move(waiting, now + 1, @a)
+
+    for peers <- [moved, Peers.retry(waiting, now + 1)] do
+      assert {[@a], peers} = Peers.due(peers, now + 1, 1)
+      assert Peers.refuser(peers, now + 1, @a) == nil
+      {_, peers} = Peers.dial_failed(peers, now + 1, @a, :dial, "no", {"a@h", 7})
+      assert Peers.next_wakeup(peers) in (now + 801)..(now + 1_201)
+    end
+  end
+
+  test "this node itself under another name is dialled once, and again where the name has moved" do
+    assert {[:self], peers} = Peers.self(dialling(@a), 10, @a)
+    assert [%{state: :self, next_dial: nil}] = Peers.list(peers, 10)
+    assert Peers.next_wakeup(peers) == :infinity
+    assert {[], ^peers} = Peers.self(peers, 11, @a)
+    {[], moved} = Peers.move(peers, 20, @a)
+    assert {[@a], _} = Peers.due(moved, 20, 1)
+    assert {[:forgotten], peers} = Peers.expire(peers, @a)
+    assert Peers.list(peers, 30) == []
+  end
+
   test "many dead peers are probed no more often than that" do
     nodes = for n <- 1..2_000, do: :"n#{n}@h"
     peers = Enum.reduce(nodes, new(), &elem(Peers.add(&2, 0, &1, false), 1))

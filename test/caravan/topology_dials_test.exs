@@ -193,50 +193,62 @@ defmodule Caravan.TopologyDialsTest do
     refute_received {:dial, _, _}
   end
 
-  test "with Erlang's own functions a probe tells why a dial failed", context do
-    listener = hang_up_listener()
-    {:ok, open} = :inet.port(listener)
+  test "with Erlang's own functions the node that isn't linked is asked why", context do
     {:ok, closed} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
     {:ok, shut} = :inet.port(closed)
     :gen_tcp.close(closed)
-
-    DnsServer.publish(context.server, "app.test", [open, shut], "127.0.0.1")
+    open = for speak <- [:other_name, :own_name, :cookie, :http], do: {speak, node_that(speak)}
+    ports = [shut | Keyword.values(open)]
+    DnsServer.publish(context.server, "app.test", ports, "127.0.0.1")
     start(context, [], %{})
-    failures = for _ <- 1..2, do: await_event([:peer, :dial_failed])
 
-    assert %{stage: :probe, reason: reason} =
-             Enum.find(failures, &(&1.node == :"app-#{shut}@127.0.0.1"))
+    failures = for _ <- 1..4, do: await_event([:peer, :dial_failed])
+    reason = fn port, stage -> reason(failures, :"app-#{port}@127.0.0.1", stage) end
+    assert reason.(shut, :probe) =~ "nothing listens there"
+    assert reason.(open[:other_name], :dial) =~ "the node there calls itself x@y"
+    assert reason.(open[:cookie], :dial) =~ "its cookie is another one than this node's"
+    assert reason.(open[:http], :dial) =~ "doesn't speak plain Erlang distribution"
 
-    assert reason =~ "#{shut}"
-    # The other one takes the probe, and then no handshake.
-    assert %{stage: :dial, reason: reason} =
-             Enum.find(failures, &(&1.node == :"app-#{open}@127.0.0.1")) ||
-               await_event([:peer, :dial_failed], &(&1.stage == :dial))
-
-    assert reason =~ "the host answers on port #{open}, but the handshake failed"
+    # Whoever refused once isn't dialled again, but asked whether it is the same.
+    assert %{state: :self, next_dial: nil} = peer(context, :"app-#{open[:own_name]}@127.0.0.1")
   end
 
-  test "a peer whose name is of the other kind is told apart", context do
-    listener = hang_up_listener()
+  defp reason(failures, node, stage) do
+    [%{reason: reason}] = Enum.filter(failures, &match?(%{node: ^node, stage: ^stage}, &1))
+    reason
+  end
+
+  # Takes every handshake as far as its name, and no further (erl_dist_protocol).
+  defp node_that(speaks) do
+    {:ok, listener} = :gen_tcp.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false])
     {:ok, port} = :inet.port(listener)
-    publish(context, [port])
-    start(context, [], %{})
-    assert %{stage: :dial, reason: reason} = await_event([:peer, :dial_failed])
-    assert reason =~ "this node uses long names (-name), and localhost has no dot"
-    :gen_tcp.close(listener)
+
+    name =
+      case speaks do
+        :other_name -> "x@y"
+        :own_name -> Atom.to_string(node())
+        :cookie -> "app-#{port}@127.0.0.1"
+        :http -> nil
+      end
+
+    spawn_link(fn -> serve(listener, name) end)
+    port
   end
 
-  # Hangs up when the other side does, and says nothing.
-  defp hang_up_listener do
-    {:ok, listener} = :gen_tcp.listen(0, ip: {127, 0, 0, 1}, active: true)
-    spawn_link(fn -> accept(listener) end)
-    listener
-  end
+  defp serve(listener, name) do
+    {:ok, socket} = :gen_tcp.accept(listener)
+    {:ok, _greeting} = :gen_tcp.recv(socket, 0)
 
-  defp accept(listener) do
-    case :gen_tcp.accept(listener) do
-      {:ok, _hangs_up} -> accept(listener)
-      {:error, :closed} -> :ok
-    end
+    answer =
+      if name do
+        challenge = <<?N, 0::64, 1::32, 7::32, byte_size(name)::16, name::binary>>
+        for message <- ["sok", challenge], do: [<<byte_size(message)::16>>, message]
+      else
+        "HTTP/1.1 400 Bad Request"
+      end
+
+    :ok = :gen_tcp.send(socket, answer)
+    :gen_tcp.close(socket)
+    serve(listener, name)
   end
 end

@@ -6,6 +6,12 @@ defmodule Caravan.Peers.Delay do
 
   @backoff_max 60_000
 
+  # A handshake that was refused is in the log of both nodes, and seldom mends itself.
+  @refused_max 600_000
+
+  # Meanwhile the node there is asked now and then whether it is still the one that refused it: that costs it no line.
+  @refused_check 30_000
+
   # A probe costs no process and nobody's attention, so a peer that failed only its probe is asked
   # more often, as long as there are few of those: one every 50 ms in all.
   @probe_max 5_000
@@ -22,7 +28,15 @@ defmodule Caravan.Peers.Delay do
   # How long a peer that said good-bye is left alone after its link is gone.
   @leave 60_000
 
-  @doc "After so many failures in a row, the last at this stage, while so many peers `waiting`."
+  @doc "After so many handshakes in a row that were refused."
+  @spec refused(pos_integer, :rand.state()) :: {pos_integer, :rand.state()}
+  def refused(refusals, rand), do: Backoff.delay(refusals, @refused_max, rand)
+
+  @doc "How long to wait before the node is asked whether it is another one now."
+  @spec refused_check :: pos_integer
+  def refused_check, do: @refused_check
+
+  @doc "After so many other failures in a row, the last at this stage, while so many peers `waiting`."
   @spec failed(:probe | :dial, pos_integer, non_neg_integer, :rand.state()) ::
           {pos_integer, :rand.state()}
   def failed(:dial, attempts, _waiting, rand), do: Backoff.delay(attempts, @backoff_max, rand)

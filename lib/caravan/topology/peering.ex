@@ -62,14 +62,22 @@ defmodule Caravan.Topology.Peering do
   def dialled(state, node, :ok) do
     cond do
       # Its link, and what came over that, may have been heard of first.
-      not Peers.dialling?(state.peers, node) -> state
-      Links.polls?(state.links) or node in linked(state) -> up(state, node)
-      true -> dialled(state, node, {:error, :dial, "the link was lost as soon as it was made"})
+      not Peers.dialling?(state.peers, node) ->
+        state
+
+      Links.polls?(state.links) or node in linked(state) ->
+        up(state, node)
+
+      true ->
+        dialled(state, node, {:error, :dial, "the link was lost as soon as it was made", nil})
     end
   end
 
-  def dialled(state, node, {:error, stage, reason}),
-    do: change(state, node, &Peers.dial_failed(&1, now(), node, stage, reason))
+  def dialled(state, node, {:error, stage, reason, refuser}),
+    do: change(state, node, &Peers.dial_failed(&1, now(), node, stage, reason, refuser))
+
+  def dialled(state, node, :same), do: change(state, node, &Peers.same(&1, now(), node))
+  def dialled(state, node, :self), do: change(state, node, &Peers.self(&1, now(), node))
 
   @doc "A message of net_kernel's."
   # Erlang's links need not be those that a `list_nodes` of its own means, but are a reason to ask that.

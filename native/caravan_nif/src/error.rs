@@ -80,6 +80,14 @@ pub enum Error {
         /// Which node was probed, and for how long.
         asked: Asked,
     },
+    /// What listens where the node should be didn't go on with the handshake.
+    #[error("{asked}: {reason}")]
+    Handshake {
+        /// Which node was asked, and for how long.
+        asked: Asked,
+        /// Why.
+        reason: String,
+    },
     /// The answer was no valid DNS message, or its aliases lead nowhere.
     #[error("{asked}: the answer was not valid DNS ({reason}); check what listens there")]
     Malformed {
@@ -180,6 +188,7 @@ impl Error {
             Self::Timeout { .. } | Self::Unserved { .. } => Kind::Timeout,
             Self::Truncated { .. } => Kind::Truncated,
             Self::Network { .. } => Kind::Network,
+            Self::Handshake { .. } => Kind::Handshake,
             Self::Malformed { .. } => Kind::Malformed,
             Self::InvalidName { .. } => Kind::InvalidName,
             Self::InvalidOption { .. } => Kind::InvalidOption,
@@ -204,6 +213,7 @@ pub enum Kind {
     Timeout,
     Truncated,
     Network,
+    Handshake,
     Malformed,
     InvalidName,
     InvalidOption,

@@ -6,6 +6,8 @@ pub mod addresses;
 pub mod discovery;
 pub mod endpoint;
 pub mod error;
+pub mod handshake;
+pub mod identify;
 pub mod linked;
 pub mod membership;
 pub mod naming;

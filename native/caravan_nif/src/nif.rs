@@ -136,6 +136,14 @@ fn probe<'a>(
 }
 
 #[rustler::nif]
+fn identify<'a>(env: Env<'a>, tag: Term<'a>, name: String, own: String, timeout: u64) -> Term<'a> {
+    let asked = Asked::nobody("probed", &name);
+    let patience = Duration::from_millis(timeout);
+    let work = async move { Outcome(crate::identify::identify(name, &own, patience).await) };
+    started(env, runtime::run(env, tag, asked, work))
+}
+
+#[rustler::nif]
 fn linked(node: Term<'_>) -> Atom {
     let mut buffer = TextBuffer::new();
     if let Some(name) = text(node, &mut buffer).and_then(|name| std::str::from_utf8(name).ok()) {

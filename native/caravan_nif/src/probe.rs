@@ -109,28 +109,17 @@ async fn ask(
     deadline: tokio::time::Instant,
     purpose: Purpose,
 ) -> Result<Option<Answer>, Error> {
-    let Settings { rules, ipv6 } = settings();
-    let port = node_name::dist_port(name.as_bytes(), &rules)?;
-    let host = host_of(&name);
-    let known = host.parse().ok().or_else(|| address(host, ipv6));
-    let known = known.map(|ip: IpAddr| SocketAddr::new(ip, port));
+    let place = Place::of(&name)?;
     let answered = |address| answers().has(&address, Instant::now());
-    if purpose != Purpose::Redial && known.is_some_and(answered) {
+    if purpose != Purpose::Redial && place.known.is_some_and(answered) {
         return Ok(None);
     }
     let asked_at = Instant::now();
-    let asked = || Asked {
-        did: "probed",
-        question: name.clone(),
-        servers: vec![
-            known.map_or_else(|| format!("{host}:{port}"), |address| address.to_string()),
-        ],
-        elapsed: start.elapsed(),
-    };
-    let Some(_place) = sockets::place(deadline).await else {
+    let asked = || place.asked(start);
+    let Some(_socket) = sockets::place(deadline).await else {
         return Err(Error::no_socket(asked()));
     };
-    let (stream, address) = match timeout_at(deadline, connect(host, known, port, ipv6)).await {
+    let (stream, address) = match timeout_at(deadline, place.connect()).await {
         Ok(Ok(connected)) => connected,
         Ok(Err(error)) => return Err(Error::unreachable(asked(), &error)),
         Err(_elapsed) => return Err(Error::Timeout { asked: asked() }),
@@ -151,25 +140,57 @@ fn answers() -> MutexGuard<'static, Recent<SocketAddr>> {
     ANSWERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn connect(
-    host: &str,
-    known: Option<SocketAddr>,
+/// Where a node should listen, as its name and the address book tell.
+pub(crate) struct Place<'a> {
+    name: &'a str,
+    host: &'a str,
     port: u16,
     ipv6: bool,
-) -> io::Result<(TcpStream, SocketAddr)> {
-    let address = match known {
-        Some(address) => address,
-        None => lookup_host((host, port))
-            .await?
-            .find(|address| address.is_ipv6() == ipv6)
-            .ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::AddrNotAvailable,
-                    "the host has no address of this node's family",
-                )
-            })?,
-    };
-    Ok((TcpStream::connect(address).await?, address))
+    /// Its address, where nobody need be asked for it.
+    known: Option<SocketAddr>,
+}
+
+impl<'a> Place<'a> {
+    pub(crate) fn of(name: &'a str) -> Result<Self, Error> {
+        let Settings { rules, ipv6 } = settings();
+        let port = node_name::dist_port(name.as_bytes(), &rules)?;
+        let host = host_of(name);
+        let known = host.parse().ok().or_else(|| address(host, ipv6));
+        Ok(Self {
+            name,
+            host,
+            port,
+            ipv6,
+            known: known.map(|ip: IpAddr| SocketAddr::new(ip, port)),
+        })
+    }
+
+    pub(crate) fn asked(&self, start: Instant) -> Asked {
+        let Self { host, port, .. } = self;
+        let place = self.known.map(|address| address.to_string());
+        Asked {
+            did: "probed",
+            question: self.name.to_owned(),
+            servers: vec![place.unwrap_or_else(|| format!("{host}:{port}"))],
+            elapsed: start.elapsed(),
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let address = match self.known {
+            Some(address) => address,
+            None => lookup_host((self.host, self.port))
+                .await?
+                .find(|address| address.is_ipv6() == self.ipv6)
+                .ok_or_else(|| {
+                    io::Error::new(
+                        io::ErrorKind::AddrNotAvailable,
+                        "the host has no address of this node's family",
+                    )
+                })?,
+        };
+        Ok((TcpStream::connect(address).await?, address))
+    }
 }
 
 /// Hangs up, and waits until the other end has done so, too.

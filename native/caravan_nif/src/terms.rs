@@ -8,13 +8,14 @@ use rustler::{Atom, Encoder, Env, NifMap, NifStruct, Term};
 use crate::discovery::Report;
 use crate::endpoint;
 use crate::error::{Error, Kind};
+use crate::handshake::Identity;
 use crate::membership::Refusal;
 use crate::resolver::{self, Transport};
 
 pub(crate) mod atoms {
     rustler::atoms! {
         ok, error, inet6, hosts, udp, tcp,
-        nxdomain, nodata, servfail, refused, timeout, truncated, network, malformed,
+        nxdomain, nodata, servfail, refused, timeout, truncated, network, handshake, malformed,
         invalid_name, invalid_option, port_out_of_range, tool_node, overloaded,
         max_members, atom_limit, not_allowed, other_family,
     }
@@ -33,6 +34,7 @@ impl From<&Error> for Failure {
             Kind::Timeout => atoms::timeout(),
             Kind::Truncated => atoms::truncated(),
             Kind::Network => atoms::network(),
+            Kind::Handshake => atoms::handshake(),
             Kind::Malformed => atoms::malformed(),
             Kind::InvalidName => atoms::invalid_name(),
             Kind::InvalidOption => atoms::invalid_option(),
@@ -57,6 +59,15 @@ impl Encoder for Outcome<()> {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
         match &self.0 {
             Ok(()) => atoms::ok().encode(env),
+            Err(error) => Failure::from(error).encode(env),
+        }
+    }
+}
+
+impl Encoder for Outcome<Identity> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match &self.0 {
+            Ok(Identity { name, creation }) => (atoms::ok(), (name, creation)).encode(env),
             Err(error) => Failure::from(error).encode(env),
         }
     }

@@ -1,0 +1,69 @@
+defmodule Caravan.Refusal do
+  @moduledoc false
+  # Why a handshake failed, from what the node there calls itself, or from why it doesn't tell.
+
+  alias Caravan.{Dials, Native}
+
+  @typep answer :: {:ok, Dials.identity()} | {:error, {atom, String.t()}}
+
+  @doc "What `Caravan.Native.identify/4` has answered after the dial of `node` failed."
+  @spec result(node, answer) :: Dials.result()
+  def result(node, {:ok, {name, _creation} = identity}) do
+    cond do
+      name == Atom.to_string(node()) ->
+        :self
+
+      name != Atom.to_string(node) ->
+        refused(
+          "the node there calls itself #{name}, and Erlang connects to no node under another name: name it as DNS " <>
+            "does, or make the topology's names fit (options :node_name, :node_sname, :type)",
+          identity
+        )
+
+      tls?() ->
+        refused(
+          "the node there speaks plain distribution, and this one TLS (-proto_dist)",
+          identity
+        )
+
+      true ->
+        refused(
+          "the node there is#{on_port(node)} and answers to that name, but refused the handshake: its cookie is " <>
+            "another one than this node's, or it went down meanwhile",
+          identity
+        )
+    end
+  end
+
+  def result(node, {:error, {:handshake, sentence}}) do
+    # What an answer over TLS would say can't be read without it.
+    if tls?(),
+      do:
+        refused(
+          "the host answers#{on_port(node)}, but the handshake over TLS failed: one side refuses the other's " <>
+            "certificate, the cookies differ, or the node there has another name"
+        ),
+      else: refused(sentence)
+  end
+
+  # Nobody is there: that is what a probe would have told.
+  def result(_node, {:error, {_kind, sentence}}), do: {:error, :probe, sentence, nil}
+
+  defp refused(sentence, identity \\ :unknown), do: {:error, :dial, sentence, identity}
+
+  defp tls? do
+    case :init.get_argument(:proto_dist) do
+      {:ok, protocols} -> protocols |> List.last() |> List.last() |> tls?()
+      :error -> false
+    end
+  end
+
+  defp tls?(protocol), do: protocol in [~c"inet_tls", ~c"inet6_tls"]
+
+  defp on_port(node) do
+    case Native.dist_port(node) do
+      {:ok, port} -> " on port #{port}"
+      {:error, _} -> ""
+    end
+  end
+end

@@ -1,0 +1,159 @@
+//! The first messages of Erlang's distribution handshake, as far as a node tells what it is called before it asks for the
+//! cookie (`erl_dist_protocol`, version 6). Pure.
+
+use std::fmt;
+
+use crate::node_name::MAX_NAME;
+
+/// The flags a node has to have since OTP 25; the digest stands for all of them since then (`dist.hrl`).
+const MANDATORY_25: u64 =
+    0x4 | 0x10 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x2_0000 | 0x4_0000;
+const MANDATORY_25_DIGEST: u64 = 0x400_0000;
+const HANDSHAKE_23: u64 = 0x100_0000;
+
+/// What is said with a challenge besides the name: tag, flags, challenge, creation, length of the name.
+const CHALLENGE_HEAD: usize = 1 + 8 + 4 + 4 + 2;
+
+/// What a node calls itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its full name.
+    pub name: String,
+    /// Differs from one life of the node to the next.
+    pub creation: u32,
+}
+
+/// Why a handshake did not come as far as a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The node lets only some nodes in, and not this one.
+    NotAllowed,
+    /// The node is busy with a handshake of ours.
+    Busy,
+    /// What came is no handshake.
+    NotErlang,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAllowed => "the node there lets only some nodes in (net_kernel:allow/1), and not this one",
+            Self::Busy => "the node there is busy with another handshake of this node",
+            Self::NotErlang => {
+                "what listens there doesn't speak plain Erlang distribution: it speaks TLS, or is something else"
+            }
+        })
+    }
+}
+
+/// The name under which the node `own` asks: one of its own, so that the question is in the way of no link between the
+/// two, and always the same, since it becomes an atom there.
+pub fn asker(own: &str) -> String {
+    const PREFIX: &str = "caravan-";
+    if own.len() + PREFIX.len() <= MAX_NAME {
+        return format!("{PREFIX}{own}");
+    }
+    let host = own.split_once('@').map_or("", |(_, host)| host);
+    format!("caravan@{host}")
+}
+
+/// The message that begins a handshake, as a hidden node called `name`; with its length before it.
+pub fn send_name(name: &str) -> Vec<u8> {
+    let flags = MANDATORY_25 | MANDATORY_25_DIGEST | HANDSHAKE_23;
+    let mut body = vec![b'N'];
+    body.extend(flags.to_be_bytes());
+    // The creation: ours means nothing.
+    body.extend(1_u32.to_be_bytes());
+    body.extend(u16::try_from(name.len()).unwrap_or(0).to_be_bytes());
+    body.extend(name.as_bytes());
+    let mut message = u16::try_from(body.len())
+        .unwrap_or(0)
+        .to_be_bytes()
+        .to_vec();
+    message.extend(body);
+    message
+}
+
+/// Reads the answer to that: may the handshake go on?
+///
+/// # Errors
+/// Why it may not.
+pub fn read_status(message: &[u8]) -> Result<(), Refusal> {
+    match message {
+        b"sok" | b"sok_simultaneous" => Ok(()),
+        b"snot_allowed" => Err(Refusal::NotAllowed),
+        b"snok" | b"salive" => Err(Refusal::Busy),
+        _ => Err(Refusal::NotErlang),
+    }
+}
+
+/// Reads the challenge that follows: it carries the name.
+///
+/// # Errors
+/// `NotErlang` for anything else.
+pub fn read_challenge(message: &[u8]) -> Result<Identity, Refusal> {
+    let (head, rest) = message
+        .split_at_checked(CHALLENGE_HEAD)
+        .filter(|(head, _)| head[0] == b'N')
+        .ok_or(Refusal::NotErlang)?;
+    let length = usize::from(u16::from_be_bytes([head[17], head[18]]));
+    let name = rest.get(..length).ok_or(Refusal::NotErlang)?;
+    Ok(Identity {
+        name: String::from_utf8(name.to_vec()).map_err(|_| Refusal::NotErlang)?,
+        creation: u32::from_be_bytes([head[13], head[14], head[15], head[16]]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_name_goes_out_with_two_lengths() {
+        let message = send_name("a@b");
+        assert_eq!(message[..3], [0, 18, b'N']);
+        assert_eq!(message[15..], *b"\0\x03a@b");
+        assert_eq!(message.len(), 20);
+    }
+
+    #[test]
+    fn the_asker_has_a_name_of_its_own() {
+        assert_eq!(asker("app-3434@host"), "caravan-app-3434@host");
+        assert_eq!(asker(&format!("{}@host", "a".repeat(250))), "caravan@host");
+    }
+
+    #[test]
+    fn a_challenge_tells_name_and_creation() {
+        let mut message = b"N".to_vec();
+        message.extend([0; 12]);
+        message.extend(7_u32.to_be_bytes());
+        message.extend(3_u16.to_be_bytes());
+        message.extend(b"x@y, and more to come");
+        let expected = Identity {
+            name: "x@y".into(),
+            creation: 7,
+        };
+        assert_eq!(read_challenge(&message), Ok(expected));
+        assert_eq!(read_challenge(&message[..21]), Err(Refusal::NotErlang));
+    }
+
+    #[test]
+    fn statuses() {
+        assert_eq!(read_status(b"sok"), Ok(()));
+        assert_eq!(read_status(b"snot_allowed"), Err(Refusal::NotAllowed));
+        assert_eq!(read_status(b"snok"), Err(Refusal::Busy));
+        assert_eq!(read_status(b"HTTP/1.1 400"), Err(Refusal::NotErlang));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = read_status(&bytes);
+            if let Ok(identity) = read_challenge(&bytes) {
+                prop_assert!(identity.name.len() <= bytes.len());
+            }
+        }
+    }
+}
