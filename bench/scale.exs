@@ -102,7 +102,7 @@ defmodule Bench.Scale do
         options
 
       {_, rest, invalid} ->
-        odd = rest ++ for {name, value} <- invalid, do: "#{name} #{value}"
+        odd = rest ++ for {name, value} <- invalid, do: String.trim("#{name} #{value}")
         fail("unknown or bad: #{Enum.join(odd, ", ")}; bin/bench --help tells the options")
     end
   end

@@ -12,7 +12,7 @@ defmodule :caravan_epmd do
   is after that, `Caravan.Gate` is called, and the kernel's environment read.
   """
 
-  alias Caravan.{Gate, Native}
+  alias Caravan.{Backlog, Gate, Native}
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
@@ -34,9 +34,14 @@ defmodule :caravan_epmd do
   @spec start_link() :: :ignore
   def start_link do
     case Native.load() do
-      :ok -> :ignore
+      :ok -> widen_backlog()
       {:error, sentence} -> stop(sentence)
     end
+  end
+
+  defp widen_backlog do
+    :ok = Backlog.widen()
+    :ignore
   end
 
   @doc "The port this node listens on: its name's; 0, the system's choice, for a release's tools."

@@ -43,6 +43,7 @@ defmodule Caravan.Nodes.ProtocolsTest do
     a = Vm.start(["-name", "app-#{a_port}@#{host}" | args], ip: ip)
     b = Vm.start(["-name", "app-#{b_port}@#{host}" | args], ip: ip)
     assert Vm.listening?(a_port, ip) and Vm.listening?(b_port, ip)
+    assert Vm.backlog(a_port) == Vm.granted(1_024)
     # A node hangs up on the probe that comes before a dial.
     probe = make_ref()
     _ = Caravan.Native.probe(probe, "app-#{b_port}@#{host}", 2_000, :dial)

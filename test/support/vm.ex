@@ -186,6 +186,19 @@ defmodule Caravan.Vm do
     end
   end
 
+  @doc "How many connections may wait to be accepted where something listens on `port`, as the system has it."
+  def backlog(port) do
+    {line, 0} = System.cmd("ss", ["-Hltn", "sport = :#{port}"])
+    ["LISTEN", "0", backlog | _] = String.split(line)
+    String.to_integer(backlog)
+  end
+
+  @doc "What the system makes of a backlog that is asked for."
+  def granted(backlog) do
+    {most, _} = "/proc/sys/net/core/somaxconn" |> File.read!() |> Integer.parse()
+    min(backlog, most)
+  end
+
   @doc "Tries `fun` until it is true, for what sends no event; raises at the deadline."
   def eventually(what, fun, timeout \\ @deadline), do: retry(what, fun, now() + timeout)
 

@@ -1,0 +1,60 @@
+defmodule Caravan.Nodes.BacklogTest do
+  # The other protocols are in protocols_test.exs.
+  use ExUnit.Case, async: false
+  alias Caravan.Vm
+
+  @moduletag :nodes
+  @moduletag timeout: 60_000
+  setup do: Vm.no_epmd()
+
+  for {what, flags} <- ["a visible node": [], "a hidden node": ["-hidden"]] do
+    test "#{what} lets more connections wait than OTP would" do
+      {_vm, _name, port} = Vm.start_node(unquote(flags))
+      assert Vm.backlog(port) == Vm.granted(1_024)
+    end
+  end
+
+  test "a backlog of the user's own is kept" do
+    {vm, _name, port} = listen_options("[{backlog,77},{keepalive,true}]")
+    assert Vm.backlog(port) == 77
+    assert Vm.eval(vm, env()) == {:ok, backlog: 77, keepalive: true}
+  end
+
+  test "so are all other options, which come first" do
+    {vm, _name, port} = listen_options("[{sndbuf,65536},{keepalive,true}]")
+    assert Vm.backlog(port) == Vm.granted(1_024)
+    assert Vm.eval(vm, env()) == {:ok, sndbuf: 65_536, keepalive: true, backlog: 1_024}
+  end
+
+  @tag :tmp_dir
+  test "those of a configuration file, too", %{tmp_dir: dir} do
+    file = Path.join(dir, "own.config")
+    File.write!(file, "[{kernel, [{inet_dist_listen_options, [{backlog, 99}]}]}].")
+    {_vm, _name, port} = Vm.start_node(["-config", file])
+    assert Vm.backlog(port) == 99
+  end
+
+  test "distribution that is stopped and started again has it once" do
+    [port] = Vm.free_ports(1)
+    vm = Vm.start([])
+
+    for _ <- 1..2 do
+      assert {:ok, _} = Vm.eval(vm, "net_kernel:start(['app-#{port}@127.0.0.1', longnames])")
+      assert Vm.backlog(port) == Vm.granted(1_024)
+      assert Vm.eval(vm, env()) == {:ok, backlog: 1_024}
+      assert Vm.eval(vm, "net_kernel:stop()") == :ok
+    end
+  end
+
+  test "options that are no list are left to the kernel, which refuses them" do
+    args = ~w(-noinput -name app-4370@127.0.0.1 -kernel inet_dist_listen_options nonsense)
+    assert {1, output} = Vm.run_to_exit(args)
+    assert output =~ "inet_tcp"
+    refute output =~ ~r/backlog/i
+  end
+
+  defp listen_options(options),
+    do: Vm.start_node(["-kernel", "inet_dist_listen_options", options])
+
+  defp env, do: "application:get_env(kernel, inet_dist_listen_options)"
+end
