@@ -58,6 +58,30 @@ defmodule Caravan.ChaosTest do
     assert excused >= 5 * 4
   end
 
+  test "nodes that join while another one is paused, or as it goes on, cut nothing and are linked with all" do
+    rounds = [
+      # All have noticed, and it stays paused for a while.
+      [{{:pause, 3}, 0, @long}, {{:join, 6}, @long - 1_500, 100}],
+      # All have noticed, and it goes on as the new node dials it.
+      [{{:leave, 6}, 0, 100}, {{:pause, 4}, 300, @long}, {{:join, 7}, @long, 100}],
+      # Nobody has noticed.
+      [{{:leave, 7}, 0, 100}, {{:pause, 5}, 300, 900}, {{:join, 8}, 900, 100}]
+    ]
+
+    %{verdict: verdict, events: events} = run(5, rounds, [naming: :host], [])
+    assert verdict.violations == [], told(verdict, events)
+    assert verdict.figures.rounds == 3
+    for n <- 6..8, m <- 1..5, do: assert(Enum.any?(events, &match?({_, ^n, {:up, ^m}}, &1)))
+  end
+
+  test "a quarter that is killed and restarted at once costs the others nothing" do
+    rounds = [[{{:kills, [2, 5]}, 0, 100}], [{{:kills, [1, 8]}, 0, 2_000}]]
+    %{verdict: verdict, events: events} = run(8, rounds, [naming: :address], [])
+    assert verdict.violations == [], told(verdict, events)
+    # The two lose six others each time, and each other.
+    assert verdict.figures.excused_losses >= 2 * 12
+  end
+
   test "and a topology that takes DNS at its word is found guilty" do
     # An answer without a live node is all that it takes.
     missing = [[{{:misdirect, 2}, 0, 4_000}]]

@@ -39,9 +39,13 @@ defmodule Caravan.Chaos.PlanTest do
   test "no node has two faults at a time, and one fault at a time makes links fall silent" do
     for seed <- 1..30, nodes <- [3, 4, 8], plan = Plan.new(seed, nodes), k <- @rounds do
       faults = for step <- Plan.round(plan, k), do: step.fault
+      {others, faults} = Enum.split_with(faults, &(elem(&1, 0) in [:join, :leave]))
       nodes = Enum.flat_map(faults, &nodes_of/1)
       assert nodes == Enum.uniq(nodes)
       assert Enum.all?(nodes, &(&1 in 1..plan.nodes))
+      joining = Enum.flat_map(others, &nodes_of/1)
+      assert joining == Enum.uniq(joining)
+      assert Enum.all?(joining, &(&1 in (plan.nodes + 1)..99))
       assert Enum.count(faults, &(elem(&1, 0) in [:pause, :cut, :part, :reborn])) <= 1
     end
   end
@@ -58,10 +62,97 @@ defmodule Caravan.Chaos.PlanTest do
     end
   end
 
+  describe "a node joins" do
+    defp joins(seed) do
+      plan = Plan.new(seed, 8)
+
+      for k <- @rounds, steps = Plan.round(plan, k), %{fault: {:join, n}} = join <- steps do
+        [pause] = for %{fault: {:pause, _}} = pause <- steps, do: pause
+        {k, n, join, pause}
+      end
+    end
+
+    test "wherever one is paused, and only then" do
+      for seed <- 1..10, plan = Plan.new(seed, 8), k <- @rounds do
+        kinds = for %{fault: fault} <- Plan.round(plan, k), do: elem(fault, 0)
+        assert :join in kinds == :pause in kinds
+      end
+    end
+
+    test "while it is paused, in some rounds within a second of its return and in others before that" do
+      left =
+        for seed <- 1..10, {_, _, join, pause} <- joins(seed) do
+          left = pause.at + pause.lasts - join.at
+          assert left in 0..pause.lasts
+          {left <= 1_000, pause.lasts > 1_000}
+        end
+
+      assert {true, true} in left and {false, true} in left and {true, false} in left
+    end
+
+    test "that nobody has seen, and that leaves with the next round" do
+      joins = joins(5)
+      numbers = for {_, n, _, _} <- joins, do: n
+      assert numbers == Enum.uniq(numbers)
+      plan = Plan.new(5, 8)
+
+      for {k, n, _, _} <- joins do
+        assert [%{at: 0}] =
+                 for(%{fault: {:leave, ^n}} = step <- Plan.round(plan, k + 1), do: step)
+      end
+
+      left = for k <- 1..58, %{fault: {:leave, n}} <- Plan.round(plan, k), do: n
+      assert left == numbers
+    end
+  end
+
+  test "a part is killed at once in each round, and no single node besides" do
+    plan = Plan.new(1, 32, restart: 25)
+
+    for k <- @rounds do
+      faults = for step <- Plan.round(plan, k), do: step.fault
+      assert [numbers] = for({:kills, numbers} <- faults, do: numbers)
+      assert length(Enum.uniq(numbers)) == 8
+      struck = Enum.flat_map(faults, &Plan.struck/1)
+      assert struck == numbers
+      for {:misdirect, n} <- faults, do: refute(n in numbers)
+    end
+  end
+
+  # So that a run that found something can be run again.
+  test "a seed means what it has always meant" do
+    plan = Plan.new(197_163, 8)
+
+    told = fn k ->
+      for %{id: {_, i}} = step when i < 5 <- Plan.round(plan, k),
+          do: {step.fault, step.at, step.lasts}
+    end
+
+    assert told.(1) == [
+             {{:dns, "malformed id"}, 459, 2_496},
+             {{:records, :silent, 8}, 2_290, 3_694},
+             {{:pause, 5}, 2_489, 12_088},
+             {{:kill, 8}, 2_602, 2_834}
+           ]
+
+    assert told.(10) == [
+             {{:part, 8, 4}, 475, 1_349},
+             {{:crash, 7}, 845, 345},
+             {{:records, :silent, 50}, 959, 4_434},
+             {{:dns, "subset 3"}, 1_849, 7_344}
+           ]
+  end
+
   test "names tell the nodes apart" do
     for naming <- [:host, :address] do
       plan = Plan.new(1, 40, naming: naming)
-      for n <- 1..40, do: assert(Plan.named(plan, "[#{Plan.name(plan, n)}]") == [n])
+
+      for n <- 1..99 do
+        assert Plan.named(plan, "[#{Plan.name(plan, n)}]") == [n]
+        assert Plan.number(plan, Plan.name(plan, n)) == n
+      end
+
+      assert Plan.number(plan, "app-4370@elsewhere") == nil
     end
   end
 
@@ -70,5 +161,6 @@ defmodule Caravan.Chaos.PlanTest do
 
   defp nodes_of({:dns, _}), do: []
   defp nodes_of({:records, _, _}), do: []
+  defp nodes_of({:kills, numbers}), do: numbers
   defp nodes_of(fault), do: tl(Tuple.to_list(fault))
 end

@@ -104,8 +104,67 @@ defmodule Caravan.Chaos.VerdictTest do
       assert kinds(kill ++ over) == [:late_mesh]
     end
 
+    test "several killed at once have to be back, all of them" do
+      kills = [{1_000, :lab, {:begin, {1, 1}, {:kills, [2, 3]}}}]
+      deaths = for n <- [2, 3], do: {1_001, n, {:ended, :killed}}
+      back = for n <- [2, 3], do: {3_000, n, :hello}
+      ups = for a <- 1..3, b <- 1..3, a != b and {a, b} != {1, 1}, do: {3_500, a, {:up, b}}
+      over = [{3_001, :lab, {:end, {1, 1}}}, {9_000, :lab, :over}]
+      assert kinds(kills ++ deaths ++ back ++ ups ++ over) == []
+      missing = {3_500, 2, {:up, 3}}
+      assert kinds(kills ++ deaths ++ back ++ (ups -- [missing]) ++ over) == [:late_mesh]
+      others = [{0, 4, :hello}, {0, 5, :hello}]
+      lost = kills ++ deaths ++ others ++ [lost(1_100, 4, 5), lost(1_100, 4, 2)]
+      assert kinds(lost, plan(nodes: 5)) == [:lost_link]
+    end
+
     test "nobody is no mesh" do
       refute Mesh.whole?(Mesh.new())
+    end
+  end
+
+  describe "a node that joins while another one is paused" do
+    # Node 3 is paused, node 4 joins; it leaves later.
+    defp joined(more, ups \\ [1, 2, 3]) do
+      links = for a <- ups, {a, b} <- [{a, 4}, {4, a}], do: {6_500, a, {:up, b}}
+
+      [
+        {1_000, :lab, {:begin, {1, 3}, {:pause, 3}}},
+        {5_000, :lab, {:begin, {1, 5}, {:join, 4}}},
+        {5_010, 4, :hello},
+        {5_100, :lab, {:end, {1, 5}}},
+        {6_000, :lab, {:end, {1, 3}}}
+      ] ++ links ++ more ++ [{25_000, :lab, :over}]
+    end
+
+    defp left do
+      losses = for a <- 1..3, do: {26_001, a, {:down, 4, :connection_closed}}
+
+      [{26_000, :lab, {:begin, {2, 6}, {:leave, 4}}}, {26_000, 4, {:ended, :killed}}] ++
+        losses ++ [{26_100, :lab, {:end, {2, 6}}}, {27_000, :lab, :over}]
+    end
+
+    test "is linked with all, until it leaves" do
+      assert kinds(joined([])) == []
+      assert kinds(joined(left())) == []
+    end
+
+    test "is missed where it isn't linked with the one that was paused" do
+      assert kinds(joined([], [1, 2])) == [:late_mesh]
+    end
+
+    test "is healthy: neither it nor another one may be cut" do
+      assert kinds(joined([lost(7_000, 1, 4), {7_010, 1, {:up, 4}}])) == [:lost_link]
+      assert kinds(joined([lost(7_000, 1, 2), {7_010, 1, {:up, 2}}])) == [:lost_link]
+      assert kinds(joined([partition(7_000, 1, 4)])) == [:partitions]
+      assert kinds(joined([partition(7_000, 4, 2)])) == [:partitions]
+      assert kinds(joined([{7_000, 4, {:ended, 1}}, {7_000, 4, :hello}])) |> Enum.member?(:death)
+    end
+
+    test "may be cut as long as the paused one is the other end" do
+      assert kinds(joined([lost(7_000, 3, 4), {7_010, 3, {:up, 4}}])) == []
+      late = 6_000 + Plan.aftermath(plan()) + 1
+      assert kinds(joined([lost(late, 3, 4), {late, 3, {:up, 4}}])) == [:lost_link]
     end
   end
 

@@ -7,7 +7,7 @@ defmodule Caravan.Chaos.CommandLine do
   # What is said of what went wrong comes a little later.
   @later 2_000
 
-  @switches [minutes: :integer, nodes: :integer, seed: :integer]
+  @switches [minutes: :integer, nodes: :integer, seed: :integer, restart: :string]
 
   def main(arguments) do
     options = options!(arguments)
@@ -16,8 +16,12 @@ defmodule Caravan.Chaos.CommandLine do
     seed = options[:seed] || :rand.uniform(999_999)
     nodes = Keyword.get(options, :nodes, 8)
     minutes = Keyword.get(options, :minutes, 10)
-    plan = Plan.new(seed, nodes)
-    again = "bin/chaos --minutes #{minutes} --nodes #{nodes} --seed #{seed}"
+    restart = options[:restart] && percent!(options[:restart])
+    plan = Plan.new(seed, nodes, restart: restart)
+
+    again =
+      "bin/chaos --minutes #{minutes} --nodes #{nodes} --seed #{seed}" <>
+        if(restart, do: " --restart #{restart}%", else: "")
 
     IO.puts("#{again}   (repeats this run)")
     IO.puts(Timeline.settings(plan))
@@ -44,19 +48,30 @@ defmodule Caravan.Chaos.CommandLine do
   defp options!(arguments) do
     case OptionParser.parse(arguments, strict: @switches) do
       {options, [], []} ->
-        if Enum.all?(options, fn {key, n} -> n >= least(key) end),
+        if Enum.all?(options, &within?/1),
           do: options,
-          else: fail("expected at least 1 minute, 3 to 99 nodes and a seed from 0 on")
+          else: fail("expected at least 1 minute, 3 to #{Plan.most()} nodes and a seed from 0 on")
 
       {_, rest, invalid} ->
         unknown = rest ++ Enum.map(invalid, &elem(&1, 0))
-        fail("expected --minutes N, --nodes N and --seed N, got #{Enum.join(unknown, " ")}")
+
+        fail(
+          "expected --minutes N, --nodes N, --seed N and --restart P%, got #{Enum.join(unknown, " ")}"
+        )
     end
   end
 
-  defp least(:minutes), do: 1
-  defp least(:nodes), do: 3
-  defp least(:seed), do: 0
+  defp within?({:minutes, n}), do: n >= 1
+  defp within?({:nodes, n}), do: n in 3..Plan.most()
+  defp within?({:seed, n}), do: n >= 0
+  defp within?({:restart, _}), do: true
+
+  defp percent!(text) do
+    case Integer.parse(text) do
+      {percent, "%"} when percent in 1..90 -> percent
+      _ -> fail("expected --restart 1% to 90% of the nodes, such as 25%, got #{text}")
+    end
+  end
 
   @spec fail(String.t()) :: no_return
   defp fail(sentence) do

@@ -10,11 +10,13 @@ defmodule Caravan.Chaos.Node do
   @gauge_every 1_000
   @topology :chaos
 
-  @doc "Runs the topology with `options` until the input ends, in a process of its own."
-  def start(options) do
+  @doc """
+  Runs the topology with `options` until the input ends, in a process of its own: `:at_once`, or `:when_told`.
+  """
+  def start(options, from) do
     spawn(fn ->
       try do
-        run(options)
+        run(options, from)
       catch
         kind, reason ->
           IO.puts(Exception.format(kind, reason, __STACKTRACE__))
@@ -23,7 +25,7 @@ defmodule Caravan.Chaos.Node do
     end)
   end
 
-  defp run(options) do
+  defp run(options, from) do
     Process.register(self(), __MODULE__)
     # Before anything can connect; those that already have are told below.
     :ok = :net_kernel.monitor_nodes(true, [:nodedown_reason, node_type: :all])
@@ -35,6 +37,7 @@ defmodule Caravan.Chaos.Node do
     Application.put_env(:logger, :backends, [], persistent: true)
     Application.put_env(:logger, :default_handler, false, persistent: true)
     {:ok, _} = Application.ensure_all_started(:caravan)
+    if from == :when_told, do: wait()
     tell({:hello, System.pid()})
     Enum.each(Node.list([:connected]), &tell({:up, &1}))
 
@@ -44,6 +47,14 @@ defmodule Caravan.Chaos.Node do
       )
 
     loop(now())
+  end
+
+  defp wait do
+    tell({:ready, System.pid()})
+
+    receive do
+      :go -> :ok
+    end
   end
 
   @doc false
@@ -82,7 +93,11 @@ defmodule Caravan.Chaos.Node do
   defp input do
     case IO.gets("") do
       line when is_binary(line) ->
-        if line == "crash\n", do: send(__MODULE__, :crash)
+        case line do
+          "crash\n" -> send(__MODULE__, :crash)
+          "go\n" -> send(__MODULE__, :go)
+        end
+
         input()
 
       _ ->

@@ -13,7 +13,16 @@ defmodule Caravan.Chaos.Run do
   @recover_within 12_000
   @calm 1_500
 
-  defstruct [:plan, :stage, :start, :say, events: [], mesh: Mesh.new(), awaited: MapSet.new()]
+  defstruct [
+    :plan,
+    :stage,
+    :start,
+    :say,
+    events: [],
+    mesh: Mesh.new(),
+    ready: MapSet.new(),
+    awaited: MapSet.new()
+  ]
 
   @doc """
   Runs `rounds`, lists of steps as `Plan.round/2` gives them and by default all of those, until so many `ms` have
@@ -71,6 +80,7 @@ defmodule Caravan.Chaos.Run do
 
   defp round(state, steps, k) do
     say(state, "round #{k}")
+    state = prepare(state, steps)
     from = Node.now()
 
     acts =
@@ -95,23 +105,33 @@ defmodule Caravan.Chaos.Run do
     state |> forbidden() |> record(:lab, :over)
   end
 
+  defp prepare(state, steps) do
+    joining = for %{fault: {:join, n}} <- steps, into: MapSet.new(), do: n
+    stage = Enum.reduce(steps, state.stage, &Stage.prepare(&2, &1.fault))
+    state = %{state | stage: stage, ready: MapSet.new()}
+
+    await(state, @restart_within, "nodes ready to join", &MapSet.subset?(joining, &1.ready))
+  end
+
   defp act(state, from, {at, :begin, step}) do
     state = tick_until(state, from + at, fn _ -> false end)
     say(state, "  #{Timeline.fault(step.fault)}, for #{step.lasts} ms")
     state = record(state, :lab, {:begin, step.id, step.fault})
     state = %{state | stage: Stage.begin(state.stage, step)}
 
-    case Stage.awaited(step.fault) do
-      nil -> state
-      n -> record(%{state | awaited: MapSet.put(state.awaited, n)}, n, {:ended, :killed})
-    end
+    awaited = step.fault |> Stage.awaited() |> Enum.into(state.awaited)
+
+    step.fault
+    |> Stage.killed()
+    |> Enum.reduce(%{state | awaited: awaited}, &record(&2, &1, {:ended, :killed}))
   end
 
   defp act(state, from, {at, :finish, step}) do
     state = tick_until(state, from + at, fn _ -> false end)
     state = %{state | stage: Stage.finish(state.stage, step)}
-    n = Stage.awaited(step.fault)
-    state = await(state, @restart_within, "node #{n} started again", &(n not in &1.awaited))
+    awaited = step.fault |> Stage.awaited() |> MapSet.new()
+    what = "after \"#{Timeline.fault(step.fault)}\": all there"
+    state = await(state, @restart_within, what, &MapSet.disjoint?(awaited, &1.awaited))
     say(state, "  over: #{Timeline.fault(step.fault)}")
     record(state, :lab, {:end, step.id})
   end
@@ -165,6 +185,10 @@ defmodule Caravan.Chaos.Run do
         stage = Stage.started(state.stage, n, os_pid)
         record(%{state | stage: stage, awaited: MapSet.delete(state.awaited, n)}, n, :hello, at)
 
+      {:ready, os_pid} ->
+        stage = Stage.started(state.stage, n, os_pid)
+        %{state | stage: stage, ready: MapSet.put(state.ready, n)}
+
       {:up, peer} ->
         record(state, n, {:up, number(state, peer)}, at)
 
@@ -176,8 +200,7 @@ defmodule Caravan.Chaos.Run do
     end
   end
 
-  defp number(%{plan: plan}, peer),
-    do: Enum.find(1..plan.nodes, peer, &(Plan.name(plan, &1) == Atom.to_string(peer)))
+  defp number(%{plan: plan}, peer), do: Plan.number(plan, Atom.to_string(peer)) || peer
 
   defp forbidden(state), do: record(state, :lab, {:forbidden, Stage.forbidden(state.stage)})
 

@@ -10,7 +10,7 @@ defmodule Caravan.Chaos.Stage do
   @max_members 300
   @port 4370
 
-  defstruct [:plan, :lab, :dns, :options, nodes: %{}, records: %{}]
+  defstruct [:plan, :lab, :dns, :options, hosts: [], nodes: %{}, records: %{}]
 
   @type t :: %__MODULE__{}
 
@@ -50,6 +50,14 @@ defmodule Caravan.Chaos.Stage do
   @doc "How many packets were sent out of bounds so far."
   def forbidden(stage), do: Netns.trespassers(stage.lab)
 
+  @doc "Has all ready that `fault` needs: a node that joins waits for its word."
+  def prepare(stage, {:join, n}) do
+    unless n in stage.hosts, do: Netns.add_host(stage.lab, host(n), 100 + n)
+    start_node(%{stage | hosts: Enum.uniq([n | stage.hosts])}, n, :when_told)
+  end
+
+  def prepare(stage, _fault), do: stage
+
   @doc "Begins the fault of a step."
   def begin(stage, %{id: id, fault: fault}) do
     case fault do
@@ -63,7 +71,16 @@ defmodule Caravan.Chaos.Stage do
         misdirect(stage, n)
 
       {:kill, n} ->
-        kill(stage, n)
+        kill(stage, [n])
+
+      {:kills, numbers} ->
+        kill(stage, numbers)
+
+      {:join, n} ->
+        stage |> records("add", live(stage.plan, n)) |> tell(n, "go")
+
+      {:leave, n} ->
+        stage |> records("remove", live(stage.plan, n)) |> kill([n])
 
       {:crash, n} ->
         tell(stage, n, "crash")
@@ -75,7 +92,7 @@ defmodule Caravan.Chaos.Stage do
         cable(stage, :cut, n)
 
       {:reborn, n} ->
-        stage |> cable(:cut, n) |> kill(n) |> start_node(n)
+        stage |> cable(:cut, n) |> kill([n]) |> start_node(n)
 
       {:part, a, b} ->
         part(stage, &Netns.part/3, a, b)
@@ -89,7 +106,8 @@ defmodule Caravan.Chaos.Stage do
       {:records, _, _} -> remove_records(stage, id)
       {:misdirect, n} -> direct(stage, n)
       {:kill, n} -> start_node(stage, n)
-      {:crash, _} -> stage
+      {:kills, numbers} -> Enum.reduce(numbers, stage, &start_node(&2, &1))
+      {kind, _} when kind in [:crash, :join, :leave] -> stage
       {:pause, n} -> signal(stage, n, "CONT")
       {:cut, n} -> cable(stage, :heal, n)
       {:reborn, n} -> cable(stage, :heal, n)
@@ -97,17 +115,23 @@ defmodule Caravan.Chaos.Stage do
     end
   end
 
-  @doc "Which node has to say that it is there before the fault has ended, if any."
-  def awaited({:kill, n}), do: n
-  def awaited({:reborn, n}), do: n
-  def awaited(_), do: nil
+  @doc "Which nodes end by the fault."
+  def killed({kind, n}) when kind in [:kill, :reborn, :leave], do: [n]
+  def killed({:kills, numbers}), do: numbers
+  def killed(_), do: []
+
+  @doc "Which nodes have to say that they are there before the fault has ended."
+  def awaited({:join, n}), do: [n]
+  def awaited({:leave, _}), do: []
+  def awaited(fault), do: killed(fault)
 
   ## Nodes
 
-  defp start_node(stage, n) do
+  defp start_node(stage, n, from \\ :at_once) do
     options = stage.options |> :erlang.term_to_binary() |> Base.encode64()
 
-    code = "'Elixir.Caravan.Chaos.Node':start(binary_to_term(base64:decode(\"#{options}\")))"
+    code =
+      "'Elixir.Caravan.Chaos.Node':start(binary_to_term(base64:decode(\"#{options}\")), #{from})"
 
     args =
       ["-name", Plan.name(stage.plan, n), "-kernel", "net_ticktime", "#{stage.plan.ticktime}"] ++
@@ -138,10 +162,10 @@ defmodule Caravan.Chaos.Stage do
     ]
   end
 
-  defp kill(stage, n) do
-    signal(stage, n, "KILL")
-    # What its port still has to say is nobody's any more.
-    %{stage | nodes: Map.delete(stage.nodes, n)}
+  defp kill(stage, numbers) do
+    Enum.each(numbers, &signal(stage, &1, "KILL"))
+    # What their ports still have to say is nobody's any more.
+    %{stage | nodes: Map.drop(stage.nodes, numbers)}
   end
 
   defp signal(stage, n, signal) do
@@ -259,13 +283,18 @@ defmodule Caravan.Chaos.Stage do
     stage
   end
 
-  defp records(stage, "add", records), do: Enum.each(records, &dns(stage, "add " <> &1))
+  defp records(stage, "add", records) do
+    Enum.each(records, &dns(stage, "add " <> &1))
+    stage
+  end
 
   defp records(stage, "remove", records) do
     for record <- records do
       [name, _ttl | rest] = String.split(record, " ")
       dns(stage, Enum.join(["remove", name | rest], " "))
     end
+
+    stage
   end
 
   defp dns(stage, command) do

@@ -26,6 +26,12 @@ defmodule Caravan.Chaos.Timeline do
 
   def fault({:records, :foreign, count}), do: "DNS lists #{count} that are no nodes"
   def fault({:misdirect, n}), do: "DNS is wrong about node #{n}"
+
+  def fault({:kills, numbers}),
+    do: "nodes #{Enum.join(numbers, ", ")} killed at once, to be started again at once"
+
+  def fault({:join, n}), do: "node #{n} joins, which is new"
+  def fault({:leave, n}), do: "node #{n} killed for good"
   def fault({:kill, n}), do: "node #{n} killed, to be started again"
   def fault({:crash, n}), do: "the topology of node #{n} killed"
   def fault({:pause, n}), do: "node #{n} paused"
