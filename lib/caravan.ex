@@ -18,12 +18,14 @@ defmodule Caravan do
 
   #{Options.table(:supervisor)}
 
-  The options of a topology are those of `Caravan.Options`. A wrong one raises `Caravan.Error`.
+  The options of a topology are those of `Caravan.Options`. A wrong one raises `Caravan.Error`, and so do this and all
+  that concerns topologies while the application `:caravan` isn't running (`:not_started`).
   """
   @spec start_link(keyword) :: Supervisor.on_start()
   def start_link(options) do
     options = Options.supervisor!(options)
     for {name, config} <- options.topologies, do: Topology.options!(name, config)
+    :ok = Topologies.started!()
     registered = if options.name, do: [name: options.name], else: []
     Supervisor.start_link(__MODULE__, options.topologies, registered)
   end

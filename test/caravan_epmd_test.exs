@@ -10,7 +10,7 @@ defmodule CaravanEpmdTest do
 
   test "the stubs use nothing of Elixir's before the library is in" do
     assert used(Caravan.Native) --
-             [:erlang, :init, :code, :filename, :lists, :erl_prim_loader] == []
+             [:erlang, :init, :code, :filename, :lists, :erl_prim_loader, Caravan.Native] == []
   end
 
   test "nor does the backlog need Elixir" do

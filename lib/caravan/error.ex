@@ -22,6 +22,8 @@ defmodule Caravan.Error do
   | `:port_out_of_range` | the number in a node name is no port |
   | `:tool_node` | a release's `remote` or `rpc` node, which can't be dialled |
   | `:overloaded` | too many look-ups under way |
+  | `:not_loaded` | the native library is missing, or not the one of this version and platform |
+  | `:not_started` | the application `:caravan` is not running on this node |
   """
 
   @type kind ::
@@ -39,6 +41,8 @@ defmodule Caravan.Error do
           | :port_out_of_range
           | :tool_node
           | :overloaded
+          | :not_loaded
+          | :not_started
 
   @type t :: %__MODULE__{kind: kind, query: String.t() | nil, message: String.t()}
 

@@ -26,6 +26,8 @@ defmodule Caravan.Farewell do
     :ok = leave()
     _ = Topologies.call_all(:drain)
     :ok
+  catch
+    :exit, {:noproc, _} -> Topologies.not_started!()
   end
 
   @doc "Tells all connected nodes that this one is going away, and those that connect from now on."

@@ -5,9 +5,10 @@ defmodule Caravan.Native do
   #
   # There is no `@on_load`: in embedded mode (every release) its handlers run after distribution has started, and
   # `:caravan_epmd` needs the library before that. `:caravan_epmd.start_link/0` calls `load/0` first, the application
-  # calls it again. For the same reason this module keeps to Erlang's preloaded and kernel modules: Elixir's own may not
-  # be on the code path yet.
+  # calls it again, and where neither runs the first function called does. For the same reason this module keeps to
+  # Erlang's preloaded and kernel modules: Elixir's own may not be on the code path yet.
 
+  @version Mix.Project.config()[:version]
   @default_base_port 4370
 
   @doc """
@@ -24,7 +25,7 @@ defmodule Caravan.Native do
   defp load_library(info) do
     path = library()
 
-    case :erlang.load_nif(path, info) do
+    case :erlang.load_nif(path, {@version, info}) do
       :ok -> :ok
       {:error, {:reload, _text}} -> :ok
       {:error, {reason, text}} -> {:error, sentence([cure(reason, path), " The VM said: ", text])}
@@ -153,17 +154,46 @@ defmodule Caravan.Native do
   defp sentence(iodata), do: :erlang.iolist_to_binary(["caravan: ", iodata])
 
   # An empty call, which the benches measure the others against.
-  def loaded, do: :erlang.nif_error(:caravan_not_loaded)
+  def loaded, do: first_use(:loaded, [])
 
-  def dist_port(_name), do: :erlang.nif_error(:caravan_not_loaded)
-  def address(_host, _family), do: :erlang.nif_error(:caravan_not_loaded)
-  def tried(_host), do: :erlang.nif_error(:caravan_not_loaded)
-  def lookup(_ref, _spec), do: :erlang.nif_error(:caravan_not_loaded)
-  def membership_new(_spec), do: :erlang.nif_error(:caravan_not_loaded)
-  def poll(_membership, _index, _ref, _self), do: :erlang.nif_error(:caravan_not_loaded)
-  def probe(_ref, _name, _timeout, _purpose), do: :erlang.nif_error(:caravan_not_loaded)
-  def identify(_ref, _name, _own, _timeout), do: :erlang.nif_error(:caravan_not_loaded)
-  def linked(_node), do: :erlang.nif_error(:caravan_not_loaded)
-  def was_linked(_node), do: :erlang.nif_error(:caravan_not_loaded)
-  def stopped_lately, do: :erlang.nif_error(:caravan_not_loaded)
+  def dist_port(name), do: first_use(:dist_port, [name])
+  def address(host, family), do: first_use(:address, [host, family])
+  def tried(host), do: first_use(:tried, [host])
+  def lookup(ref, spec), do: first_use(:lookup, [ref, spec])
+  def membership_new(spec), do: first_use(:membership_new, [spec])
+
+  def poll(membership, index, ref, self),
+    do: first_use(:poll, [membership, index, ref, self])
+
+  def probe(ref, name, timeout, purpose),
+    do: first_use(:probe, [ref, name, timeout, purpose])
+
+  def identify(ref, name, own, timeout),
+    do: first_use(:identify, [ref, name, own, timeout])
+
+  def linked(node), do: first_use(:linked, [node])
+  def was_linked(node), do: first_use(:was_linked, [node])
+  def stopped_lately, do: first_use(:stopped_lately, [])
+
+  # Whoever gets into a stub comes before the library. It is called again only when the library has taken its place:
+  # one that lacks the function would never answer.
+  defp first_use(function, arguments) do
+    with :ok <- load(),
+         true <-
+           :lists.member({function, :erlang.length(arguments)}, __MODULE__.module_info(:nifs)) do
+      :erlang.apply(__MODULE__, function, arguments)
+    else
+      {:error, sentence} ->
+        not_loaded(sentence)
+
+      false ->
+        not_loaded(sentence([cure(:incomplete, library())]))
+    end
+  end
+
+  # Written out, since Exception would be Elixir's.
+  @spec not_loaded(binary) :: no_return
+  defp not_loaded(sentence) do
+    :erlang.error(%Caravan.Error{kind: :not_loaded, message: sentence})
+  end
 end

@@ -25,12 +25,25 @@ defmodule Caravan.Topologies do
   end
 
   @spec names() :: [atom]
-  def names, do: Registry.select(@registry, [{{:"$1", :_, :_}, [], [:"$1"]}])
+  def names, do: registry(&Registry.select(&1, [{{:"$1", :_, :_}, [], [:"$1"]}]))
+
+  @doc "Raises where the application isn't running. What needs it calls this first, or fails by `not_started!/0`."
+  @spec started!() :: :ok
+  def started!, do: if(Process.whereis(@registry), do: :ok, else: not_started!())
+
+  @spec not_started!() :: no_return
+  def not_started! do
+    raise Error.new(
+            {:not_started,
+             "the application :caravan is not running on this node: Application.ensure_all_started(:caravan) starts " <>
+               "it, as the node's own boot does; `mix run --no-start` and `bin/app eval` leave that to you"}
+          )
+  end
 
   @doc "Raises where there is no topology of that name."
   @spec call(atom, term, timeout) :: term
   def call(name, request, timeout \\ 5_000) do
-    case Registry.lookup(@registry, name) do
+    case registry(&Registry.lookup(&1, name)) do
       [{pid, _}] ->
         GenServer.call(pid, request, timeout)
 
@@ -52,6 +65,13 @@ defmodule Caravan.Topologies do
 
   @spec cast_all(term) :: :ok
   def cast_all(message), do: Enum.each(names(), &GenServer.cast(via(&1), message))
+
+  # A registry that is not there is an ArgumentError.
+  defp registry(fun) do
+    fun.(@registry)
+  rescue
+    ArgumentError -> not_started!()
+  end
 
   defp try_call(name, request) do
     {:ok, GenServer.call(via(name), request)}

@@ -56,6 +56,7 @@ defmodule Caravan.Topology do
   """
   def start_link(%{topology: name, config: config} = spec) do
     state = %__MODULE__{name: name, options: options!(name, config), links: Links.new(spec)}
+    :ok = Topologies.started!()
     GenServer.start_link(__MODULE__, state, name: Topologies.via(name))
   end
 

@@ -69,6 +69,40 @@ defmodule Caravan.Nodes.BootTest do
     assert line =~ "caravan_nif.so is not the library of this version"
   end
 
+  test "a library of another version, whose functions are the same", %{tmp_dir: dir} do
+    ebin = copy(dir)
+    File.cp_r!(Application.app_dir(:caravan, "priv"), Path.join(dir, "caravan/priv"))
+    args = ~w(-name app-#{hd(Vm.free_ports(1))}@127.0.0.1)
+    Vm.stop(Vm.start(args, ebin: ebin))
+
+    pretend_version(Path.join(ebin, "Elixir.Caravan.Native.beam"), "2.0.0-another")
+    line = refused(dir, args, ebin: ebin)
+    assert line =~ "caravan_nif.so is not the library of this version"
+  end
+
+  # Compiles a module anew with `version` wherever it had Caravan's.
+  defp pretend_version(beam, version) do
+    {:ok, {module, [debug_info: {:debug_info_v1, backend, data}]}} =
+      :beam_lib.chunks(~c"#{beam}", [:debug_info])
+
+    {:ok, forms} = backend.debug_info(:erlang_v1, module, data, [])
+    this = to_charlist(Mix.Project.config()[:version])
+    changed = replace(forms, {:string, this}, {:string, to_charlist(version)})
+    assert changed != forms
+    {:ok, ^module, binary} = :compile.forms(changed, [:binary, :return_errors])
+    File.write!(beam, binary)
+  end
+
+  # Erlang's abstract form of a text, wherever it stands.
+  defp replace({:string, line, text}, {:string, text}, {:string, other}),
+    do: {:string, line, other}
+
+  defp replace(form, old, new) when is_tuple(form),
+    do: form |> Tuple.to_list() |> replace(old, new) |> List.to_tuple()
+
+  defp replace([form | forms], old, new), do: [replace(form, old, new) | replace(forms, old, new)]
+  defp replace(form, _old, _new), do: form
+
   # Caravan's beams without its library.
   defp copy(dir) do
     ebin = Path.join(dir, "caravan/ebin")

@@ -69,6 +69,14 @@ defmodule Caravan.Nodes.ReleaseTest do
     assert sentence =~ ~s(looked up "nope.test SRV" at ) and sentence =~ "NXDOMAIN"
   end
 
+  test "eval, where nothing is started", %{a: a} do
+    code = ~S|IO.inspect(Caravan.dist_port("tiny-3434"))|
+    assert {0, "{:ok, 3434}\n"} = ReleaseApp.run(a, ["eval", code])
+    code = "Caravan.status()"
+    assert {1, output} = ReleaseApp.run(a, ["eval", code])
+    assert output =~ "(Caravan.Error) the application :caravan is not running on this node"
+  end
+
   test "start: two nodes in the foreground form a cluster and end on SIGTERM",
        %{a: a, b: b, ports: ports} do
     vms = Enum.map([a, b], &ReleaseApp.start/1)

@@ -27,6 +27,13 @@ impl Resource for MembershipRef {
 }
 
 fn load(_env: Env<'_>, info: Term<'_>) -> bool {
+    match info.decode::<(&str, Term<'_>)>() {
+        Ok((version, settings)) => version == env!("CARGO_PKG_VERSION") && configure(settings),
+        Err(_other_version) => false,
+    }
+}
+
+fn configure(info: Term<'_>) -> bool {
     let Ok((base_port, dist_port, family)) = info.decode::<(u16, u16, Atom)>() else {
         return false;
     };
