@@ -10,7 +10,7 @@ defmodule Mix.Tasks.Compile.Caravan do
   def run(args) do
     {stamp, fetch} =
       case System.get_env("CARAVAN_NIF_PATH", "") do
-        "" -> {"built from " <> sources_digest(), &build/0}
+        "" -> {"built from #{sources_digest()} for #{platform()}", &build/0}
         path -> given(Path.expand(path))
       end
 
@@ -41,12 +41,13 @@ defmodule Mix.Tasks.Compile.Caravan do
         )
 
     # A target set for other crates would move the library to where nobody looks for it.
-    env = [{"CARGO_TARGET_DIR", target_dir()}, {"CARGO_BUILD_TARGET", nil}]
+    target_dir = target_dir(cargo)
+    env = [{"CARGO_TARGET_DIR", target_dir}, {"CARGO_BUILD_TARGET", nil}]
     Mix.shell().info("Building Caravan's native library with cargo")
 
     case System.cmd(cargo, ~w(build --release --locked -p caravan_nif), env: env) do
       {_, 0} ->
-        built(Path.join([target_dir(), "release", built_name()]))
+        built(Path.join([target_dir, "release", built_name()]))
 
       {_, status} ->
         Mix.raise(
@@ -121,11 +122,23 @@ defmodule Mix.Tasks.Compile.Caravan do
     Base.encode16(:crypto.hash(:sha256, binary), case: :lower)
   end
 
-  # The `_build` of the outermost project, beside its environments.
-  defp target_dir do
+  # The `_build` of the outermost project, beside its environments. Platforms that share the folder, as a machine and a
+  # container on it do, each have a build of their own there.
+  defp target_dir(cargo) do
     build = Mix.Project.build_path()
-    Path.join(if(System.get_env("MIX_BUILD_PATH"), do: build, else: Path.dirname(build)), "cargo")
+    shared = if System.get_env("MIX_BUILD_PATH"), do: build, else: Path.dirname(build)
+
+    case System.cmd(cargo, ~w(--version --verbose), stderr_to_stdout: true) do
+      {versions, 0} -> Path.join([shared, "cargo" | host(versions)])
+      # The build will fail for the same reason, and tell it.
+      {_reason, _status} -> Path.join(shared, "cargo")
+    end
   end
+
+  defp host(versions), do: Regex.run(~r/^host: (\S+)$/m, versions, capture: :all_but_first) || []
+
+  # Architecture, system and C library of the VM that loads the library.
+  defp platform, do: :erlang.system_info(:system_architecture)
 
   defp library_path, do: Path.join(Mix.Project.app_path(), "priv/caravan_nif.so")
   defp stamp_path, do: Path.join(Mix.Project.manifest_path(), "compile.caravan")

@@ -11,9 +11,10 @@ defmodule Mix.Tasks.Compile.CaravanTest do
 
   @cargo """
   #!/bin/sh
-  echo "$@" >> "$CALLS"
   echo "cargo's own words" >&2
   [ -z "$CARGO_FAILS" ] || exit 101
+  [ "$1" != --version ] || { echo "cargo 1.91.0"; echo "host: ${CARGO_HOST:-here}"; exit; }
+  echo "$@" >> "$CALLS"
   [ -z "$CARGO_ELSEWHERE" ] || exit 0
   mkdir -p "$CARGO_TARGET_DIR/release"
   for end in so dylib; do
@@ -48,7 +49,7 @@ defmodule Mix.Tasks.Compile.CaravanTest do
     assert output =~ "cargo's own words"
     assert File.read!(context.library) == "one"
     assert calls(context) == ["build --release --locked -p caravan_nif"]
-    assert File.exists?(Path.join(context.caravan, "_build/cargo/release"))
+    assert File.exists?(Path.join(context.caravan, "_build/cargo/here/release"))
 
     # Nothing to do: not even cargo, not even on PATH.
     assert {0, ""} = mix(context, [], path: without_cargo(context))
@@ -74,6 +75,33 @@ defmodule Mix.Tasks.Compile.CaravanTest do
     refute File.exists?(context.library)
   end
 
+  test "platforms that share a _build keep a build each, and none gets another's library",
+       context do
+    assert {0, _} = mix(context)
+
+    [stamp] =
+      Path.wildcard(Path.join(context.caravan, "_build/dev/lib/caravan/.mix/compile.caravan"),
+        match_dot: true
+      )
+
+    # What the same sources leave behind on another platform.
+    here = to_string(:erlang.system_info(:system_architecture))
+    write("/", stamp, stamp |> File.read!() |> String.replace(here, "aarch64-apple-darwin24.1.0"))
+    write("/", context.library, "for the other platform")
+
+    assert {0, output} = mix(context)
+    assert output =~ "Building"
+    assert File.read!(context.library) == "one"
+    assert {0, ""} = mix(context)
+
+    # A cargo for another platform, as in a container, finds nothing here that is not its own.
+    File.rm!(context.library)
+    assert {0, _} = mix(context, ["compile"], env: [{"CARGO_HOST", "there"}])
+
+    assert ~w(here there) ==
+             context.caravan |> Path.join("_build/cargo") |> File.ls!() |> Enum.sort()
+  end
+
   test "without cargo, one sentence with both ways out", context do
     assert {1, output} = mix(context, ["compile"], path: without_cargo(context))
     assert output =~ "there is no cargo on PATH: install Rust 1.91 or newer (https://rustup.rs)"
@@ -95,7 +123,7 @@ defmodule Mix.Tasks.Compile.CaravanTest do
 
   test "a cargo that builds for elsewhere is told in a sentence", context do
     assert {1, output} = mix(context, ["compile"], env: [{"CARGO_ELSEWHERE", "yes"}])
-    assert output =~ "but not as #{context.caravan}/_build/cargo/release/libcaravan_nif."
+    assert output =~ "but not as #{context.caravan}/_build/cargo/here/release/libcaravan_nif."
     assert output =~ "build.target in cargo's config.toml"
     refute output =~ "mix.exs:"
   end
@@ -152,7 +180,7 @@ defmodule Mix.Tasks.Compile.CaravanTest do
       before = tree(context.caravan)
       assert {0, _} = mix(context, ["compile"], in: context.app)
       assert File.read!(Path.join([context.app, "_build/dev", @library])) == "one"
-      assert File.exists?(Path.join(context.app, "_build/cargo/release"))
+      assert File.exists?(Path.join(context.app, "_build/cargo/here/release"))
       assert {0, ""} = mix(context, ["compile"], in: context.app)
       assert length(calls(context)) == 1
 
@@ -169,7 +197,7 @@ defmodule Mix.Tasks.Compile.CaravanTest do
       env = [{"MIX_BUILD_PATH", build}]
       assert {0, _} = mix(context, ["compile"], in: context.app, env: env)
       assert File.read!(Path.join(build, @library)) == "one"
-      assert File.exists?(Path.join(build, "cargo/release"))
+      assert File.exists?(Path.join(build, "cargo/here/release"))
       refute File.exists?(Path.join(context.app, "_build"))
     end
 
