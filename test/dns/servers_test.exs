@@ -34,6 +34,7 @@ defmodule Caravan.ServersTest do
     sub NS ns.sub
     ns.sub A 127.0.0.1
     #{for n <- 1..4_000, do: "many A 10.0.#{div(n, 250)}.#{rem(n, 250) + 1}\n"}
+    #{for n <- 1..2_000, do: "half A 10.2.#{div(n, 250)}.#{rem(n, 250) + 1}\n"}
     #{for n <- 1..2_000, do: "_many._tcp SRV 0 0 3434 h#{n}\nh#{n} A 10.1.#{div(n, 250)}.#{rem(n, 250) + 1}\n"}
     #{for n <- 1..6_000, do: "toomany A 10.0.#{div(n, 250)}.#{rem(n, 250) + 1}\n"}
     """
@@ -151,11 +152,17 @@ defmodule Caravan.ServersTest do
   end
 
   test "big answers come whole, over TCP", context do
-    for server <- [context.knot, context.bind, context.unbound], transport <- [:auto, :tcp] do
+    # Unbound since 1.26 takes no answer with more than 2,048 compressed names.
+    for {server, name, count} <- [
+          {context.knot, "many", 4_000},
+          {context.bind, "many", 4_000},
+          {context.unbound, "half", 2_000}
+        ],
+        transport <- [:auto, :tcp] do
       assert {:ok, %{endpoints: addresses, transport: :tcp}} =
-               lookup(server, "many.c.test", type: :a, transport: transport)
+               lookup(server, "#{name}.c.test", type: :a, transport: transport)
 
-      assert length(addresses) == 4_000
+      assert length(addresses) == count
     end
 
     for server <- [context.knot, context.bind] do

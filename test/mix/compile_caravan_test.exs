@@ -6,6 +6,9 @@ defmodule Mix.Tasks.Compile.CaravanTest do
 
   use ExUnit.Case
 
+  # On a busy machine a `mix` takes ten seconds to start, and some tests run six.
+  @moduletag timeout: 180_000
+
   @project File.cwd!()
   @library "lib/caravan/priv/caravan_nif.so"
 

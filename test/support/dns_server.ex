@@ -83,12 +83,11 @@ defmodule Caravan.DnsServer do
     end
   end
 
+  # bin/test tells which it has built; there may be one for each platform that shares this folder.
   defp binary do
-    path = System.get_env("CARAVAN_DNS") || Path.expand("_build/cargo/release/caravan_dns")
+    built = Path.wildcard(Path.expand("_build/cargo/*/release/caravan_dns"))
 
-    File.exists?(path) ||
-      raise "no caravan_dns at #{path}: run cargo build --release -p caravan_dns, or set CARAVAN_DNS"
-
-    path
+    System.get_env("CARAVAN_DNS") || List.first(built) ||
+      raise "there is no caravan_dns: run bin/test, or set CARAVAN_DNS to one that is built"
   end
 end

@@ -142,7 +142,9 @@ defmodule Caravan.Vm do
   def on_terminal(command, input, expected, opts \\ []) do
     # Without a kind of terminal the VM has a shell that knows no -remsh.
     opts = Keyword.update(opts, :env, [TERM: "xterm"], &[{:TERM, "xterm"} | &1])
-    port = open("script", ["-q", "-e", "-c", command, "/dev/null"], opts, [])
+    # `nohup` around the tests would have the program ignore that its terminal is gone.
+    script = ["--default-signal=HUP", "script", "-q", "-e", "-c", command, "/dev/null"]
+    port = open("env", script, opts, [])
     deadline = now() + @deadline
 
     try do
