@@ -59,13 +59,11 @@ defmodule Bench.Scale do
     for kind <- [:formed, :calm, :at_once],
         [_ | _] = figures <- [for(%{^kind => figure} <- rounds, do: figure)],
         into: %{} do
-      {kind,
-       Map.new(
-         [:time, :cpu, :cut],
-         &{&1, figures |> Enum.map(fn f -> f[&1] end) |> Table.median()}
-       )}
+      {kind, Map.new(Map.keys(hd(figures)), &{&1, median(figures, &1)})}
     end
   end
+
+  defp median(figures, key), do: figures |> Enum.map(& &1[key]) |> Table.median()
 
   defp lines(size, count, restarts, figures) do
     formed = figures.formed
@@ -79,7 +77,9 @@ defmodule Bench.Scale do
   defp restarted(kind, count, nil), do: "#{what(kind, count)}: not tried, there was no mesh"
 
   defp restarted(kind, count, figure) do
-    "#{what(kind, count)}: #{time("whole after", figure)}, #{cpu(figure)}, " <>
+    released = "released #{seconds(figure.booted, 1)} s after the kill"
+
+    "#{what(kind, count)}: #{time("whole after", figure)} (#{released}), #{cpu(figure)}, " <>
       "#{figure.cut} links between the others cut"
   end
 

@@ -1,6 +1,7 @@
 # A large cluster: how it forms, and how it stands it that a part of it is killed and restarted.
 #
-# A figure is `%{time: µs or nil, cpu: µs, cut: links}`; nil is a deadline that passed.
+# A figure is `%{time: µs or nil, cpu: µs, cut: links}`; nil is a deadline that passed. Of a restart it is also `booted`: how
+# long after the kill, in µs, those killed were there again and released. A busy cluster keeps them waiting.
 
 defmodule Bench.Mesh.Scale do
   alias Bench.Mesh.{Dns, Subject, Vm}
@@ -57,8 +58,10 @@ defmodule Bench.Mesh.Scale do
     cluster = %{cluster | vms: others ++ again}
     watch = Vm.watch(cluster.vms, length(vms) - 1)
     used = used + Vm.cpu(again)
+    booted = Vm.now() - since
     release = fn _all -> release(cluster, again) end
-    {{kind, measure(watch, cluster.vms, others, used, release, since)}, cluster}
+    figure = measure(watch, cluster.vms, others, used, release, since)
+    {{kind, Map.put(figure, :booted, booted)}, cluster}
   end
 
   # `used` is the CPU that doesn't count; of links those between `others` do, from `since` on.
