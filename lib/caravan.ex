@@ -4,7 +4,7 @@ defmodule Caravan do
   @moduledoc with({:ok, readme} <- File.read(@readme), do: readme, else: (_ -> nil))
 
   use Supervisor
-  alias Caravan.{Error, Farewell, Native, Options, Report, Status, Topologies, Topology}
+  alias Caravan.{Draining, Error, Native, Options, Report, Status, Topologies, Topology}
 
   # The native library keeps the deadline; this is only so that nobody ever waits for ever.
   @grace 1_000
@@ -134,5 +134,5 @@ defmodule Caravan do
   application is started again.
   """
   @spec drain() :: :ok
-  def drain, do: Farewell.drain()
+  def drain, do: Draining.drain()
 end

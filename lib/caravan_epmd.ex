@@ -8,11 +8,11 @@ defmodule :caravan_epmd do
 
   On OTP 25 and 27 an exception in `address_please/3` ends the VM, and a slow answer to its first call stalls
   `net_kernel`. So nothing here raises, and inside `net_kernel` everything is answered from memory. The module keeps to
-  `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on. Only where a link is set up, which
-  is after that, `Caravan.Gate` is called, and the kernel's environment read.
+  `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on. Only where a link is set up, which is
+  after that, `Caravan.Resolution` and `Caravan.Gate` are called, and the kernel's environment read.
   """
 
-  alias Caravan.{Backlog, Gate, Native}
+  alias Caravan.{Backlog, Gate, Native, Resolution}
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
@@ -75,7 +75,7 @@ defmodule :caravan_epmd do
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}
   def address_please(name, host, family) do
     family = family(family)
-    set_up? = set_up?()
+    set_up? = Resolution.set_up?()
     deadline = now() + if(set_up?, do: set_up_time(), else: @patience)
 
     with {:ok, port} <- undialled(dist_port(name)),
@@ -87,22 +87,6 @@ defmodule :caravan_epmd do
 
   defp undialled({:ok, port}), do: {:ok, port}
   defp undialled({:error, {kind, _sentence}}), do: {:error, kind}
-
-  # net_kernel links itself to the processes that set links up for it, and to no others that ask.
-  defp set_up? do
-    net_kernel = :erlang.whereis(:net_kernel)
-    # Itself it has a link for each node there is.
-    self() != net_kernel and among?(links(), net_kernel)
-  end
-
-  defp links do
-    {:links, links} = :erlang.process_info(self(), :links)
-    links
-  end
-
-  defp among?([pid | _links], pid), do: true
-  defp among?([_other | links], pid), do: among?(links, pid)
-  defp among?([], _pid), do: false
 
   defp set_up_time do
     ms =
@@ -117,6 +101,7 @@ defmodule :caravan_epmd do
     ms - :erlang.min(@margin, :erlang.div(ms, 2))
   end
 
+  defp soon(deadline), do: :erlang.min(now() + @linked_patience, deadline)
   defp now, do: :erlang.monotonic_time(:millisecond)
 
   defp address(host, family, deadline) do
@@ -151,73 +136,10 @@ defmodule :caravan_epmd do
   end
 
   # The system and the connected nodes are asked at the same time; whoever knows it first is believed.
-  defp find(host, family, deadline) when is_list(host) do
-    reply_to = :erlang.alias()
+  defp find(host, family, deadline) when is_list(host),
+    do: Resolution.find(host, family, deadline)
 
-    # The system may take long over a host that only others know.
-    system =
-      :erlang.spawn_opt(
-        fn -> :erlang.send(reply_to, {reply_to, {:system, getaddr(host, family)}}) end,
-        [:link]
-      )
-
-    answer = inquire({Caravan.Hosts, :where, reply_to, host, family}, :awaited, deadline)
-    :erlang.unlink(system)
-    :erlang.exit(system, :kill)
-    flush(reply_to, system)
-    answer
-  end
-
-  defp find(host, family, _deadline), do: getaddr(host, family)
-
-  # Asks the connected nodes. What is said between the nodes is told in Caravan.Hosts, which answers.
-  defp inquire({_process, _question, reply_to, _host, _family} = question, system, deadline) do
-    asked = ask(:erlang.nodes(:connected), question, 0)
-    answer = await(reply_to, asked, system, deadline)
-    :erlang.unalias(reply_to)
-    answer
-  end
-
-  defp getaddr(host, family),
-    do: guarded(fn -> :inet.getaddr(host, family) end, {:error, :einval})
-
-  # Written out, since a comprehension would call Enum.
-  defp ask([node | nodes], question, count) do
-    case :erlang.send({Caravan.Hosts, node}, question, [:noconnect, :nosuspend]) do
-      :ok -> ask(nodes, question, count + 1)
-      _gone_or_busy -> ask(nodes, question, count)
-    end
-  end
-
-  defp ask([], _question, count), do: count
-
-  defp await(_reply_to, 0, {:error, _} = error, _until), do: error
-
-  defp await(reply_to, asked, system, until) do
-    receive do
-      {^reply_to, {:ok, address}} -> {:ok, address}
-      {^reply_to, :unknown} -> await(reply_to, asked - 1, system, until)
-      {^reply_to, {:system, {:ok, address}}} -> {:ok, address}
-      {^reply_to, {:system, error}} -> await(reply_to, asked, error, until)
-    after
-      # One that runs no application :caravan never answers.
-      left(asked, until) -> await(reply_to, 0, system, until)
-    end
-  end
-
-  # The kernel's own timer ends a set-up that takes too long.
-  defp left(0, _until), do: :infinity
-  defp left(_asked, until), do: :erlang.max(until - now(), 0)
-
-  # The caller's mailbox is not ours, nor is whether it traps exits.
-  defp flush(reply_to, system) do
-    receive do
-      {^reply_to, _} -> flush(reply_to, system)
-      {:EXIT, ^system, _} -> flush(reply_to, system)
-    after
-      0 -> :ok
-    end
-  end
+  defp find(host, family, _deadline), do: :inet.getaddr(host, family)
 
   defp loopback(:inet), do: {127, 0, 0, 1}
   defp loopback(:inet6), do: {0, 0, 0, 0, 0, 0, 0, 1}
@@ -254,7 +176,7 @@ defmodule :caravan_epmd do
   defp corrected(host, family, address, deadline) do
     with {:error, _no_literal} <- literal(host, family),
          true <- Native.tried(host),
-         {:ok, better} <- ask_linked(host, family, deadline) do
+         {:ok, better} <- Resolution.linked(host, family, soon(deadline)) do
       better
     else
       _literal_or_first_or_nobody -> address

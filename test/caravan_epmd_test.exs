@@ -5,7 +5,7 @@ defmodule CaravanEpmdTest do
 
   test "it uses :erlang, :init, :inet, the kernel's environment and the library only" do
     allowed = [:erlang, :init, :inet, :application, Caravan.Native]
-    assert used(@epmd) -- (allowed ++ [Caravan.Backlog, Caravan.Gate]) == []
+    assert used(@epmd) -- (allowed ++ [Caravan.Backlog, Caravan.Gate, Caravan.Resolution]) == []
   end
 
   test "the stubs use nothing of Elixir's before the library is in" do
@@ -19,6 +19,11 @@ defmodule CaravanEpmdTest do
 
   test "nor do links need Elixir" do
     assert used(Caravan.Gate) -- [:erlang, :init, :application, :sys, Caravan.Native] == []
+
+    assert used(Caravan.Resolution) --
+             [:erlang, :inet, :lists, Caravan.Native, Caravan.Messages] == []
+
+    assert used(Caravan.Messages) -- [:erlang] == []
   end
 
   defp used(module) do

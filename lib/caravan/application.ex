@@ -7,7 +7,9 @@ defmodule Caravan.Application do
   def start(_type, _args) do
     # Started by -epmd_module it is loaded already; a node that still runs epmd gets it here.
     with :ok <- Caravan.Native.load() do
-      Supervisor.start_link([Caravan.Topologies, Caravan.Farewell, Caravan.Hosts],
+      :ok = Caravan.Draining.stay()
+
+      Supervisor.start_link([Caravan.Topologies, Caravan.NodeServer],
         strategy: :one_for_one,
         name: Caravan.Application
       )

@@ -158,6 +158,7 @@ defmodule Caravan.Native do
 
   def dist_port(name), do: first_use(:dist_port, [name])
   def address(host, family), do: first_use(:address, [host, family])
+  def local_address(remote), do: first_use(:local_address, [remote])
   def tried(host), do: first_use(:tried, [host])
   def lookup(ref, spec), do: first_use(:lookup, [ref, spec])
   def membership_new(spec), do: first_use(:membership_new, [spec])

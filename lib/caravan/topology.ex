@@ -12,8 +12,8 @@ defmodule Caravan.Topology do
   alias Caravan.{
     Dials,
     Discovery,
+    Draining,
     Events,
-    Farewell,
     Links,
     Options,
     Pace,
@@ -46,8 +46,7 @@ defmodule Caravan.Topology do
     wake_at: :infinity,
     waiters: Waiters.new(),
     # Did `list_nodes` work when it was last called?
-    lists?: true,
-    draining?: false
+    lists?: true
   ]
 
   @doc """
@@ -83,8 +82,7 @@ defmodule Caravan.Topology do
         dials: Dials.new(state.links, state.options.dial_concurrency),
         poll_at: now,
         polled_at: now,
-        disconnect_at: now,
-        draining?: Farewell.draining?()
+        disconnect_at: now
     }
 
     {:ok, afresh(state, now), {:continue, :start}}
@@ -107,11 +105,10 @@ defmodule Caravan.Topology do
     {:reply, :ok, settle(%{state | poll_at: now, peers: Peers.retry(state.peers, now)})}
   end
 
+  # No more is begun while the node drains; this ends what is under way.
   def handle_call(:drain, _from, state) do
     peers = Peers.halt(state.peers, now())
-
-    {:reply, :ok,
-     settle(%{state | draining?: true, dials: Dials.stop(state.dials), peers: peers})}
+    {:reply, :ok, settle(%{state | dials: Dials.stop(state.dials), peers: peers})}
   end
 
   @impl true
@@ -150,10 +147,7 @@ defmodule Caravan.Topology do
   @impl true
   def terminate(_reason, _state) do
     # The application's own tree, with its topologies, ends before Caravan's application does.
-    if match?({:stopping, _}, :init.get_status()), do: Farewell.leave()
-  catch
-    # That one has ended before, and said good-bye then.
-    :exit, _ -> :ok
+    if match?({:stopping, _}, :init.get_status()), do: Draining.leave()
   end
 
   defp answer(state, ref, result) do
@@ -175,24 +169,26 @@ defmodule Caravan.Topology do
 
   # Draining is over when the application has been started again.
   defp enlist(state) do
-    {Farewell.draining?(), Topologies.enlist(state.name)}
+    Topologies.enlist(state.name)
   catch
     _kind, _not_there_yet ->
       Process.send_after(self(), :enlist, @enlist_again)
       state
   else
-    {draining?, _pid} -> settle(%{state | draining?: draining?})
+    _pid -> settle(state)
   end
 
   ## Inside: what is due
 
   defp settle(state) do
     now = now()
-    state |> poll(now) |> dial(now) |> serve(now) |> sleep(now)
+
+    if Draining.draining?(),
+      do: state |> serve(now) |> sleep(now, :infinity),
+      else: state |> poll(now) |> dial(now) |> serve(now) |> rest(now)
   end
 
-  defp poll(%{poll_at: at, draining?: draining?} = state, now) when at > now or draining?,
-    do: state
+  defp poll(%{poll_at: at} = state, now) when at > now, do: state
 
   defp poll(state, now) do
     state = state |> locate(now) |> Peering.reconcile()
@@ -221,8 +217,6 @@ defmodule Caravan.Topology do
     }
   end
 
-  defp dial(%{draining?: true} = state, _now), do: state
-
   defp dial(state, now) do
     {nodes, peers} = Peers.due(state.peers, now, Dials.free(state.dials))
     start = &Dials.start(&2, &1, Peers.missed?(peers, &1), Peers.refuser(peers, now, &1))
@@ -243,19 +237,17 @@ defmodule Caravan.Topology do
     GenServer.reply(from, answer)
   end
 
-  defp sleep(state, now) do
+  defp rest(state, now) do
+    # What is due waits for a place, and a place comes with a message.
+    if Dials.free(state.dials) == 0,
+      do: sleep(state, now, state.poll_at),
+      else: sleep(state, now, min(state.poll_at, Peers.next_wakeup(state.peers)))
+  end
+
+  defp sleep(state, now, until) do
     waiters = Waiters.next_wakeup(state.waiters, Peers.count(state.peers), state.peers.changed_at)
-
     # Any integer is less than the atom :infinity.
-    at =
-      cond do
-        state.draining? -> waiters
-        # What is due waits for a place, and a place comes with a message.
-        Dials.free(state.dials) == 0 -> min(state.poll_at, waiters)
-        true -> state.poll_at |> min(Peers.next_wakeup(state.peers)) |> min(waiters)
-      end
-
-    set_timer(state, at, now)
+    set_timer(state, min(until, waiters), now)
   end
 
   defp set_timer(%{wake_at: at} = state, at, _now), do: state
@@ -275,7 +267,7 @@ defmodule Caravan.Topology do
         name: state.name,
         members: length(Peers.members(state.peers)),
         peers: Peers.list(state.peers, now),
-        draining: state.draining?
+        draining: Draining.draining?()
       })
     )
   end

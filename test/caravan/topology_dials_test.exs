@@ -99,32 +99,6 @@ defmodule Caravan.TopologyDialsTest do
     assert Enum.count(status(context).peers, &(&1.state == :dialling)) == 4
   end
 
-  test "draining ends dials and look-ups", context do
-    publish(context, [4001])
-    topology = start(context)
-    assert {:ok, [_]} = Caravan.await(context.name)
-    # Only this topology: all of them is another test's.
-    :ok = GenServer.call(topology, :drain)
-    assert status(context).draining
-    drop_lookups()
-    FakeMesh.unlink(context.mesh, node_on(4001))
-    :ok = Caravan.poll(context.name)
-    refute_receive {[:caravan, :lookup, :start], _, _}, 300
-    refute_received {[:caravan, :peer, :down], _, _}
-  end
-
-  test "a peer that was being dialled isn't any more when draining has ended that", context do
-    FakeMesh.answer(context.mesh, node_on(4001), :hang)
-    publish(context, [4001])
-    topology = start(context)
-    assert_receive {:dial, node, dialler}, @wait
-    ref = Process.monitor(dialler)
-    :ok = GenServer.call(topology, :drain)
-    assert_receive {:DOWN, ^ref, _, _, :killed}, @wait
-    assert %{state: :idle, attempts: 0} = peer(context, node)
-    refute_received {[:caravan, :peer, :dial_failed], _, _}
-  end
-
   test "a dial that hangs is ended", context do
     FakeMesh.answer(context.mesh, node_on(4001), :hang)
     publish(context, [4001])
@@ -146,8 +120,9 @@ defmodule Caravan.TopologyDialsTest do
     start(context)
     assert {:ok, [^node]} = Caravan.await(context.name)
     assert_receive {:dial, ^node, _}
-    send(Caravan.Farewell, {Caravan.Farewell, :leaving, node})
-    send(Caravan.Farewell, {Caravan.Farewell, :something_newer, node, 1})
+    send(:caravan, {:caravan, 1, :leaving, node})
+    send(:caravan, {:caravan, 1, :something_newer, node})
+    send(:caravan, {:caravan, 2, :staying, node})
     assert {:error, :timeout, %{peers: [%{state: :leaving}]}} = await_leaving(context)
     FakeMesh.unlink(context.mesh, node)
     await_event([:peer, :down])
@@ -173,7 +148,7 @@ defmodule Caravan.TopologyDialsTest do
     assert %{state: :leaving} = peer(context, node)
   end
 
-  # The farewell passes through another process.
+  # The good-bye passes through another process.
   defp await_leaving(context) do
     case Caravan.await(context.name, timeout: 0) do
       {:ok, _} -> await_leaving(context)

@@ -38,6 +38,20 @@ defmodule Caravan.Nodes.ProtocolsTest do
     assert Vm.eval(stranger, "net_kernel:connect_node('#{name}')") == false
   end
 
+  test "over TLS, too, a node says at which of its addresses a peer reaches it", %{tmp_dir: dir} do
+    logger = ["-pa", Application.app_dir(:logger, "ebin")]
+    args = ~w(-proto_dist inet_tls) ++ tls(dir) ++ logger
+    {a, _, _} = Vm.start_node(args, ip: {0, 0, 0, 0})
+    {b, b_name, _} = Vm.start_node(args, ip: {0, 0, 0, 0})
+    for vm <- [a, b], do: Vm.eval(vm, "{ok, _} = application:ensure_all_started(caravan), ok")
+    assert Vm.eval(a, "net_kernel:connect_node('#{b_name}')")
+
+    for vm <- [a, b] do
+      links = "maps:values(maps:get(links, maps:get(known, sys:get_state(caravan))))"
+      Vm.await(vm, "[maps:get(said, Link) || Link <- #{links}]", [[{127, 0, 0, 1}]])
+    end
+  end
+
   defp assert_connects(host, ip, args) do
     [a_port, b_port] = Vm.free_ports(2)
     a = Vm.start(["-name", "app-#{a_port}@#{host}" | args], ip: ip)

@@ -9,6 +9,7 @@ pub mod error;
 pub mod handshake;
 pub mod identify;
 pub mod linked;
+pub mod local;
 pub mod membership;
 pub mod naming;
 pub mod node_name;

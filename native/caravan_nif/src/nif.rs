@@ -69,7 +69,22 @@ fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
 fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
     let mut buffer = TextBuffer::new();
     let host = text(host, &mut buffer).and_then(|host| std::str::from_utf8(host).ok());
-    match host.and_then(|host| discovery::address(host, family == atoms::inet6())) {
+    found(
+        env,
+        host.and_then(|host| discovery::address(host, family == atoms::inet6())),
+    )
+}
+
+#[rustler::nif]
+fn local_address<'a>(env: Env<'a>, remote: Term<'a>) -> Term<'a> {
+    let mut buffer = TextBuffer::new();
+    let remote =
+        text(remote, &mut buffer).and_then(|ip| std::str::from_utf8(ip).ok()?.parse().ok());
+    found(env, remote.and_then(crate::local::towards))
+}
+
+fn found(env: Env<'_>, address: Option<std::net::IpAddr>) -> Term<'_> {
+    match address {
         Some(ip) => (atoms::ok(), terms::Ip(ip)).encode(env),
         None => atoms::error().encode(env),
     }

@@ -1,4 +1,4 @@
-defmodule Caravan.Nodes.FarewellTest do
+defmodule Caravan.Nodes.DrainingTest do
   use ExUnit.Case, async: false
   alias Caravan.{DnsServer, Vm}
 
@@ -53,6 +53,32 @@ defmodule Caravan.Nodes.FarewellTest do
     Vm.eval(a, "ok = application:stop(caravan), ok = application:start(caravan)")
     Vm.await(b, peers(), [{a_name, :connected}])
     assert Vm.eval(b, "'Elixir.Caravan':await(app, [{timeout, 0}])") == {:ok, [a_name]}
+  end
+
+  test "a crash takes back no good-bye", %{dns: dns, a: a, a_name: a_name} do
+    b = peer(dns)
+    Vm.await(b, peers(), [{a_name, :connected}])
+    drain(a)
+    Vm.await(b, peers(), [{a_name, :leaving}])
+    crash(a)
+    Vm.await(b, peers(), [{a_name, :leaving}])
+
+    # Who comes only now hears it, too.
+    c = peer(dns)
+    Vm.await(c, peers(), [{a_name, :leaving}])
+    Vm.eval(a, "ok = application:stop(caravan), ok = application:start(caravan)")
+    for vm <- [b, c], do: Vm.await(vm, peers(), [{a_name, :connected}])
+  end
+
+  # What its successor says has arrived at the peers when this returns.
+  defp crash(vm) do
+    Vm.eval(vm, "persistent_term:put(old, whereis(caravan)), exit(whereis(caravan), kill), ok")
+    Vm.await(vm, "lists:member(whereis(caravan), [undefined, persistent_term:get(old)])", false)
+
+    Vm.eval(
+      vm,
+      "sys:get_state(caravan), [rpc:call(N, sys, get_state, [caravan]) || N <- nodes()], ok"
+    )
   end
 
   defp logger, do: ["-pa", Application.app_dir(:logger, "ebin")]

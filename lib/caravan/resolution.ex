@@ -1,0 +1,158 @@
+defmodule Caravan.Resolution do
+  @moduledoc false
+  # Finds a host that is in no address book: asks the system and the connected nodes, within a deadline.
+  #
+  # Nobody may know it yet. Two nodes that are new hear of each other from `global`, through a third that has just been
+  # linked with both; and `global` takes a node for lost, and healthy links down, after a few tries that fail at once. So a
+  # set-up asks on as long as there is somebody who may still learn of the host.
+  #
+  # It runs in the process that sets a link up, so it keeps to Erlang's own modules, as :caravan_epmd does.
+
+  alias Caravan.{Messages, Native}
+
+  # How soon to ask again, in milliseconds.
+  @again 250
+  # Nodes that have said nothing for so long run no application :caravan.
+  @silence 1_000
+
+  @type address :: :inet.ip_address()
+
+  @doc "Where `host` is, by whoever knows it first. `deadline` is a monotonic time in milliseconds."
+  @spec find(charlist, Messages.family(), deadline :: integer) ::
+          {:ok, address} | {:error, term}
+  def find(host, family, deadline) do
+    # Its own host is loopback where nobody knows it: that need not wait.
+    patient? = set_up?() and not own?(host)
+    reply_to = :erlang.alias()
+
+    # The system may take long over a host that only others know.
+    system =
+      :erlang.spawn_opt(
+        fn -> :erlang.send(reply_to, {reply_to, {:system, getaddr(host, family)}}) end,
+        [:link]
+      )
+
+    search = search(:where, reply_to, host, family, deadline)
+    answer = ask_all(%{search | system: :awaited, patient?: patient?})
+    :erlang.unalias(reply_to)
+    :erlang.unlink(system)
+    :erlang.exit(system, :kill)
+    flush(reply_to, system)
+    answer
+  end
+
+  @doc "Where `host` is by the links of the connected nodes, who may know better than DNS does."
+  @spec linked(charlist, Messages.family(), deadline :: integer) ::
+          {:ok, address} | {:error, term}
+  def linked(host, family, deadline) do
+    reply_to = :erlang.alias()
+    answer = ask_all(search(:linked, reply_to, host, family, deadline))
+    :erlang.unalias(reply_to)
+    flush(reply_to, :none)
+    answer
+  end
+
+  @doc "Does the calling process set up a link? net_kernel is linked to these, and to no others that ask."
+  @spec set_up?() :: boolean
+  def set_up? do
+    net_kernel = :erlang.whereis(:net_kernel)
+    # Itself it has a link for each node there is.
+    self() != net_kernel and :lists.member(net_kernel, links())
+  end
+
+  defp links do
+    {:links, links} = :erlang.process_info(self(), :links)
+    links
+  end
+
+  defp getaddr(host, family) do
+    :inet.getaddr(host, family)
+  catch
+    _class, _reason -> {:error, :einval}
+  end
+
+  defp own?(host), do: :lists.suffix([?@ | host], :erlang.atom_to_list(:erlang.node()))
+
+  defp search(word, reply_to, host, family, deadline) do
+    %{
+      word: word,
+      reply_to: reply_to,
+      host: host,
+      family: family,
+      deadline: deadline,
+      silent_until: now() + @silence,
+      asked: 0,
+      # What the system says: nothing, where it isn't asked.
+      system: {:error, :unknown},
+      patient?: false
+    }
+  end
+
+  defp ask_all(search) do
+    asked = ask(:erlang.nodes(:connected), search, 0)
+
+    until =
+      if search.patient?, do: :erlang.min(now() + @again, search.deadline), else: search.deadline
+
+    await(%{search | asked: asked}, asked, until)
+  end
+
+  # Written out, since a comprehension would call Enum.
+  defp ask([node | nodes], search, count) do
+    if Messages.ask(node, search.word, search.reply_to, search.host, search.family),
+      do: ask(nodes, search, count + 1),
+      else: ask(nodes, search, count)
+  end
+
+  defp ask([], _search, count), do: count
+
+  # `open`: how many have still to answer. Who is patient waits, whatever they say, until it is time to ask again.
+  defp await(%{system: {:error, _} = error, patient?: false}, 0, _until), do: error
+  defp await(%{system: {:error, _} = error, asked: 0}, 0, _until), do: error
+
+  defp await(%{reply_to: reply_to, family: family} = search, open, until) do
+    receive do
+      {^reply_to, {:ok, address}} ->
+        if Messages.address?(address, family),
+          do: {:ok, address},
+          else: await(search, open, until)
+
+      {^reply_to, :unknown} ->
+        await(%{search | silent_until: now() + @silence}, open - 1, until)
+
+      {^reply_to, {:system, {:ok, address}}} ->
+        {:ok, address}
+
+      {^reply_to, {:system, error}} ->
+        await(%{search | system: error}, open, until)
+    after
+      :erlang.max(until - now(), 0) -> again(search, now())
+    end
+  end
+
+  defp again(search, now) do
+    with true <- search.patient? and now < search.deadline,
+         true <- now < search.silent_until or search.system == :awaited,
+         :error <- Native.address(search.host, search.family) do
+      ask_all(search)
+    else
+      {:ok, address} -> {:ok, address}
+      false -> given_up(search.system)
+    end
+  end
+
+  defp given_up(:awaited), do: {:error, :timeout}
+  defp given_up(error), do: error
+
+  # The caller's mailbox is not ours, nor is whether it traps exits.
+  defp flush(reply_to, system) do
+    receive do
+      {^reply_to, _} -> flush(reply_to, system)
+      {:EXIT, ^system, _} -> flush(reply_to, system)
+    after
+      0 -> :ok
+    end
+  end
+
+  defp now, do: :erlang.monotonic_time(:millisecond)
+end
