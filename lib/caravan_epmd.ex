@@ -208,23 +208,37 @@ defmodule :caravan_epmd do
   @spec names() :: {:ok, [{charlist(), :inet.port_number()}]}
   def names, do: names(host_of(:erlang.atom_to_list(:erlang.node())))
 
-  @doc "The names known on a host: this node and its peers there. Never an error, which would end the boot of some users."
+  @doc """
+  The names known on a host: this node and its peers there. Never an error, which would end the boot of some users.
+
+  `net_adm:names/0` asks by the machine's own name, which need not be the host in the node's.
+  """
   @spec names(term()) :: {:ok, [{charlist(), :inet.port_number()}]}
   def names(host) do
-    {:ok, on_host([:erlang.node() | :erlang.nodes(:connected)], text(host))}
+    host = text(host)
+    {:ok, on_host([:erlang.node() | :erlang.nodes(:connected)], host, here?(host))}
   end
 
   # Written out, since a comprehension would call Enum.
-  defp on_host([node | nodes], host) do
+  defp on_host([node | nodes], host, here?) do
     name = :erlang.atom_to_list(node)
+    at = host_of(name)
 
-    case (host == [] or host == host_of(name)) and dist_port(name) do
-      {:ok, port} -> [{base_of(name), port} | on_host(nodes, host)]
-      _elsewhere_or_without_port -> on_host(nodes, host)
+    case (host == [] or host == at or (here? and here?(at))) and dist_port(name) do
+      {:ok, port} -> [{base_of(name), port} | on_host(nodes, host, here?)]
+      _elsewhere_or_without_port -> on_host(nodes, host, here?)
     end
   end
 
-  defp on_host([], _host), do: []
+  defp on_host([], _host, _here?), do: []
+
+  # The names of this machine.
+  defp here?(host) when host in [~c"localhost", ~c"127.0.0.1", ~c"::1"], do: true
+
+  defp here?(host) do
+    host == host_of(:erlang.atom_to_list(:erlang.node())) or
+      guarded(fn -> :inet.gethostname() end) == {:ok, host}
+  end
 
   defp base_of([?@ | _host]), do: []
   defp base_of([char | rest]), do: [char | base_of(rest)]

@@ -88,6 +88,13 @@ defmodule CaravanEpmdTest do
     assert {:ok, _names} = @epmd.names({127, 0, 0, 1})
   end
 
+  test "this machine's names are the own host, whatever host the node's name has" do
+    {:ok, own} = @epmd.names()
+    assert {~c"caravan-4999", 4999} in own
+    {:ok, hostname} = :inet.gethostname()
+    for host <- [hostname, ~c"localhost", :localhost], do: assert(@epmd.names(host) == {:ok, own})
+  end
+
   test "no term makes a callback raise" do
     :rand.seed(:exsss, {1, 2, 3})
 
