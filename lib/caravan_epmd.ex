@@ -183,15 +183,6 @@ defmodule :caravan_epmd do
     end
   end
 
-  defp ask_linked(host, family, deadline) do
-    reply_to = :erlang.alias()
-    question = {Caravan.Hosts, :linked, reply_to, host, family}
-    soon = :erlang.min(now() + @linked_patience, deadline)
-    answer = inquire(question, {:error, :unknown}, soon)
-    flush(reply_to, :none)
-    answer
-  end
-
   @doc "The port of a node: `{:port, port, version}` or `:noport`."
   @spec port_please(charlist() | atom(), term()) :: {:port, :inet.port_number(), 6} | :noport
   def port_please(name, _address) do
@@ -237,7 +228,7 @@ defmodule :caravan_epmd do
 
   defp here?(host) do
     host == host_of(:erlang.atom_to_list(:erlang.node())) or
-      guarded(fn -> :inet.gethostname() end) == {:ok, host}
+      guarded(fn -> :inet.gethostname() end, :error) == {:ok, host}
   end
 
   defp base_of([?@ | _host]), do: []

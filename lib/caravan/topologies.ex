@@ -63,8 +63,13 @@ defmodule Caravan.Topologies do
     for name <- names(), {:ok, answer} <- [try_call(name, request)], into: %{}, do: {name, answer}
   end
 
+  @doc "Tells all of them; where there is no registry at the moment, nobody."
   @spec cast_all(term) :: :ok
-  def cast_all(message), do: Enum.each(names(), &GenServer.cast(via(&1), message))
+  def cast_all(message) do
+    Enum.each(names(), &GenServer.cast(via(&1), message))
+  rescue
+    Error -> :ok
+  end
 
   # A registry that is not there is an ArgumentError.
   defp registry(fun) do
