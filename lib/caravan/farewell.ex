@@ -24,7 +24,7 @@ defmodule Caravan.Farewell do
   @spec drain() :: :ok
   def drain do
     :ok = leave()
-    _ = Topologies.call_all(:drain)
+    _ = Topologies.call_all(:drain, 5_000)
     :ok
   end
 

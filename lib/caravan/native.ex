@@ -160,7 +160,12 @@ defmodule Caravan.Native do
   def tried(_host), do: :erlang.nif_error(:caravan_not_loaded)
   def lookup(_ref, _spec), do: :erlang.nif_error(:caravan_not_loaded)
   def membership_new(_spec), do: :erlang.nif_error(:caravan_not_loaded)
-  def poll(_membership, _index, _ref, _self), do: :erlang.nif_error(:caravan_not_loaded)
+
+  def poll(_membership, _index, _ref, _self, _atoms),
+    do: :erlang.nif_error(:caravan_not_loaded)
+
+  def prove(_membership, _ref, _atoms), do: :erlang.nif_error(:caravan_not_loaded)
+  def others_want(_membership, _node), do: :erlang.nif_error(:caravan_not_loaded)
   def probe(_ref, _name, _timeout, _purpose), do: :erlang.nif_error(:caravan_not_loaded)
   def linked(_node), do: :erlang.nif_error(:caravan_not_loaded)
   def was_linked(_node), do: :erlang.nif_error(:caravan_not_loaded)

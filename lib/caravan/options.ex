@@ -64,7 +64,8 @@ defmodule Caravan.Options do
     max_members: [
       type: {:integer, 1, 500_000},
       default: 1_000,
-      doc: "names beyond it are refused and reported; bounds the atoms this topology can make"
+      doc:
+        "names beyond it are refused and reported; also how many new names the topology makes atoms of in an hour"
     ],
     dial_concurrency: [
       type: {:integer, 1, 1_024},

@@ -14,6 +14,7 @@ use crate::discovery::{Settings, address, settings};
 use crate::error::{Asked, Error};
 use crate::naming::host_of;
 use crate::node_name;
+use crate::places;
 use crate::pulse;
 use crate::recent::Recent;
 use crate::sockets;
@@ -72,6 +73,39 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
         });
     }
     Ok(())
+}
+
+/// Whether a node that is no member yet is there, and awake. `addresses` are its host's; without any the system is asked.
+pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> bool {
+    let Some(_place) = places::await_for_probe().await else {
+        return false;
+    };
+    let start = Instant::now();
+    let Settings { rules, ipv6 } = settings();
+    let Ok(port) = node_name::dist_port(name.as_bytes(), &rules) else {
+        return false;
+    };
+    let host = host_of(name);
+    let known = host.parse().ok();
+    let known = known.or_else(|| addresses.iter().copied().find(|ip| ip.is_ipv6() == ipv6));
+    let known = known.map(|ip: IpAddr| SocketAddr::new(ip, port));
+    let deadline = (start + patience).into();
+    let Some(_socket) = sockets::place(deadline).await else {
+        return false;
+    };
+    let served = async {
+        let (stream, address) = connect(host, known, port, ipv6).await?;
+        hang_up(stream).await;
+        io::Result::Ok(address)
+    };
+    let Ok(Ok(address)) = timeout_at(deadline, served).await else {
+        return false;
+    };
+    // Who took longer is asked again before its link is made.
+    if start.elapsed() <= AWAKE {
+        answers().note(address, Instant::now());
+    }
+    true
 }
 
 /// Whether this node itself was stopped until just now, and has still to hear of what it has lost.
