@@ -72,7 +72,7 @@ defmodule Caravan.Topology.Peering do
     state
   end
 
-  def disconnected(state, _node, {:ok, _}), do: state
+  def disconnected(state, _node, {:ok, _}), do: reconcile(state)
 
   @doc "The end of a dial."
   def dialled(state, node, :ok) do

@@ -53,8 +53,7 @@ impl Membership {
     /// An answer lists a name that is no member.
     pub(super) fn candidate(&mut self, pass: &mut Pass<'_, impl Vm>, source: u64, node: Listed) {
         let name = node.name.clone();
-        let candidate = self.candidates.see(pass.now, source, node);
-        let (answered, late) = (candidate.answered, candidate.is_late(pass.now));
+        let answered = self.candidates.see(pass.now, source, node).answered;
         match self.judge(pass, &name, answered) {
             Verdict::Member { proven } => self.admit(pass, &name, proven),
             Verdict::Unproven(reason) => {
@@ -62,7 +61,7 @@ impl Membership {
                 if self.limits.probes {
                     self.candidates.want_probe(&name);
                 }
-                if late {
+                if self.candidates.is_late(pass.now, &name) {
                     pass.changes.refused.push((name, reason));
                 }
             }
@@ -136,7 +135,8 @@ impl Membership {
         }
         let is_atom = pass.vm.is_atom(name);
         let room = pass.vm.atoms_left() > pass.atoms_made;
-        if !is_atom && !(room && self.budget.has_any(pass.now)) {
+        let affordable = is_atom || (room && self.budget.has_any(pass.now));
+        if !affordable {
             return Verdict::Refused(Refusal::AtomLimit);
         }
         if full && (!proven || self.idle(pass).may_go.is_empty()) {

@@ -9,7 +9,7 @@ use super::words::Listed;
 /// However few members there may be.
 const LEAST: usize = 64;
 
-/// Who waits longer than this is told of, whatever it waits for.
+/// Who waits longer than this is told of.
 const LONG: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +32,6 @@ pub(super) struct Candidate {
     since: Duration,
     failures: u32,
     probe: Probe,
-}
-
-impl Candidate {
-    /// Has it waited in vain?
-    pub(super) fn is_late(&self, now: Duration) -> bool {
-        self.failures > 0 || now.saturating_sub(self.since) >= LONG
-    }
 }
 
 #[derive(Debug)]
@@ -73,6 +66,14 @@ impl Candidates {
     /// How many probes are due or under way.
     pub(super) fn probing(&self) -> usize {
         self.due.len() + self.under_way
+    }
+
+    /// Has it waited in vain or for long, or do so many others wait that it may?
+    pub(super) fn is_late(&self, now: Duration, name: &str) -> bool {
+        self.by_name.len() > self.most / 2
+            || self.by_name.get(name).is_some_and(|candidate| {
+                candidate.failures > 0 || now.saturating_sub(candidate.since) >= LONG
+            })
     }
 
     /// An answer lists it.
