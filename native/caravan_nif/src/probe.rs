@@ -90,7 +90,7 @@ pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> b
     let known = known.or_else(|| addresses.iter().copied().find(|ip| ip.is_ipv6() == ipv6));
     let known = known.map(|ip: IpAddr| SocketAddr::new(ip, port));
     let deadline = (start + patience).into();
-    let Some(_socket) = sockets::place(deadline).await else {
+    let Some(_socket) = sockets::place_for_probe(deadline).await else {
         return false;
     };
     let served = async {
@@ -141,7 +141,7 @@ async fn ask(name: String, patience: Duration, purpose: Purpose) -> Result<Optio
         elapsed: start.elapsed(),
     };
     let deadline = (start + patience).into();
-    let Some(_place) = sockets::place(deadline).await else {
+    let Some(_place) = sockets::place_for_probe(deadline).await else {
         return Err(Error::no_socket(asked()));
     };
     let (stream, address) = match timeout_at(deadline, connect(host, known, port, ipv6)).await {

@@ -1,6 +1,6 @@
 //! The probes of the names that are no members yet: one that answers is worth an atom.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Hosts that answer within this time of each other become members together.
 const TOGETHER: Duration = Duration::from_millis(20);
+
+/// After this long what the VM was asked for is to be asked anew: how many atoms it has.
+const STALE: Duration = Duration::from_secs(5);
 
 /// A topology's; dropped with it, they end.
 #[derive(Debug, Default)]
@@ -44,6 +47,7 @@ impl Discovery {
     /// Probes the names that wait for it, until some have answered or none is left. What is still under way then goes on.
     pub async fn prove(&self, vm: &impl Vm) -> Admission {
         let mut under_way = self.probes.under_way.lock().await;
+        let begun = Instant::now();
         loop {
             let more = self.probes.more.notified();
             self.fill(&mut under_way);
@@ -62,7 +66,7 @@ impl Discovery {
                 }
             }
             let admission = self.proved(&ended, vm);
-            if !admission.changes.added.is_empty() {
+            if !admission.changes.added.is_empty() || begun.elapsed() >= STALE {
                 return admission;
             }
         }
