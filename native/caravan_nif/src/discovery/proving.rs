@@ -56,7 +56,7 @@ impl Discovery {
                 () = more => continue,
             };
             let Some(first) = first else {
-                return self.proved(&[], vm);
+                return self.proved(&[], &under_way, vm);
             };
             let mut ended = Vec::from_iter(first.ok());
             if ended.iter().any(|(_, answered)| *answered) {
@@ -65,7 +65,7 @@ impl Discovery {
                     ended.extend(next.ok());
                 }
             }
-            let admission = self.proved(&ended, vm);
+            let admission = self.proved(&ended, &under_way, vm);
             if !admission.changes.added.is_empty() || begun.elapsed() >= STALE {
                 return admission;
             }
@@ -85,12 +85,17 @@ impl Discovery {
         }
     }
 
-    fn proved(&self, ended: &[(String, bool)], vm: &impl Vm) -> Admission {
+    fn proved(
+        &self,
+        ended: &[(String, bool)],
+        under_way: &JoinSet<(String, bool)>,
+        vm: &impl Vm,
+    ) -> Admission {
         let mut state = self.state();
         let changes = state.membership.probed(START.elapsed(), ended, vm);
         self.note(&mut state, &changes);
         Admission {
-            waiting: state.membership.waiting(&changes),
+            waiting: state.membership.due() + under_way.len(),
             changes,
         }
     }

@@ -106,6 +106,11 @@ impl Membership {
         self.candidates.next_probe().cloned()
     }
 
+    /// How many probes are due.
+    pub fn due(&self) -> usize {
+        self.candidates.due()
+    }
+
     /// How many names may be members soon, seen from an answer: once they are probed or, where nothing can be, once
     /// those that were trusted are linked.
     pub fn waiting(&self, changes: &Changes) -> usize {

@@ -63,7 +63,12 @@ impl Candidates {
         self.by_name.len()
     }
 
-    /// How many probes are due or under way.
+    /// How many probes are due.
+    pub(super) fn due(&self) -> usize {
+        self.due.len()
+    }
+
+    /// How many are due or under way.
     pub(super) fn probing(&self) -> usize {
         self.due.len() + self.under_way
     }
