@@ -79,7 +79,7 @@ defmodule Caravan.AdmissionTest do
   test "a member that never answered makes room for a name that does", context do
     {dead, live} = {closed_port(), listener()}
     # Names that are atoms cost none.
-    for port <- [dead, live], do: String.to_atom(name(context, port))
+    for port <- [dead, live], do: _ = String.to_atom(name(context, port))
     publish_ports(context, [dead])
     start(context, [node_sname: sname(context), max_members: 1], %{})
     await_event([:member, :added])

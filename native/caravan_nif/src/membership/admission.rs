@@ -135,8 +135,18 @@ impl Membership {
     fn judge(&mut self, pass: &mut Pass<'_, impl Vm>, name: &str, answered: bool) -> Verdict {
         let proven = answered || pass.vm.has_answered(name);
         let full = self.members.len() >= self.limits.max_members;
-        if full && !(self.idle(pass).any && (proven || self.limits.probes)) {
-            return Verdict::Refused(Refusal::MaxMembers);
+        if full {
+            let probes = self.limits.probes;
+            let idle = self.idle(pass);
+            // Where nothing is probed nothing is gained by waiting.
+            let may_have_room = if probes {
+                idle.any
+            } else {
+                proven && !idle.may_go.is_empty()
+            };
+            if !may_have_room {
+                return Verdict::Refused(Refusal::MaxMembers);
+            }
         }
         let is_atom = pass.vm.is_atom(name);
         let room = pass.vm.atoms_left() > pass.atoms_made;
