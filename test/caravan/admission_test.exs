@@ -1,6 +1,8 @@
 defmodule Caravan.AdmissionTest do
   use Caravan.TopologyCase, async: true
 
+  alias Caravan.Vm
+
   # Which names become atoms and members, with real probes.
 
   # The names are made as text, since none of them is to be an atom by that.
@@ -75,6 +77,26 @@ defmodule Caravan.AdmissionTest do
 
   defp counted(_metadata, context),
     do: Enum.find(status(context).refused, &(&1.reason == :no_answer))
+
+  test "probes of new names end with their topology", context do
+    {:ok, silent} = :gen_tcp.listen(0, ip: {127, 0, 0, 1}, active: false, exit_on_close: false)
+    {:ok, port} = :inet.port(silent)
+    dead = closed_port()
+    publish_ports(context, [dead])
+    start(context, [node_sname: sname(context), max_members: 2, poll_interval: 60_000], %{})
+    await_event([:member, :added])
+
+    publish_ports(context, [dead, port])
+    :ok = Caravan.poll(context.name)
+    {:ok, probe} = :gen_tcp.accept(silent, @wait)
+    assert :ok = :gen_tcp.send(probe, "still there?")
+    start = System.monotonic_time(:millisecond)
+    stop_supervised!(context.name)
+    Vm.eventually("it is gone", fn -> :gen_tcp.send(probe, "?") != :ok end)
+    # It had two seconds.
+    assert System.monotonic_time(:millisecond) - start < 1_500
+    refute atom?(name(context, port))
+  end
 
   test "a member that never answered makes room for a name that does", context do
     {dead, live} = {closed_port(), listener()}
