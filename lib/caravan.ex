@@ -9,6 +9,9 @@ defmodule Caravan do
   # The native library keeps the deadline; this is only so that nobody ever waits for ever.
   @grace 1_000
 
+  # All topologies together.
+  @status_timeout 2_000
+
   @doc """
   Starts topologies without libcluster, as a child of the application's supervisor:
 
@@ -99,9 +102,20 @@ defmodule Caravan do
   @spec members(atom) :: [node]
   def members(topology), do: Topologies.call(topology, :members)
 
-  @doc "How each topology of this node is doing, by name."
+  @doc """
+  How each topology of this node is doing, by name.
+
+  All are asked at once, and one that doesn't answer within 2 s is shown as `%Caravan.Status{responding: false}`.
+  """
   @spec status() :: %{atom => Status.t()}
-  def status, do: Topologies.call_all(:status)
+  def status do
+    for {name, answer} <- Topologies.call_all(:status, @status_timeout), into: %{} do
+      case answer do
+        {:ok, status} -> {name, status}
+        :timeout -> {name, %Status{name: name, responding: false}}
+      end
+    end
+  end
 
   @doc """
   Waits until peers of `topology` are connected.

@@ -8,11 +8,25 @@ defmodule Caravan.Discovery do
   # The native library answers within the time-out; should it ever not, this is how long to wait on.
   @grace 1_000
 
-  @enforce_keys [:options]
-  defstruct [:options, :self, :membership, queries: %{}, pending: %{}, late: %{}]
+  @enforce_keys [:options, :probes?]
+  defstruct [
+    :options,
+    :probes?,
+    :self,
+    :membership,
+    # What new names are probed under, and how many wait for that or for links.
+    :proving,
+    waiting: 0,
+    queries: %{},
+    pending: %{},
+    late: %{}
+  ]
 
   @type t :: %__MODULE__{
           options: Options.topology(),
+          probes?: boolean,
+          proving: reference | nil,
+          waiting: non_neg_integer,
           self: node | nil,
           membership: term,
           queries: %{non_neg_integer => map},
@@ -34,20 +48,21 @@ defmodule Caravan.Discovery do
           newly_refused: [atom]
         }
 
-  @spec new(Options.topology()) :: t
-  def new(options) do
+  @doc "`probes?`: a node listens where its name says, so that a new name can be probed."
+  @spec new(Options.topology(), boolean) :: t
+  def new(options, probes?) do
     queries =
       for {query, index} <- Enum.with_index(options.query), into: %{} do
         {index, %{query: query, outcome: nil, at: nil, report: nil, refused: %{}}}
       end
 
-    %__MODULE__{options: options, queries: queries}
+    %__MODULE__{options: options, probes?: probes?, queries: queries}
   end
 
   @doc "Raises if the native library finds fault with the options of the topology `name`."
   @spec check!(atom, Options.topology()) :: :ok
   def check!(name, options) do
-    with {:error, {kind, sentence}} <- membership(options, :"name-1024@localhost") do
+    with {:error, {kind, sentence}} <- membership(options, true, :"name-1024@localhost") do
       raise Error.new({kind, "topology #{inspect(name)}: #{sentence}"})
     else
       {:ok, _} -> :ok
@@ -58,9 +73,12 @@ defmodule Caravan.Discovery do
   @spec locate(t, node) :: t
   def locate(discovery, node) do
     {:ok, membership} =
-      if node == :nonode@nohost, do: {:ok, nil}, else: membership(discovery.options, node)
+      if node == :nonode@nohost,
+        do: {:ok, nil},
+        else: membership(discovery.options, discovery.probes?, node)
 
-    %{discovery | self: node, membership: membership, pending: %{}, late: %{}}
+    nothing = %{pending: %{}, late: %{}, proving: nil, waiting: 0}
+    Map.merge(%{discovery | self: node, membership: membership}, nothing)
   end
 
   @doc "Starts a look-up of every query that has none under way. Answers go to the calling process."
@@ -81,7 +99,7 @@ defmodule Caravan.Discovery do
     ref = make_ref()
     self = Atom.to_string(discovery.self)
 
-    with {:error, _} = error <- Native.poll(discovery.membership, index, ref, self),
+    with {:error, _} = error <- Native.poll(discovery.membership, index, ref, self, atoms()),
          do: send(self(), {ref, error})
 
     timer = Process.send_after(self(), {:overdue, ref}, discovery.options.timeout + @grace)
@@ -89,8 +107,39 @@ defmodule Caravan.Discovery do
     %{discovery | pending: Map.put(discovery.pending, ref, pending)}
   end
 
-  @doc "Takes the message `{ref, result}`, if it belongs to a look-up. `now` is in ms."
-  @spec answer(t, reference, term, integer) :: {:looked_up, outcome, t} | :unknown
+  # How many there are, and how many the VM may have: new names are not to fill its table.
+  defp atoms, do: {:erlang.system_info(:atom_count), :erlang.system_info(:atom_limit)}
+
+  # Names that wait for a probe get it, and what comes of that is told before the next look-up.
+  defp prove(%{proving: nil, probes?: true} = discovery, waiting) when waiting > 0 do
+    ref = make_ref()
+    # Where there is no place for it now, the next look-up begins it.
+    begun? = Native.prove(discovery.membership, ref, atoms()) == :ok
+    %{discovery | proving: if(begun?, do: ref), waiting: waiting}
+  end
+
+  defp prove(discovery, waiting), do: %{discovery | waiting: waiting}
+
+  @doc "Do names wait until those that were trusted before them are linked?"
+  @spec waits_for_links?(t) :: boolean
+  def waits_for_links?(discovery), do: discovery.waiting > 0 and not discovery.probes?
+
+  @doc "Does another topology of this node stand behind `node`?"
+  @spec others_want?(t, node) :: boolean
+  def others_want?(discovery, node), do: Native.others_want(discovery.membership, node)
+
+  @doc "Takes the message `{ref, result}`, if it belongs to a look-up or to probes. `now` is in ms."
+  @spec answer(t, reference, term, integer) ::
+          {:looked_up, outcome, t} | {:admitted, map, t} | :unknown
+  def answer(%{proving: ref} = discovery, ref, result, _now) do
+    discovery = %{discovery | proving: nil}
+
+    case result do
+      {:ok, report} -> {:admitted, report, prove(discovery, report.waiting)}
+      {:error, _} -> {:admitted, %{added: [], expired: []}, discovery}
+    end
+  end
+
   def answer(discovery, ref, result, now) do
     case Map.pop(discovery.pending, ref) do
       {nil, _} ->
@@ -130,8 +179,12 @@ defmodule Caravan.Discovery do
     }
 
     query = %{record(query, result) | at: now, refused: refused}
-    queries = %{discovery.queries | index => query}
-    {:looked_up, outcome, %{discovery | queries: queries}}
+    discovery = %{discovery | queries: %{discovery.queries | index => query}}
+
+    case result do
+      {:ok, report} -> {:looked_up, outcome, prove(discovery, report.waiting)}
+      {:error, _} -> {:looked_up, outcome, discovery}
+    end
   end
 
   @doc "Was every query answered when it was last asked, and is none being asked?"
@@ -178,7 +231,7 @@ defmodule Caravan.Discovery do
     )
   end
 
-  defp membership(options, node) do
+  defp membership(options, probes?, node) do
     [base | _] = node |> Atom.to_string() |> String.split("@", parts: 2)
 
     spec = %{
@@ -192,6 +245,7 @@ defmodule Caravan.Discovery do
       expire_after: options.expire_after,
       withdraw_after: if(options.disconnect, do: options.disconnect[:after]),
       max_members: options.max_members,
+      probes: probes?,
       allow: options.allow
     }
 

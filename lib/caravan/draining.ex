@@ -17,7 +17,7 @@ defmodule Caravan.Draining do
   def drain do
     :ok = Topologies.started!()
     :ok = leave()
-    _ = Topologies.call_all(:drain)
+    _ = Topologies.call_all(:drain, 5_000)
     :ok
   end
 

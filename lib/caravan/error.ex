@@ -21,7 +21,7 @@ defmodule Caravan.Error do
   | `:invalid_option` | an unknown or ill-typed option, or an unknown topology |
   | `:port_out_of_range` | the number in a node name is no port |
   | `:tool_node` | a release's `remote` or `rpc` node, which can't be dialled |
-  | `:overloaded` | too many look-ups under way |
+  | `:overloaded` | too many look-ups or probes under way, or too few file descriptors for them |
   | `:not_loaded` | the native library is missing, or not the one of this version and platform |
   | `:not_started` | the application `:caravan` is not running on this node |
   """

@@ -20,6 +20,13 @@ defmodule Caravan.Events do
     )
   end
 
+  def not_disconnected(topology, node, reason) do
+    Logger.warning(
+      "#{prefix(topology)}can't disconnect #{node}, since the function disconnect failed: #{reason}. Trying on quietly",
+      node: node
+    )
+  end
+
   def lookup_started(topology, query) do
     Telemetry.execute([:caravan, :lookup, :start], %{system_time: System.system_time()}, %{
       topology: topology,
@@ -61,8 +68,8 @@ defmodule Caravan.Events do
   defp refused(topology, query, refused, news?) do
     if news? do
       Logger.warning(
-        "#{prefix(topology)}#{refused.count} of the names in the answer for #{query} are refused, such as " <>
-          "#{inspect(refused.example)}: #{why(refused.reason)}"
+        "#{prefix(topology)}#{refused.count} of the names in the answer for #{query} " <>
+          "#{verdict(refused.reason)}, such as #{inspect(refused.example)}: #{why(refused.reason)}"
       )
     end
 
@@ -73,6 +80,9 @@ defmodule Caravan.Events do
       example: refused.example
     })
   end
+
+  defp verdict(reason) when reason in [:atom_limit, :no_answer], do: "wait"
+  defp verdict(_reason), do: "are refused"
 
   defp why(:invalid_name), do: "they are no host or node names; check what publishes them"
   defp why(:not_allowed), do: "their addresses are outside the networks of the option :allow"
@@ -85,7 +95,14 @@ defmodule Caravan.Events do
   defp why(:max_members), do: "the topology has as many members as the option :max_members allows"
 
   defp why(:atom_limit),
-    do: "the topology has had twice as many names as :max_members allows, and atoms are for ever"
+    do:
+      "a name becomes an atom, atoms are for ever, and the topology has made as many within an hour as the option " <>
+        ":max_members allows, or the VM's table of atoms is more than three quarters full"
+
+  defp why(:no_answer),
+    do:
+      "half as many new names as the option :max_members allows have come of late or have never answered, and until " <>
+        "their hosts answer a probe these become no members"
 
   defp why(reason), do: to_string(reason)
 

@@ -30,9 +30,10 @@ defmodule Caravan.Links do
   @spec probes?(t) :: boolean
   def probes?(links), do: links.connect == @connect
 
-  @doc "Has `list/1` to be asked who is connected? Of Erlang's own links net_kernel tells."
+  @doc "Has `list_nodes` to be asked who is connected? Of Erlang's own links net_kernel tells."
   @spec polls?(t) :: boolean
-  def polls?(%{list_nodes: {module, _, _}}), do: module not in [:erlang, Node]
+  def polls?(%{list_nodes: {module, function, _}}),
+    do: {module, function} not in [{:erlang, :nodes}, {Node, :list}]
 
   @spec connect(t, node) :: term
   def connect(links, node), do: call(links.connect, [node])
@@ -40,13 +41,9 @@ defmodule Caravan.Links do
   @spec disconnect(t, node) :: term
   def disconnect(links, node), do: call(links.disconnect, [node])
 
-  @doc "Who is connected, or a sentence on why that can't be told."
-  @spec list(t) :: {:ok, [node]} | {:error, String.t()}
-  def list(links) do
-    {:ok, links.list_nodes |> call([]) |> Enum.to_list()}
-  catch
-    kind, reason -> {:error, Exception.format_banner(kind, reason)}
-  end
+  @doc "Who is connected. May hang or raise, unless the function is Erlang's own."
+  @spec list!(t) :: [node]
+  def list!(links), do: links.list_nodes |> call([]) |> Enum.to_list()
 
   defp call({module, function, arguments}, more), do: apply(module, function, arguments ++ more)
 end

@@ -163,8 +163,11 @@ defmodule Caravan.Native do
   def lookup(ref, spec), do: first_use(:lookup, [ref, spec])
   def membership_new(spec), do: first_use(:membership_new, [spec])
 
-  def poll(membership, index, ref, self),
-    do: first_use(:poll, [membership, index, ref, self])
+  def poll(membership, index, ref, self, atoms),
+    do: first_use(:poll, [membership, index, ref, self, atoms])
+
+  def prove(membership, ref, atoms), do: first_use(:prove, [membership, ref, atoms])
+  def others_want(membership, node), do: first_use(:others_want, [membership, node])
 
   def probe(ref, name, timeout, purpose),
     do: first_use(:probe, [ref, name, timeout, purpose])

@@ -59,12 +59,15 @@ defmodule Caravan.Options do
       default: false,
       doc:
         "`false`: DNS never takes a live peer away; `[after: ms]`: peers missing from repeated " <>
-          "successful answers this long are disconnected, a round at most 20 % of the peers, and at least one"
+          "successful answers this long are disconnected, a round at most 20 % of the peers, and at least one; " <>
+          "never one that another topology of the node has among its members"
     ],
     max_members: [
       type: {:integer, 1, 500_000},
       default: 1_000,
-      doc: "names beyond it are refused and reported; bounds the atoms this topology can make"
+      doc:
+        "names beyond it are refused and reported; also the topology's budget of new atoms, which fills up again within " <>
+          "an hour"
     ],
     dial_concurrency: [
       type: {:integer, 1, 1_024},

@@ -242,15 +242,18 @@ defmodule Caravan.Peers do
     end
   end
 
-  @doc "What `up/3` and `down/4` have to hear, given all nodes that are linked."
-  @spec reconcile(t, [node]) :: {ups :: [node], downs :: [node]}
-  def reconcile(peers, nodes) do
+  @doc """
+  What `up/3` and `down/4` have to hear, given all nodes that are linked. Who is up since they were `asked` for was
+  maybe not yet among them.
+  """
+  @spec reconcile(t, [node], integer | :infinity) :: {ups :: [node], downs :: [node]}
+  def reconcile(peers, nodes, asked \\ :infinity) do
     nodes = MapSet.new(nodes)
 
     Enum.reduce(peers.by_node, {[], []}, fn {node, peer}, {ups, downs} ->
       case {linked?(peer), MapSet.member?(nodes, node)} do
         {false, true} -> {[node | ups], downs}
-        {true, false} -> {ups, [node | downs]}
+        {true, false} when peer.since < asked -> {ups, [node | downs]}
         _ -> {ups, downs}
       end
     end)
@@ -307,12 +310,14 @@ defmodule Caravan.Peers do
 
   @doc """
   The withdrawn peers to disconnect in this round: at most a fifth of those connected, at least one; those first that
-  were so least often, since a disconnect function may fail. `first?`: it was not so before.
+  were so least often, since a disconnect function may fail. None that somebody else `wants?`. `first?`: it was not so
+  before.
   """
-  @spec to_disconnect(t) :: {[{node, first? :: boolean}], t}
-  def to_disconnect(peers) do
+  @spec to_disconnect(t, (node -> boolean)) :: {[{node, first? :: boolean}], t}
+  def to_disconnect(peers, wants? \\ fn _ -> false end) do
     share = max(1, div(MapSet.size(peers.connected), @disconnect_share))
-    chosen = peers.withdrawn |> Enum.sort_by(&elem(&1, 1)) |> Enum.take(share)
+    may_go = Enum.reject(peers.withdrawn, fn {node, _} -> wants?.(node) end)
+    chosen = may_go |> Enum.sort_by(&elem(&1, 1)) |> Enum.take(share)
 
     withdrawn =
       Enum.reduce(chosen, peers.withdrawn, fn {node, n}, all -> %{all | node => n + 1} end)

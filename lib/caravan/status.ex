@@ -12,6 +12,7 @@ defmodule Caravan.Status do
       the time until the `next_dial`
     * `refused` - names in the answers that are no members, by reason: `count` and an `example`
     * `draining` - after `Caravan.drain/0`
+    * `responding` - `false` where the topology's process did not answer in time: nothing else is known then
   """
 
   @type query :: %{
@@ -41,10 +42,17 @@ defmodule Caravan.Status do
           members: non_neg_integer,
           peers: [peer],
           refused: [Caravan.Lookup.refused()],
-          draining: boolean
+          draining: boolean,
+          responding: boolean
         }
 
-  defstruct name: nil, queries: [], members: 0, peers: [], refused: [], draining: false
+  defstruct name: nil,
+            queries: [],
+            members: 0,
+            peers: [],
+            refused: [],
+            draining: false,
+            responding: true
 
   @doc false
   @spec lines(t, pos_integer | :infinity) :: [String.t(), ...]
@@ -58,6 +66,9 @@ defmodule Caravan.Status do
       if(hidden > 0, do: ["… and #{hidden} more peers"], else: []) ++
       Enum.map(status.refused, &refused/1)
   end
+
+  defp head(%{responding: false} = status),
+    do: "#{inspect(status.name)}: doesn't answer, its process is stuck or very busy"
 
   defp head(status) do
     connected = Enum.count(status.peers, &(&1.state == :connected))

@@ -57,10 +57,16 @@ defmodule Caravan.Topologies do
     end
   end
 
-  @doc "Asks all of them; one that ends just then is left out."
-  @spec call_all(term) :: %{atom => term}
-  def call_all(request) do
-    for name <- names(), {:ok, answer} <- [try_call(name, request)], into: %{}, do: {name, answer}
+  @doc "Asks all of them at once, `within` so many ms; one that ends just then is left out."
+  @spec call_all(term, pos_integer) :: %{atom => {:ok, term} | :timeout}
+  def call_all(request, within) do
+    deadline = {:abs, System.monotonic_time(:millisecond) + within}
+    asked = for name <- names(), do: {name, :gen_server.send_request(via(name), request)}
+
+    for {name, id} <- asked,
+        answer = answer(:gen_server.receive_response(id, deadline)),
+        into: %{},
+        do: {name, answer}
   end
 
   @doc "Tells all of them; where there is no registry at the moment, nobody."
@@ -78,9 +84,7 @@ defmodule Caravan.Topologies do
     ArgumentError -> not_started!()
   end
 
-  defp try_call(name, request) do
-    {:ok, GenServer.call(via(name), request)}
-  catch
-    :exit, _ -> :error
-  end
+  defp answer({:reply, answer}), do: {:ok, answer}
+  defp answer(:timeout), do: :timeout
+  defp answer({:error, {_reason, _topology}}), do: nil
 end

@@ -5,7 +5,7 @@ defmodule Caravan.Topology do
   # what has become due and sets the one timer for what comes next.
   #
   # Whether a peer is up is decided by the messages of net_kernel, or, where `list_nodes` is not
-  # Erlang's own, by that function at each look-up.
+  # Erlang's own, by that function at each look-up. No function that was given is called in this process.
 
   use GenServer
 
@@ -23,7 +23,7 @@ defmodule Caravan.Topology do
     Waiters
   }
 
-  alias Caravan.Topology.Peering
+  alias Caravan.Topology.{Calls, Peering}
 
   # How long to wait for the registry, when it is not there.
   @enlist_again 500
@@ -36,6 +36,7 @@ defmodule Caravan.Topology do
     :discovery,
     :peers,
     :dials,
+    :calls,
     :pace,
     # When to look up next, when that was last done, when withdrawn peers may next be disconnected.
     :poll_at,
@@ -45,7 +46,8 @@ defmodule Caravan.Topology do
     :timer,
     wake_at: :infinity,
     waiters: Waiters.new(),
-    # Did `list_nodes` work when it was last called?
+    # Whom `list_nodes` named last, and whether it worked when it was last called.
+    listed: nil,
     lists?: true
   ]
 
@@ -78,7 +80,8 @@ defmodule Caravan.Topology do
 
     state = %{
       state
-      | discovery: Discovery.new(state.options),
+      | discovery: Discovery.new(state.options, Links.probes?(state.links)),
+        calls: Calls.new(state.links),
         dials: Dials.new(state.links, state.options.dial_concurrency),
         poll_at: now,
         polled_at: now,
@@ -152,18 +155,31 @@ defmodule Caravan.Topology do
 
   defp answer(state, ref, result) do
     with :unknown <- Discovery.answer(state.discovery, ref, result, now()),
-         :unknown <- Dials.answer(state.dials, ref, result) do
+         :unknown <- Dials.answer(state.dials, ref, result),
+         :unknown <- Calls.answer(state.calls, ref, result) do
       # The end of one who waits, or late.
       %{state | waiters: Waiters.drop(state.waiters, &match?({_, ^ref}, &1))}
     else
       {:looked_up, outcome, discovery} ->
         Peering.looked_up(%{state | discovery: discovery}, outcome)
 
+      {:admitted, report, discovery} ->
+        Peering.admitted(%{state | discovery: discovery}, report)
+
       {:dialled, node, result, dials} ->
         Peering.dialled(%{state | dials: dials}, node, result)
 
-      {:pending, dials} ->
+      {:listed, result, asked, calls} ->
+        Peering.listed(%{state | calls: calls}, result, asked)
+
+      {:disconnected, node, result, calls} ->
+        Peering.disconnected(%{state | calls: calls}, node, result)
+
+      {:pending, %Dials{} = dials} ->
         %{state | dials: dials}
+
+      {:pending, %Calls{} = calls} ->
+        %{state | calls: calls}
     end
   end
 
@@ -218,10 +234,13 @@ defmodule Caravan.Topology do
   end
 
   defp dial(state, now) do
-    {nodes, peers} = Peers.due(state.peers, now, Dials.free(state.dials))
+    {nodes, peers} = Peers.due(state.peers, now, places(state))
     start = &Dials.start(&2, &1, Peers.missed?(peers, &1), Peers.refuser(peers, now, &1))
     %{state | peers: peers, dials: Enum.reduce(nodes, state.dials, start)}
   end
+
+  # How many may be dialled now.
+  defp places(state), do: if(Peering.unlisted?(state), do: 0, else: Dials.free(state.dials))
 
   defp serve(state, now) do
     {served, late, waiters} =
@@ -239,7 +258,7 @@ defmodule Caravan.Topology do
 
   defp rest(state, now) do
     # What is due waits for a place, and a place comes with a message.
-    if Dials.free(state.dials) == 0,
+    if places(state) == 0,
       do: sleep(state, now, state.poll_at),
       else: sleep(state, now, min(state.poll_at, Peers.next_wakeup(state.peers)))
   end

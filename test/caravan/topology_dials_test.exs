@@ -1,5 +1,6 @@
 defmodule Caravan.TopologyDialsTest do
   use Caravan.TopologyCase, async: true
+  alias Caravan.Vm
 
   test "a member that is linked already isn't dialled", context do
     FakeMesh.link(context.mesh, node_on(4001))
@@ -21,7 +22,61 @@ defmodule Caravan.TopologyDialsTest do
     # They are a reason to ask it again.
     FakeMesh.link(context.mesh, node_on(4002))
     send(topology, {:nodeup, node_on(4002), []})
+    await_event([:peer, :up], &(&1.node == node_on(4002)))
     assert [%{state: :connected}, %{state: :connected}] = status(context).peers
+  end
+
+  test "a list_nodes that hangs stops nothing, takes nobody away and is ended", context do
+    publish(context, [4001])
+    topology = start(context)
+    assert {:ok, nodes} = Caravan.await(context.name)
+    await_event([:peer, :up])
+
+    log =
+      capture_log(fn ->
+        FakeMesh.listing(context.mesh, :hang)
+        assert {ref, hanging} = Vm.eventually("it hangs", fn -> listing(topology, 100) end)
+        monitor = Process.monitor(hanging)
+        publish(context, [4001, 4002])
+        assert {:ok, [_, _]} = Caravan.await(context.name, min: 2)
+        assert listing(topology, 0) == {ref, hanging}
+
+        # Overdue, again and again.
+        send(topology, {:overdue, ref})
+        assert_receive {:DOWN, ^monitor, _, _, :killed}, @wait
+        assert {again, _} = Vm.eventually("it is asked again", fn -> listing(topology, 0) end)
+        send(topology, {:overdue, again})
+        for _ <- 1..3, do: await_event([:lookup, :stop])
+        assert nodes -- Caravan.members(context.name) == []
+        assert {:ok, [_, _]} = Caravan.await(context.name, min: 2, timeout: 0)
+        refute_received {[:caravan, :peer, :down], _, _}
+      end)
+
+    assert [_, line] = String.split(log, "[caravan #{context.name}] can't list the nodes")
+    assert line =~ "did not return within 5000 ms"
+  end
+
+  # The listing under way, if it is older than `age` ms.
+  defp listing(topology, age) do
+    now = System.monotonic_time(:millisecond)
+
+    Enum.find_value(:sys.get_state(topology).calls.pending, fn
+      {ref, {{:list, asked}, call}} when now - asked >= age -> {ref, call.pid}
+      _ -> nil
+    end)
+  end
+
+  test "until list_nodes has answered first nobody is dialled, and if it fails all are",
+       context do
+    FakeMesh.listing(context.mesh, :hang)
+    publish(context, [4001])
+    topology = start(context)
+    await_event([:member, :added])
+    for _ <- 1..2, do: await_event([:lookup, :stop])
+    refute_received {:dial, _, _}
+    {ref, _} = listing(topology, 0)
+    send(topology, {:overdue, ref})
+    assert {:ok, [_]} = Caravan.await(context.name)
   end
 
   test "later members join, and a lost peer is dialled again", context do

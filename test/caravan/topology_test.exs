@@ -137,6 +137,59 @@ defmodule Caravan.TopologyTest do
 
     assert log =~ "disconnecting app-4002@localhost"
     assert [_, _] = String.split(log, "disconnecting app-4003@localhost")
+    assert [_, why] = String.split(log, "can't disconnect app-4003@localhost")
+    assert why =~ "no such road"
+  end
+
+  test "a disconnect that hangs is one process for its peer, and is ended", context do
+    publish(context, 4001..4002)
+    functions = FakeMesh.functions(context.mesh)
+    stuck = %{functions | disconnect: {__MODULE__, :hang, [self()]}}
+    topology = start(context, [disconnect: [after: 200]], stuck)
+    assert {:ok, _} = Caravan.await(context.name, min: 2)
+    publish(context, [4001])
+    assert_receive {:hangs, pid, node}, @wait
+    monitor = Process.monitor(pid)
+    drop_lookups()
+    for _ <- 1..5, do: await_event([:lookup, :stop])
+    refute_received {:hangs, _, _}
+
+    [ref] =
+      for {ref, {{:disconnect, ^node}, _}} <- :sys.get_state(topology).calls.pending, do: ref
+
+    send(topology, {:overdue, ref})
+    assert_receive {:DOWN, ^monitor, _, _, :killed}, @wait
+    assert_receive {:hangs, again, ^node}, @wait
+    monitor = Process.monitor(again)
+    stop_supervised!(context.name)
+    assert_receive {:DOWN, ^monitor, _, _, _}, @wait
+  end
+
+  def hang(test, node) do
+    send(test, {:hangs, self(), node})
+    Process.sleep(:infinity)
+  end
+
+  test "a peer that another topology stands behind isn't disconnected", context do
+    other = :"other_#{context.name}"
+    publish(context, 4001..4003)
+    DnsServer.publish(context.server, "other.test", [4003, 4004])
+    start(context, disconnect: [after: 200])
+    start(%{context | name: other}, query: "other.test", expire_after: 300)
+    assert {:ok, _} = Caravan.await(context.name, min: 3)
+    assert {:ok, _} = Caravan.await(other, min: 2)
+
+    publish(context, [4001])
+    assert_receive {:disconnect, node}, @wait
+    assert node == node_on(4002)
+    drop_lookups()
+    for _ <- 1..8, do: await_event([:lookup, :stop])
+    refute_received {:disconnect, _}
+
+    # Until that one doesn't any more.
+    DnsServer.publish(context.server, "other.test", [4004])
+    assert_receive {:disconnect, node}, @wait
+    assert node == node_on(4003)
   end
 
   def disconnect(test, node) do

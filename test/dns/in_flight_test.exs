@@ -9,6 +9,7 @@ defmodule Caravan.InFlightTest do
   @moduletag timeout: 120_000
 
   @max_in_flight 2_048
+  @max_probes 1_024
   @deadline 20_000
 
   # What a look-up under way may cost: two sockets with their buffers, tasks and timers.
@@ -91,6 +92,37 @@ defmodule Caravan.InFlightTest do
     DnsServer.command(context.server, "fault none")
 
     assert {:ok, _} = Caravan.lookup("app.test", type: :a, nameservers: [context.server.address])
+  end
+
+  test "however many probes are under way, look-ups find a place", context do
+    # The system takes the connections, and nobody hangs up.
+    {:ok, listener} = :gen_tcp.listen(0, ip: {127, 0, 0, 1}, backlog: 2_048)
+    {:ok, port} = :inet.port(listener)
+    probe = fn -> Native.probe(make_ref(), "app-#{port}@127.0.0.1", 60_000, :redial) end
+    test = self()
+
+    prober =
+      spawn_link(fn ->
+        results = for _ <- 1..2_048, do: probe.()
+        send(test, {:results, results})
+        Process.sleep(:infinity)
+      end)
+
+    assert_receive {:results, results}, @deadline
+    assert {accepted, refused} = Enum.split_while(results, &(&1 == :ok))
+    assert length(accepted) == @max_probes
+
+    for {:error, {kind, sentence}} <- refused do
+      assert kind == :overloaded
+      assert sentence =~ "#{@max_probes} probes are under way already; lower the option"
+      refute sentence =~ "look up less"
+    end
+
+    DnsServer.command(context.server, "fault none")
+    assert {:ok, _} = Caravan.lookup("app.test", type: :a, nameservers: [context.server.address])
+    Process.unlink(prober)
+    Process.exit(prober, :kill)
+    assert eventually(fn -> probe.() == :ok end)
   end
 
   test "look-ups leave file descriptors to a VM that has few", context do

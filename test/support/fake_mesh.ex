@@ -51,10 +51,11 @@ defmodule Caravan.FakeMesh do
   def nodes(mesh) do
     case Agent.get(mesh, & &1.listing) do
       :raise -> raise "no such list"
+      :hang -> Process.sleep(:infinity)
       :list -> Agent.get(mesh, &MapSet.to_list(&1.linked))
     end
   end
 
-  @doc "Whether the nodes are listed from now on (`:list`), or that fails (`:raise`)."
+  @doc "Whether the nodes are listed from now on (`:list`), or that fails (`:raise`) or never ends (`:hang`)."
   def listing(mesh, how), do: Agent.update(mesh, &%{&1 | listing: how})
 end

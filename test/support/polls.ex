@@ -18,6 +18,7 @@ defmodule Caravan.Polls do
       expire_after: 300_000,
       withdraw_after: nil,
       max_members: 100,
+      probes: false,
       allow: []
     }
 
@@ -28,7 +29,7 @@ defmodule Caravan.Polls do
   @doc "Begins a poll of the first query for the node `self`; answers with its reference."
   def ask(membership, self) do
     ref = make_ref()
-    :ok = Native.poll(membership, 0, ref, self)
+    :ok = Native.poll(membership, 0, ref, self, {0, 1_048_576})
     ref
   end
 

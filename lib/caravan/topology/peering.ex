@@ -2,7 +2,8 @@ defmodule Caravan.Topology.Peering do
   @moduledoc false
   # What look-ups, dials and links change in the peers of a topology, given and answered as its state.
 
-  alias Caravan.{Discovery, Events, Links, Peers}
+  alias Caravan.{Discovery, Events, Links, Native, Peers}
+  alias Caravan.Topology.Calls
 
   # After a peer went down a look-up at once, but no more than one in this time.
   @look_again 1_000
@@ -12,30 +13,33 @@ defmodule Caravan.Topology.Peering do
     Events.looked_up(state.name, outcome)
 
     case outcome.result do
-      {:ok, report} -> state |> joined(report) |> parted(report) |> disconnect_round()
-      {:error, _} -> state
+      {:ok, report} ->
+        state
+        |> admitted(report)
+        |> joined(nodes(report.returned))
+        |> each(nodes(report.moved), &Peers.move(&1, now(), &2))
+        |> each(nodes(report.withdrawn), &Peers.withdraw/2)
+        |> disconnect_round()
+
+      {:error, _} ->
+        state
     end
   end
 
-  # The native library admitted the added names, and bounds how many there can ever be.
-  defp joined(state, report) do
+  @doc "Who is a member now, and who no longer. The native library bounds how many names are ever added."
+  def admitted(state, report) do
     added = Enum.map(report.added, &String.to_atom/1)
     Enum.each(added, &Events.member(state.name, &1, :added))
-    joined = added ++ nodes(report.returned)
-    linked = if joined == [], do: [], else: linked(state)
-
-    state
-    |> each(joined, &Peers.add(&1, now(), &2, &2 in linked))
-    |> each(nodes(report.moved), &Peers.move(&1, now(), &2))
-  end
-
-  defp parted(state, report) do
     expired = nodes(report.expired)
     Enum.each(expired, &Events.member(state.name, &1, :expired))
+    state |> joined(added) |> each(expired, &Peers.expire/2)
+  end
 
-    state
-    |> each(expired, &Peers.expire/2)
-    |> each(nodes(report.withdrawn), &Peers.withdraw/2)
+  defp joined(state, []), do: state
+
+  defp joined(state, nodes) do
+    linked = linked(state)
+    each(state, nodes, &Peers.add(&1, now(), &2, &2 in linked))
   end
 
   defp nodes(names), do: Enum.map(names, &String.to_existing_atom/1)
@@ -45,18 +49,30 @@ defmodule Caravan.Topology.Peering do
     now = now()
 
     with true <- now >= state.disconnect_at and Discovery.complete?(state.discovery),
-         {[_ | _] = nodes, peers} <- Peers.to_disconnect(state.peers) do
+         others_want? = &Discovery.others_want?(state.discovery, &1),
+         {[_ | _] = nodes, peers} <- Peers.to_disconnect(state.peers, others_want?) do
       for {node, true} <- nodes, do: Events.disconnecting(state.name, node, ms)
-      links = state.links
-      # The function may raise or hang for one of them.
-      for {node, _} <- nodes, do: spawn(fn -> Links.disconnect(links, node) end)
-      %{state | peers: peers, disconnect_at: now + state.options.poll_interval}
+
+      calls =
+        Enum.reduce(nodes, state.calls, fn {node, _}, all -> Calls.disconnect(all, node) end)
+
+      disconnect_at = now + state.options.poll_interval
+      %{state | peers: peers, calls: calls, disconnect_at: disconnect_at}
     else
       _ -> state
     end
   end
 
   defp disconnect_round(state), do: state
+
+  @doc "The end of a disconnect, which is tried again while its peer is linked."
+  def disconnected(state, node, {:error, reason}) do
+    # Told the first time.
+    if state.peers.withdrawn[node] == 1, do: Events.not_disconnected(state.name, node, reason)
+    state
+  end
+
+  def disconnected(state, _node, {:ok, _}), do: reconcile(state)
 
   @doc "The end of a dial."
   def dialled(state, node, :ok) do
@@ -94,27 +110,29 @@ defmodule Caravan.Topology.Peering do
 
   @doc "Asks `list_nodes` who is connected, where that isn't Erlang's own."
   def reconcile(state) do
-    with true <- Links.polls?(state.links),
-         {:ok, nodes} <- Links.list(state.links) do
-      {ups, downs} = Peers.reconcile(state.peers, nodes)
-      state = Enum.reduce(ups, %{state | lists?: true}, &up(&2, &1))
-      Enum.reduce(downs, state, &down(&2, &1, "it is not among the connected nodes any more"))
-    else
-      false ->
-        state
-
-      {:error, reason} ->
-        if state.lists?, do: Events.unlisted(state.name, reason)
-        %{state | lists?: false}
-    end
+    if Links.polls?(state.links), do: %{state | calls: Calls.list(state.calls)}, else: state
   end
 
-  # Where that can't be told now, the next reconciliation will find them.
+  @doc "What `list_nodes` has answered, when asked at the time `asked`. Where it failed the peers stay as they are."
+  def listed(state, {:ok, nodes}, asked) do
+    {ups, downs} = Peers.reconcile(state.peers, nodes, asked)
+    state = Enum.reduce(ups, %{state | lists?: true, listed: MapSet.new(nodes)}, &up(&2, &1))
+    Enum.reduce(downs, state, &down(&2, &1, "it is not among the connected nodes any more"))
+  end
+
+  def listed(state, {:error, reason}, _asked) do
+    if state.lists?, do: Events.unlisted(state.name, reason)
+    %{state | lists?: false, listed: state.listed || MapSet.new()}
+  end
+
+  @doc "Is it still unknown who is linked already, so that nobody is to be dialled yet?"
+  def unlisted?(state), do: state.listed == nil and Links.polls?(state.links)
+
+  # Whom the last listing didn't have the next one will find.
   defp linked(state) do
-    case Links.list(state.links) do
-      {:ok, nodes} -> MapSet.new(nodes)
-      {:error, _reason} -> MapSet.new()
-    end
+    if Links.polls?(state.links),
+      do: state.listed || MapSet.new(),
+      else: MapSet.new(Links.list!(state.links))
   end
 
   defp up(state, node), do: change(state, node, &Peers.up(&1, now(), node))
@@ -123,12 +141,18 @@ defmodule Caravan.Topology.Peering do
   defp each(state, nodes, change),
     do: Enum.reduce(nodes, state, fn node, state -> change(state, node, &change.(&1, node)) end)
 
-  @doc "The one place where peers change: what happened is told, and a lost peer is looked for."
+  @doc """
+  The one place where peers change: what happened is told, and a lost peer is looked for, as are the names that waited
+  for a link.
+  """
   def change(state, node, change) do
     {events, peers} = change.(state.peers)
     Enum.each(events, &Events.peer(state.name, node, &1))
+    up? = :up in events
+    if up?, do: Native.linked(node)
     lost? = Enum.any?(events, &match?({:down, _, true}, &1))
-    soon = if lost?, do: state.polled_at + @look_again, else: state.poll_at
+    look? = lost? or (up? and Discovery.waits_for_links?(state.discovery))
+    soon = if look?, do: state.polled_at + @look_again, else: state.poll_at
     %{state | peers: peers, poll_at: min(state.poll_at, soon)}
   end
 

@@ -1,6 +1,8 @@
 //! One topology's discovery: looks up a query, makes node names of the endpoints, keeps the membership and the address
 //! book.
 
+mod proving;
+
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
@@ -10,11 +12,15 @@ use once_cell::sync::{Lazy, OnceCell};
 
 use crate::addresses::{Book, Network, Owner};
 use crate::error::Error;
-use crate::membership::{Answer, Changes, Limits, MAX_QUERIES, Membership};
+use crate::membership::{Answer, Changes, Limits, MAX_QUERIES, Membership, Vm};
 use crate::naming::Naming;
 use crate::node_name::{PortRules, Template};
 use crate::recent::Recent;
 use crate::resolver::{self, Lookup, Spec, Type};
+use crate::standing;
+
+pub use self::proving::Admission;
+use self::proving::Probes;
 
 /// How this VM speaks distribution; set once, when the library is loaded.
 #[derive(Debug, Clone, Copy, Default)]
@@ -81,6 +87,7 @@ pub struct Discovery {
     spec: Spec,
     naming: Naming,
     state: Mutex<State>,
+    probes: Probes,
     owner: Owner,
 }
 
@@ -110,6 +117,8 @@ pub struct Report {
     pub changes: Changes,
     /// The members now.
     pub members: usize,
+    /// How many names wait that could be members soon: for a probe or, where nothing can be probed, for links.
+    pub waiting: usize,
 }
 
 impl Discovery {
@@ -168,6 +177,7 @@ impl Discovery {
             },
             spec: plan.spec,
             state: Mutex::new(state),
+            probes: Probes::default(),
         })
     }
 
@@ -180,12 +190,7 @@ impl Discovery {
     ///
     /// # Errors
     /// Those of a look-up.
-    pub async fn poll(
-        &self,
-        index: u32,
-        self_name: &str,
-        is_atom: impl Fn(&str) -> bool,
-    ) -> Result<Report, Error> {
+    pub async fn poll(&self, index: u32, self_name: &str, vm: &impl Vm) -> Result<Report, Error> {
         let place = index as usize;
         let known = match self.state().known.get(place) {
             Some(Some(known)) if known.self_name == self_name => Some(known.digest),
@@ -199,12 +204,11 @@ impl Discovery {
         .await
         .inspect_err(|_| self.failed(index))?;
         let mut state = self.state();
+        let now = START.elapsed();
         let State { membership, known } = &mut *state;
-        let mut gone = Vec::new();
-        let gone_host = |host: &str| gone.push(host.to_owned());
         let (changes, endpoints, unresolved) = match known.get(place) {
             Some(Some(known)) if lookup.unchanged && lookup.digest == Some(known.digest) => (
-                membership.again(START.elapsed(), index, gone_host),
+                membership.again(now, index, vm),
                 known.endpoints,
                 known.unresolved.clone(),
             ),
@@ -221,12 +225,12 @@ impl Discovery {
                     incomplete: lookup.incomplete.is_some()
                         && (self.spec.record_type != Type::Srv || self.naming.needs_addresses()),
                 };
-                let mut changes =
-                    membership.answer(START.elapsed(), answer, self_name, is_atom, gone_host);
+                let mut changes = membership.answer(now, answer, self_name, vm);
                 changes.refused.extend(refused);
-                // What was refused may find a place later.
+                // What was refused or waits may find a place later.
                 let accepted = lookup.incomplete.is_none()
                     && changes.refused.is_empty()
+                    && changes.waiting == 0
                     && lookup.refused.count == 0;
                 let learnt = lookup.digest.filter(|_| accepted).map(|digest| Known {
                     digest,
@@ -234,23 +238,21 @@ impl Discovery {
                     endpoints: lookup.endpoints.len(),
                     unresolved: lookup.unresolved.clone(),
                 });
-                // What another query was told of a host is in force no more, until it is read again.
-                if changes.readdressed {
-                    known.fill_with(|| None);
-                }
                 if let Some(known) = known.get_mut(place) {
                     *known = learnt;
                 }
                 (changes, lookup.endpoints.len(), lookup.unresolved.clone())
             }
         };
-        self.note(membership, &changes, &gone);
+        self.note(&mut state, &changes);
+        self.probes.more();
         Ok(Report {
             lookup,
             endpoints,
             unresolved,
+            members: state.membership.len(),
+            waiting: state.membership.waiting(&changes),
             changes,
-            members: membership.len(),
         })
     }
 
@@ -265,18 +267,33 @@ impl Discovery {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, membership: &Membership, changes: &Changes, gone: &[String]) {
+    fn note(&self, state: &mut State, changes: &Changes) {
+        if changes.reread {
+            state.known.fill_with(|| None);
+        }
         let mut book = BOOK.write().unwrap_or_else(PoisonError::into_inner);
-        for host in gone {
+        for host in &changes.gone {
             book.remove(self.owner, host);
         }
         for name in changes.added.iter().chain(&changes.moved) {
-            if let Some((Some(host), addresses)) = membership.location(name)
+            if let Some((Some(host), addresses)) = state.membership.location(name)
                 && !addresses.is_empty()
             {
                 book.put(self.owner, host, addresses);
             }
         }
+        drop(book);
+        // Whoever comes and goes at once is gone.
+        standing::enter(self.owner.id, changes.added.iter().chain(&changes.returned));
+        standing::leave(
+            self.owner.id,
+            changes.expired.iter().chain(&changes.withdrawn),
+        );
+    }
+
+    /// Does another topology of this VM stand behind the node?
+    pub fn others_want(&self, name: &str) -> bool {
+        standing::others(self.owner.id, name)
     }
 }
 
@@ -285,5 +302,7 @@ impl Drop for Discovery {
         BOOK.write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove_owner(self.owner);
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        standing::leave(self.owner.id, state.membership.names());
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::places;
+
 /// What went wrong. `kind()` is the closed word of `%Caravan.Error{}`, `to_string()` its sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -133,12 +135,14 @@ pub enum Error {
         name: Vec<u8>,
     },
     /// Too much under way already.
-    #[error("{asked}: {reason}; look up less often, or wait until earlier look-ups have ended")]
+    #[error("{asked}: {reason}; {cure}")]
     Overloaded {
         /// Who was asked for what, and for how long.
         asked: Asked,
         /// Which bound was hit.
         reason: String,
+        /// What keeps below it.
+        cure: &'static str,
     },
     /// The work panicked.
     #[error("{asked}: the work was broken off; this is a fault in Caravan, please report it")]
@@ -174,7 +178,35 @@ impl Error {
     pub fn no_socket(asked: Asked) -> Self {
         Self::Overloaded {
             asked,
-            reason: "the process has no file descriptors left for look-ups (ulimit -n)".into(),
+            reason: "the process has no file descriptor left for it (ulimit -n)".into(),
+            cure: "let the process have more of them, or do less at once",
+        }
+    }
+
+    /// All places for look-ups are taken.
+    pub fn too_many_lookups(asked: Asked) -> Self {
+        Self::Overloaded {
+            asked,
+            reason: format!("{} requests are under way already", places::MOST),
+            cure: "look up less often, or wait until earlier look-ups have ended",
+        }
+    }
+
+    /// All places for probes are taken.
+    pub fn too_many_probes(asked: Asked) -> Self {
+        Self::Overloaded {
+            asked,
+            reason: format!("{} probes are under way already", places::PROBES),
+            cure: "lower the option :dial_concurrency, or wait until earlier probes have ended",
+        }
+    }
+
+    /// The system gave no thread.
+    pub fn no_thread(asked: Asked, error: &io::Error) -> Self {
+        Self::Overloaded {
+            asked,
+            reason: format!("the native library's thread did not start ({error})"),
+            cure: "let the process have more threads (ulimit -u) and memory",
         }
     }
 

@@ -35,3 +35,16 @@ fn hostile_bytes_are_escaped_and_cut() {
     assert!(long.to_string().contains("(1000 bytes)"));
     assert!(long.to_string().len() < 300);
 }
+
+#[test]
+fn a_bound_is_told_by_what_met_it_with_a_cure_that_fits() {
+    let lookup = Error::too_many_lookups(Asked::nobody("looked up", "app.test")).to_string();
+    assert!(lookup.contains("2048 requests are under way already; look up less often"));
+    let probe = Error::too_many_probes(Asked::nobody("probed", "app-4370@h")).to_string();
+    assert!(
+        probe.contains("1024 probes are under way already; lower the option :dial_concurrency")
+    );
+    assert!(!probe.contains("look"), "{probe}");
+    let socket = Error::no_socket(Asked::nobody("probed", "app-4370@h")).to_string();
+    assert!(!socket.contains("look"), "{socket}");
+}

@@ -11,7 +11,7 @@ use tokio::time::timeout_at;
 use crate::error::Error;
 use crate::handshake::{self, Identity, Refusal};
 use crate::node_name::MAX_NAME;
-use crate::probe::Place;
+use crate::probe::Target;
 use crate::sockets;
 
 /// The longest message is the challenge, with the longest name.
@@ -25,12 +25,12 @@ const MAX_MESSAGE: usize = 32 + MAX_NAME;
 pub async fn identify(name: String, own: &str, patience: Duration) -> Result<Identity, Error> {
     let start = Instant::now();
     let deadline = (start + patience).into();
-    let place = Place::of(&name)?;
-    let asked = || place.asked(start);
-    let Some(_socket) = sockets::place(deadline).await else {
+    let target = Target::of(&name)?;
+    let asked = || target.asked(start);
+    let Some(_socket) = sockets::place_for_probe(deadline).await else {
         return Err(Error::no_socket(asked()));
     };
-    let (stream, _address) = match timeout_at(deadline, place.connect()).await {
+    let (stream, _address) = match timeout_at(deadline, target.connect()).await {
         Ok(Ok(connected)) => connected,
         Ok(Err(error)) => return Err(Error::unreachable(asked(), &error)),
         Err(_elapsed) => return Err(Error::Timeout { asked: asked() }),

@@ -1,6 +1,6 @@
 //! Caravan's native library: node names, DNS look-ups and membership for clusters without epmd.
 //!
-//! Arrows point down only: the border (`nif`, `terms`, `specs`, `text`) -> IO (`runtime`, `discovery`, `resolver`) -> the pure parts.
+//! Arrows point down only: the border (`nif`, `terms`, `specs`, `text`, `vm`) -> IO (`runtime`, `discovery`, `resolver`) -> the pure parts.
 
 pub mod addresses;
 pub mod discovery;
@@ -13,11 +13,13 @@ pub mod local;
 pub mod membership;
 pub mod naming;
 pub mod node_name;
+pub mod places;
 pub mod probe;
 pub mod pulse;
 pub mod recent;
 pub mod resolver;
 pub mod sockets;
+pub mod standing;
 
 // The VM has the functions these call; a test binary and a fuzzer have not.
 #[cfg(not(any(test, fuzzing)))]
@@ -30,3 +32,5 @@ mod specs;
 mod terms;
 #[cfg(not(any(test, fuzzing)))]
 mod text;
+#[cfg(not(any(test, fuzzing)))]
+mod vm;

@@ -1,5 +1,8 @@
 //! Membership: which node names discovery stands behind now. A soft-state set; the time is an argument. Pure.
 
+mod admission;
+mod atom_budget;
+mod candidates;
 mod hosts;
 mod words;
 
@@ -8,8 +11,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::admission::Pass;
+use self::atom_budget::AtomBudget;
+use self::candidates::Candidates;
 use self::hosts::Hosts;
-pub use self::words::{Answer, Changes, Limits, Listed, Refusal};
+pub use self::words::{Answer, Changes, Limits, Listed, Refusal, Vm};
 
 /// How many queries a topology has at the most: a bit each.
 pub const MAX_QUERIES: usize = 64;
@@ -27,6 +33,10 @@ struct Member {
     absent: u64,
     missing_since: Option<Duration>,
     withdrawn: bool,
+    /// When it became one.
+    since: Duration,
+    /// Something had answered there by then.
+    proven: bool,
 }
 
 /// The set of members of one topology.
@@ -35,8 +45,8 @@ pub struct Membership {
     limits: Limits,
     members: HashMap<String, Member>,
     hosts: Hosts,
-    /// How many atoms this topology may still make.
-    atoms_left: usize,
+    candidates: Candidates,
+    budget: AtomBudget,
     /// How many members the latest answer to one of their queries lacks, at the most.
     missing: usize,
     /// The queries that failed, or were answered in part, since they were last answered.
@@ -48,12 +58,12 @@ pub struct Membership {
 impl Membership {
     /// An empty set.
     pub fn new(limits: Limits) -> Self {
-        let atoms_left = limits.max_members.saturating_mul(2);
         Self {
+            candidates: Candidates::new(limits.max_members),
+            budget: AtomBudget::new(limits.max_members),
             limits,
             members: HashMap::new(),
             hosts: Hosts::default(),
-            atoms_left,
             missing: 0,
             failed: 0,
             answered: [Duration::ZERO; MAX_QUERIES],
@@ -70,6 +80,11 @@ impl Membership {
         self.members.is_empty()
     }
 
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.members.keys()
+    }
+
     /// The host and the addresses of a member.
     pub fn location(&self, name: &str) -> Option<(Option<&str>, Arc<[IpAddr]>)> {
         self.members
@@ -78,18 +93,15 @@ impl Membership {
     }
 
     /// Takes in a successful answer at time `now`. An incomplete one only adds.
-    /// `is_atom` tells whether a name is an atom already and so costs none. Hosts that have
-    /// no member any more are given to `gone`.
     pub fn answer(
         &mut self,
         now: Duration,
         answer: Answer,
         self_name: &str,
-        is_atom: impl Fn(&str) -> bool,
-        mut gone: impl FnMut(&str),
+        vm: &impl Vm,
     ) -> Changes {
         let source = 1 << answer.query;
-        let mut changes = Changes::default();
+        let mut pass = Pass::new(now, vm);
         if answer.incomplete {
             self.failed(answer.query);
         } else {
@@ -102,13 +114,14 @@ impl Membership {
         for node in answer.listed {
             // A host may have capitals in the own name; from DNS it comes without.
             if !node.name.eq_ignore_ascii_case(self_name) {
-                self.listed(source, node, &is_atom, &mut changes);
+                self.listed(&mut pass, source, node);
             }
         }
+        self.admit_waiting(&mut pass);
         if !answer.incomplete {
-            self.missing(now, answer.query, &mut changes, &mut gone);
+            self.missing(now, answer.query, &mut pass.changes);
         }
-        changes
+        pass.changes
     }
 
     /// Takes in that a query failed: until it is answered again nobody whom it has listed is missing.
@@ -116,81 +129,46 @@ impl Membership {
         self.failed |= 1 << query;
     }
 
-    /// Takes in that a query was answered as it was before, when nothing was refused: only the missing members are
-    /// concerned.
-    pub fn again(&mut self, now: Duration, query: u32, mut gone: impl FnMut(&str)) -> Changes {
+    /// Takes in that a query was answered as it was before, when each of its names was or became a member: only the
+    /// missing members are concerned, and those that wait.
+    pub fn again(&mut self, now: Duration, query: u32, vm: &impl Vm) -> Changes {
         let source = 1 << query;
-        let mut changes = Changes::default();
+        let mut pass = Pass::new(now, vm);
+        self.admit_waiting(&mut pass);
         if self.missing > 0 {
             for member in self.members.values_mut() {
                 member.absent |= member.missed & source;
             }
-            self.missing(now, query, &mut changes, &mut gone);
+            self.missing(now, query, &mut pass.changes);
         } else {
             self.answered(now, query);
         }
-        changes
+        pass.changes
     }
 
-    fn listed(
-        &mut self,
-        source: u64,
-        node: Listed,
-        is_atom: &impl Fn(&str) -> bool,
-        changes: &mut Changes,
-    ) {
+    fn listed(&mut self, pass: &mut Pass<'_, impl Vm>, source: u64, node: Listed) {
+        let Some(member) = self.members.get_mut(&node.name) else {
+            self.candidate(pass, source, node);
+            return;
+        };
         let mut addresses = node.addresses;
         addresses.sort_unstable();
         addresses.dedup();
-        if let Some(member) = self.members.get_mut(&node.name) {
-            member.sources |= source;
-            member.missed &= !source;
-            member.absent &= !source;
-            member.missing_since = None;
-            if std::mem::take(&mut member.withdrawn) {
-                changes.returned.push(node.name.clone());
-            }
-            if let Some(name) = &member.host {
-                let (addresses, other) = self.hosts.locate(name, addresses);
-                changes.readdressed |= other;
-                if !Arc::ptr_eq(&member.addresses, &addresses) {
-                    member.addresses = addresses;
-                    changes.moved.push(node.name);
-                }
-            }
-            return;
+        member.sources |= source;
+        member.missed &= !source;
+        member.absent &= !source;
+        member.missing_since = None;
+        if std::mem::take(&mut member.withdrawn) {
+            pass.changes.returned.push(node.name.clone());
         }
-        if self.members.len() >= self.limits.max_members {
-            changes.refused.push((node.name, Refusal::MaxMembers));
-            return;
-        }
-        if !is_atom(&node.name) {
-            if self.atoms_left == 0 {
-                changes.refused.push((node.name, Refusal::AtomLimit));
-                return;
+        if let Some(name) = &member.host {
+            let (addresses, other) = self.hosts.locate(name, addresses);
+            pass.changes.reread |= other;
+            if !Arc::ptr_eq(&member.addresses, &addresses) {
+                member.addresses = addresses;
+                pass.changes.moved.push(node.name);
             }
-            self.atoms_left -= 1;
         }
-        changes.added.push(node.name.clone());
-        let addresses = match &node.host {
-            Some(name) => {
-                let (addresses, other) = self.hosts.locate(name, addresses);
-                changes.readdressed |= other;
-                self.hosts.enter(name);
-                addresses
-            }
-            None => addresses.into(),
-        };
-        let member = Member {
-            host: node.host,
-            addresses,
-            sources: source,
-            missed: 0,
-            absent: 0,
-            missing_since: None,
-            withdrawn: false,
-        };
-        self.members.insert(node.name, member);
     }
 
     fn answered(&mut self, now: Duration, query: u32) {
@@ -198,13 +176,7 @@ impl Membership {
         self.answered[query as usize] = now;
     }
 
-    fn missing(
-        &mut self,
-        now: Duration,
-        query: u32,
-        changes: &mut Changes,
-        gone: &mut impl FnMut(&str),
-    ) {
+    fn missing(&mut self, now: Duration, query: u32, changes: &mut Changes) {
         let limits = &self.limits;
         let source: u64 = 1 << query;
         // Nobody knows who was there while the query failed: that time does not count.
@@ -241,7 +213,7 @@ impl Membership {
                 if let Some(host) = &member.host
                     && hosts.leave(host)
                 {
-                    gone(host);
+                    changes.gone.push(host.clone());
                 }
             }
             stays
@@ -258,3 +230,7 @@ mod tests;
 #[cfg(test)]
 #[path = "membership_properties.rs"]
 mod properties;
+
+#[cfg(test)]
+#[path = "membership_admission_tests.rs"]
+mod admission_tests;

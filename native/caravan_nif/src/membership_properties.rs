@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
-use super::tests::{SELF, limits, node, whole};
+use super::tests::{Fresh, SELF, THERE, limits, node, whole};
 use super::*;
 
 proptest! {
@@ -34,7 +34,7 @@ proptest! {
             } else {
                 said.entry(query).or_default().insert(0, names.clone());
             }
-            let changes = set.answer(Duration::from_secs(now), answer, SELF, |_| false, |_| ());
+            let changes = set.answer(Duration::from_secs(now), answer, SELF, &THERE);
             made += changes.added.len();
             for name in names {
                 if set.location(&name).is_some() {
@@ -86,28 +86,48 @@ proptest! {
                 continue;
             }
             let at = Duration::from_secs(now);
-            let take = |set: &mut Membership| set.answer(at, whole(query, listed(list)), SELF, |_| false, |_| ());
+            let take = |set: &mut Membership| set.answer(at, whole(query, listed(list)), SELF, &THERE);
             let mut changes = take(&mut read);
             let mut same = if last.get(&query) == Some(&list) {
-                known.again(at, query, |_| ())
+                known.again(at, query, &THERE)
             } else {
                 take(&mut known)
             };
-            if same.readdressed {
+            if same.reread {
                 last.clear();
             }
-            if same.refused.is_empty() {
+            if same.refused.is_empty() && same.waiting == 0 {
                 last.insert(query, list);
             } else {
                 last.remove(&query);
             }
             for changes in [&mut same, &mut changes] {
-                for names in [&mut changes.expired, &mut changes.withdrawn] {
+                for names in [&mut changes.expired, &mut changes.withdrawn, &mut changes.gone] {
                     names.sort();
                 }
             }
             prop_assert_eq!(same, changes);
             prop_assert_eq!(known.len(), read.len());
+        }
+    }
+
+    #[test]
+    fn whatever_answers_nobody_makes_room_for_names_that_do_not(steps in proptest::collection::vec((0u64..9, proptest::collection::vec(0u8..20, 0..8)), 1..60), max in 1usize..6) {
+        let vm = Fresh(|name: &str| name.starts_with("up"));
+        let mut set = Membership::new(limits(max));
+        let mut now = 0;
+        let mut trusted = 0;
+        for (step, numbers) in steps {
+            now += step;
+            let names = numbers.iter().map(|number| if *number < 7 { format!("up{number}@h") } else { format!("down{number}@h") });
+            let listed: Vec<_> = names.map(|name| node(&name)).collect();
+            let changes = set.answer(Duration::from_secs(now), Answer { incomplete: true, ..whole(0, listed) }, SELF, &vm);
+            // No answer was whole, so that nobody is missing: who went has made room.
+            prop_assert!(changes.expired.iter().all(|name| name.starts_with("down")));
+            prop_assert!(changes.expired.len() <= changes.added.iter().filter(|name| name.starts_with("up")).count());
+            trusted += changes.added.iter().filter(|name| name.starts_with("down")).count();
+            prop_assert!(trusted <= max.div_ceil(2));
+            prop_assert!(set.len() <= max);
         }
     }
 }

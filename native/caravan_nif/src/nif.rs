@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustler::{Atom, Encoder, Env, OwnedEnv, Resource, ResourceArc, Term};
+use rustler::{Atom, Encoder, Env, Resource, ResourceArc, Term};
 
 use crate::discovery::{self, Discovery, Settings};
 use crate::error::{Asked, Error};
@@ -10,6 +10,7 @@ use crate::node_name::{self, PortRules};
 use crate::specs::{LookupSpec, MembershipSpec, PurposeTwin};
 use crate::terms::{self, Failure, Outcome, atoms};
 use crate::text::{TextBuffer, text};
+use crate::vm::Beam;
 use crate::{resolver, runtime};
 
 rustler::init!("Elixir.Caravan.Native", load = load);
@@ -102,7 +103,7 @@ fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> Term<'a> {
     let outcome = spec.read().and_then(|spec| {
         let asked = Asked::nobody("looked up", &spec.query);
         let work = async move { Outcome(resolver::lookup(&spec).await) };
-        runtime::run(env, tag, asked, work)
+        runtime::look_up(env, tag, asked, work)
     });
     started(env, outcome)
 }
@@ -130,17 +131,41 @@ fn poll<'a>(
     index: u32,
     tag: Term<'a>,
     self_name: String,
+    atoms: (usize, usize),
 ) -> Term<'a> {
     // The work holds the discovery, not the resource: that ends with its owner.
     let discovery = std::sync::Arc::clone(&membership.0);
     let asked = Asked::nobody("looked up", discovery.query(index));
-    let work = async move {
-        let is_atom = |name: &str| {
-            OwnedEnv::new().run(|env| Atom::existing_from_bytes(env, name.as_bytes()).is_ok())
-        };
-        Outcome(discovery.poll(index, &self_name, is_atom).await)
-    };
-    started(env, runtime::run(env, tag, asked, work))
+    let work = async move { Outcome(discovery.poll(index, &self_name, &Beam::new(atoms)).await) };
+    started(env, runtime::look_up(env, tag, asked, work))
+}
+
+#[rustler::nif]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "NIF arguments arrive by value"
+)]
+fn prove<'a>(
+    env: Env<'a>,
+    membership: ResourceArc<MembershipRef>,
+    tag: Term<'a>,
+    atoms: (usize, usize),
+) -> Term<'a> {
+    let discovery = std::sync::Arc::clone(&membership.0);
+    let asked = Asked::nobody("probed", "the new names");
+    let work = async move { Outcome(Ok(discovery.prove(&Beam::new(atoms)).await)) };
+    started(env, runtime::look_up(env, tag, asked, work))
+}
+
+#[rustler::nif]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "NIF arguments arrive by value"
+)]
+fn others_want(membership: ResourceArc<MembershipRef>, node: Term<'_>) -> bool {
+    let mut buffer = TextBuffer::new();
+    let name = text(node, &mut buffer).and_then(|name| std::str::from_utf8(name).ok());
+    name.is_some_and(|name| membership.0.others_want(name))
 }
 
 #[rustler::nif]
@@ -153,8 +178,14 @@ fn probe<'a>(
 ) -> Term<'a> {
     let asked = Asked::nobody("probed", &name);
     let patience = Duration::from_millis(timeout);
-    let work = async move { Outcome(crate::probe::probe(name, patience, purpose.into()).await) };
-    started(env, runtime::run(env, tag, asked, work))
+    let work = async move {
+        let answer = crate::probe::probe(name.clone(), patience, purpose.into()).await;
+        if answer.is_ok() {
+            crate::linked::note_answer(&name);
+        }
+        Outcome(answer)
+    };
+    started(env, runtime::probe(env, tag, asked, work))
 }
 
 #[rustler::nif]
@@ -162,7 +193,7 @@ fn identify<'a>(env: Env<'a>, tag: Term<'a>, name: String, own: String, timeout:
     let asked = Asked::nobody("probed", &name);
     let patience = Duration::from_millis(timeout);
     let work = async move { Outcome(crate::identify::identify(name, &own, patience).await) };
-    started(env, runtime::run(env, tag, asked, work))
+    started(env, runtime::probe(env, tag, asked, work))
 }
 
 #[rustler::nif]

@@ -14,6 +14,7 @@ use crate::discovery::{Settings, address, settings};
 use crate::error::{Asked, Error};
 use crate::naming::host_of;
 use crate::node_name;
+use crate::places;
 use crate::pulse;
 use crate::recent::Recent;
 use crate::sockets;
@@ -87,6 +88,34 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
     Ok(())
 }
 
+/// Whether a node that is no member yet is there, and awake. `addresses` are its host's; without any the system is asked.
+pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> bool {
+    let Some(_place) = places::await_for_probe().await else {
+        return false;
+    };
+    let start = Instant::now();
+    let Ok(target) = Target::at(name, addresses) else {
+        return false;
+    };
+    let deadline = (start + patience).into();
+    let Some(_socket) = sockets::place_for_probe(deadline).await else {
+        return false;
+    };
+    let served = async {
+        let (stream, address) = target.connect().await?;
+        hang_up(stream).await;
+        io::Result::Ok(address)
+    };
+    let Ok(Ok(address)) = timeout_at(deadline, served).await else {
+        return false;
+    };
+    // Who took longer is asked again before its link is made.
+    if start.elapsed() <= AWAKE {
+        answers().note(address, Instant::now());
+    }
+    true
+}
+
 /// Whether this node itself was suspended until just now, and has still to hear of what it has lost.
 pub fn stopped_lately() -> bool {
     !pulse::feel(RECOVERY).is_zero()
@@ -109,17 +138,17 @@ async fn ask(
     deadline: tokio::time::Instant,
     purpose: Purpose,
 ) -> Result<Option<Answer>, Error> {
-    let place = Place::of(&name)?;
+    let target = Target::of(&name)?;
     let answered = |address| answers().has(&address, Instant::now());
-    if purpose != Purpose::Redial && place.known.is_some_and(answered) {
+    if purpose != Purpose::Redial && target.known.is_some_and(answered) {
         return Ok(None);
     }
     let asked_at = Instant::now();
-    let asked = || place.asked(start);
-    let Some(_socket) = sockets::place(deadline).await else {
+    let asked = || target.asked(start);
+    let Some(_socket) = sockets::place_for_probe(deadline).await else {
         return Err(Error::no_socket(asked()));
     };
-    let (stream, address) = match timeout_at(deadline, place.connect()).await {
+    let (stream, address) = match timeout_at(deadline, target.connect()).await {
         Ok(Ok(connected)) => connected,
         Ok(Err(error)) => return Err(Error::unreachable(asked(), &error)),
         Err(_elapsed) => return Err(Error::Timeout { asked: asked() }),
@@ -141,7 +170,7 @@ fn answers() -> MutexGuard<'static, Recent<SocketAddr>> {
 }
 
 /// Where a node should listen, as its name and the address book tell.
-pub(crate) struct Place<'a> {
+pub(crate) struct Target<'a> {
     name: &'a str,
     host: &'a str,
     port: u16,
@@ -150,12 +179,23 @@ pub(crate) struct Place<'a> {
     known: Option<SocketAddr>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Target<'a> {
     pub(crate) fn of(name: &'a str) -> Result<Self, Error> {
+        Self::new(name, |host, ipv6| address(host, ipv6))
+    }
+
+    /// The same of a node whose host is in no address book, but has been found at `addresses`.
+    fn at(name: &'a str, addresses: &[IpAddr]) -> Result<Self, Error> {
+        Self::new(name, |_host, ipv6| {
+            addresses.iter().copied().find(|ip| ip.is_ipv6() == ipv6)
+        })
+    }
+
+    fn new(name: &'a str, find: impl FnOnce(&str, bool) -> Option<IpAddr>) -> Result<Self, Error> {
         let Settings { rules, ipv6 } = settings();
         let port = node_name::dist_port(name.as_bytes(), &rules)?;
         let host = host_of(name);
-        let known = host.parse().ok().or_else(|| address(host, ipv6));
+        let known = host.parse().ok().or_else(|| find(host, ipv6));
         Ok(Self {
             name,
             host,

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,13 +12,10 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::AbortHandle;
 
 use crate::error::{Asked, Error};
+use crate::places::{self, Place};
 use crate::pulse;
 
-/// Requests under way at once, look-ups and probes together; each holds a few sockets at the most.
-pub(crate) const MAX_IN_FLIGHT: usize = 2_048;
-
 static RUNTIME: OnceCell<Handle> = OnceCell::new();
-static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
 
 /// One thread does it all: on one core it answers faster than a pool that hands work around, and look-ups wait, they
 /// don't compute. Resolving a host through the system takes up to four more threads, which end when idle.
@@ -72,7 +68,7 @@ impl Resource for Request {
 ///
 /// # Errors
 /// `Overloaded` when too much is under way, or the thread could not be started.
-pub(crate) fn run<T>(
+pub(crate) fn look_up<T>(
     env: Env<'_>,
     tag: Term<'_>,
     asked: Asked,
@@ -81,16 +77,44 @@ pub(crate) fn run<T>(
 where
     T: Encoder + Send + 'static,
 {
-    let Some(slot) = Slot::take() else {
-        let reason = format!("{MAX_IN_FLIGHT} requests are under way already");
-        return Err(Error::Overloaded { asked, reason });
-    };
+    match places::for_lookup() {
+        Some(place) => run(env, tag, asked, place, work),
+        None => Err(Error::too_many_lookups(asked)),
+    }
+}
+
+/// Runs a probe as [`look_up`] does a look-up.
+///
+/// # Errors
+/// Likewise.
+pub(crate) fn probe<T>(
+    env: Env<'_>,
+    tag: Term<'_>,
+    asked: Asked,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<(), Error>
+where
+    T: Encoder + Send + 'static,
+{
+    match places::for_probe() {
+        Some(place) => run(env, tag, asked, place, work),
+        None => Err(Error::too_many_probes(asked)),
+    }
+}
+
+fn run<T>(
+    env: Env<'_>,
+    tag: Term<'_>,
+    asked: Asked,
+    place: Place,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<(), Error>
+where
+    T: Encoder + Send + 'static,
+{
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            let reason = format!("the resolver's thread did not start ({error})");
-            return Err(Error::Overloaded { asked, reason });
-        }
+        Err(error) => return Err(Error::no_thread(asked, &error)),
     };
     let reply = Reply::new(env, tag, asked);
     let request = ResourceArc::new(Request {
@@ -100,7 +124,7 @@ where
     let held = request.clone();
     let task = runtime.spawn(async move {
         // Moved in, so that they end with the task, however it ends.
-        let (_slot, _held) = (slot, held);
+        let (_place, _held) = (place, held);
         let answer = work.await;
         reply.send(&answer);
     });
@@ -110,26 +134,6 @@ where
         task.abort();
     }
     Ok(())
-}
-
-/// A place among the requests under way.
-struct Slot;
-
-impl Slot {
-    fn take() -> Option<Self> {
-        if IN_FLIGHT.fetch_add(1, Ordering::Relaxed) < MAX_IN_FLIGHT {
-            Some(Self)
-        } else {
-            IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
-            None
-        }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// The answer that a process waits for. Dropped unsent, by a panic or an abort, it sends an error.

@@ -79,6 +79,7 @@ pub(crate) struct MembershipSpec {
     expire_after: u64,
     withdraw_after: Option<u64>,
     max_members: usize,
+    probes: bool,
     allow: Vec<String>,
 }
 
@@ -154,6 +155,7 @@ impl MembershipSpec {
                 expire_after: Duration::from_millis(self.expire_after),
                 withdraw_after: self.withdraw_after.map(Duration::from_millis),
                 max_members: self.max_members,
+                probes: self.probes,
             },
         })
     }

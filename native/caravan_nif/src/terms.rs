@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustler::{Atom, Encoder, Env, NifMap, NifStruct, Term};
 
-use crate::discovery::Report;
+use crate::discovery::{Admission, Report};
 use crate::endpoint;
 use crate::error::{Error, Kind};
 use crate::handshake::Identity;
@@ -17,7 +17,7 @@ pub(crate) mod atoms {
         ok, error, inet6, hosts, udp, tcp,
         nxdomain, nodata, servfail, refused, timeout, truncated, network, handshake, malformed,
         invalid_name, invalid_option, port_out_of_range, tool_node, overloaded,
-        max_members, atom_limit, not_allowed, other_family,
+        max_members, atom_limit, no_answer, not_allowed, other_family,
     }
 }
 
@@ -86,6 +86,22 @@ impl Encoder for Outcome<Report> {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
         match &self.0 {
             Ok(report) => (atoms::ok(), PollReport::from(report)).encode(env),
+            Err(error) => Failure::from(error).encode(env),
+        }
+    }
+}
+
+impl Encoder for Outcome<Admission> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match &self.0 {
+            Ok(admission) => {
+                let report = AdmissionReport {
+                    added: &admission.changes.added,
+                    expired: &admission.changes.expired,
+                    waiting: admission.waiting,
+                };
+                (atoms::ok(), report).encode(env)
+            }
             Err(error) => Failure::from(error).encode(env),
         }
     }
@@ -173,6 +189,14 @@ struct RefusedTwin {
 
 #[derive(NifMap)]
 #[rustler(encode)]
+struct AdmissionReport<'a> {
+    added: &'a [String],
+    expired: &'a [String],
+    waiting: usize,
+}
+
+#[derive(NifMap)]
+#[rustler(encode)]
 struct PollReport {
     ttl: u32,
     server: String,
@@ -180,6 +204,7 @@ struct PollReport {
     elapsed: u64,
     endpoints: usize,
     members: usize,
+    waiting: usize,
     added: Vec<String>,
     expired: Vec<String>,
     withdrawn: Vec<String>,
@@ -249,6 +274,11 @@ impl From<&Report> for PollReport {
                 endpoint::Refused::default(),
             ),
             (
+                Refusal::NoAnswer,
+                atoms::no_answer(),
+                endpoint::Refused::default(),
+            ),
+            (
                 Refusal::NotAllowed,
                 atoms::not_allowed(),
                 endpoint::Refused::default(),
@@ -274,6 +304,7 @@ impl From<&Report> for PollReport {
             elapsed: micros(report.lookup.elapsed),
             endpoints: report.endpoints,
             members: report.members,
+            waiting: report.waiting,
             added: changes.added.clone(),
             expired: changes.expired.clone(),
             withdrawn: changes.withdrawn.clone(),

@@ -28,6 +28,11 @@ impl Hosts {
         (Arc::clone(&host.addresses), other && host.members > 0)
     }
 
+    /// Whether members are on it.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// One more member is on a host that was located.
     pub(super) fn enter(&mut self, name: &str) {
         if let Some(host) = self.0.get_mut(name) {

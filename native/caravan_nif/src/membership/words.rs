@@ -10,8 +10,20 @@ pub struct Limits {
     pub expire_after: Duration,
     /// A member that successful answers lack this long is reported as withdrawn.
     pub withdraw_after: Option<Duration>,
-    /// No more members than this.
+    /// No more members than this, and about as many atoms an hour.
     pub max_members: usize,
+    /// Whether a node listens where its name says, so that a probe tells whether it is there.
+    pub probes: bool,
+}
+
+/// What the VM knows.
+pub trait Vm {
+    /// Is the name an atom already? Then it costs none.
+    fn is_atom(&self, name: &str) -> bool;
+    /// Has the node ever been linked, or answered a probe?
+    fn has_answered(&self, name: &str) -> bool;
+    /// How many atoms may be made before the VM's table is more than three quarters full.
+    fn atoms_left(&self) -> usize;
 }
 
 /// A node that an answer lists.
@@ -43,8 +55,10 @@ pub enum Refusal {
     InvalidName,
     /// The topology is full.
     MaxMembers,
-    /// The topology has made as many atoms as it may in its life.
+    /// No atom is to be had for it now.
     AtomLimit,
+    /// It is one of many new names, and its host does not answer.
+    NoAnswer,
     /// Its address is in none of the allowed networks.
     NotAllowed,
     /// Its host is an address of the family that is not dialled.
@@ -64,8 +78,12 @@ pub struct Changes {
     pub returned: Vec<String>,
     /// Members with other addresses than before, or with some at last.
     pub moved: Vec<String>,
-    /// A host has other addresses than an earlier answer gave, maybe the one to another query.
-    pub readdressed: bool,
+    /// Hosts that have no member any more.
+    pub gone: Vec<String>,
+    /// What other queries were told has to be read again: a host has other addresses, or a member has made room.
+    pub reread: bool,
     /// Names that were not admitted, in this answer.
     pub refused: Vec<(String, Refusal)>,
+    /// How many names of this answer wait, maybe not for long.
+    pub waiting: usize,
 }

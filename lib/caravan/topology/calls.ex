@@ -1,0 +1,70 @@
+defmodule Caravan.Topology.Calls do
+  @moduledoc false
+  # The calls of `list_nodes` and `disconnect` that are under way: they may be anybody's, so neither can stop the
+  # topology. One listing at a time, and one disconnect for each node.
+
+  alias Caravan.{BoundedCall, Links}
+
+  @timeout 5_000
+
+  @enforce_keys [:links]
+  defstruct [:links, pending: %{}, again?: false]
+
+  @typep purpose :: {:list, asked_at :: integer} | {:disconnect, node}
+
+  @type t :: %__MODULE__{
+          links: Links.t(),
+          pending: %{reference => {purpose, BoundedCall.t()}},
+          # To be listed once more, since something happened while it was.
+          again?: boolean
+        }
+
+  @spec new(Links.t()) :: t
+  def new(links), do: %__MODULE__{links: links}
+
+  @doc "Asks who is linked, now or as soon as the present answer is there."
+  @spec list(t) :: t
+  def list(calls) do
+    if Enum.any?(calls.pending, &match?({_, {{:list, _}, _}}, &1)),
+      do: %{calls | again?: true},
+      else: start(calls, {:list, now()}, fn -> Links.list!(calls.links) end)
+  end
+
+  @doc "Cuts the link to `node`, unless that is under way."
+  @spec disconnect(t, node) :: t
+  def disconnect(calls, node) do
+    if Enum.any?(calls.pending, &match?({_, {{:disconnect, ^node}, _}}, &1)),
+      do: calls,
+      else: start(calls, {:disconnect, node}, fn -> Links.disconnect(calls.links, node) end)
+  end
+
+  @doc "Takes a message that carries `ref`, if it belongs to one of the calls."
+  @spec answer(t, reference, term) ::
+          {:listed, BoundedCall.result(), asked_at :: integer, t}
+          | {:disconnected, node, BoundedCall.result(), t}
+          | {:pending, t}
+          | :unknown
+  def answer(calls, ref, message) do
+    with {:ok, {purpose, call}} <- Map.fetch(calls.pending, ref),
+         result when result != :pending <- BoundedCall.answer(call, message) do
+      ended(%{calls | pending: Map.delete(calls.pending, ref)}, purpose, result)
+    else
+      :error -> :unknown
+      :pending -> {:pending, calls}
+    end
+  end
+
+  defp ended(calls, {:list, asked_at}, result) do
+    again = if calls.again?, do: list(%{calls | again?: false}), else: calls
+    {:listed, result, asked_at, again}
+  end
+
+  defp ended(calls, {:disconnect, node}, result), do: {:disconnected, node, result, calls}
+
+  defp start(calls, purpose, fun) do
+    call = BoundedCall.start(fun, @timeout)
+    %{calls | pending: Map.put(calls.pending, call.ref, {purpose, call})}
+  end
+
+  defp now, do: System.monotonic_time(:millisecond)
+end

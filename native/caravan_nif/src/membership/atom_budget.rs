@@ -1,0 +1,101 @@
+//! How many atoms a topology may make: they are for ever, and DNS may be hostile. Pure: the time is an argument.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// The time in which an empty budget is full again.
+const REFILL: Duration = Duration::from_secs(3_600);
+
+/// A bucket of atoms that refills evenly.
+#[derive(Debug)]
+pub(super) struct AtomBudget {
+    size: usize,
+    /// When it is full again.
+    full_at: Duration,
+    /// Names that became atoms on trust and have led nowhere yet.
+    unproven: HashSet<Box<str>>,
+}
+
+impl AtomBudget {
+    pub(super) fn new(size: usize) -> Self {
+        Self {
+            size: size.max(1),
+            full_at: Duration::ZERO,
+            unproven: HashSet::new(),
+        }
+    }
+
+    /// Is an atom left?
+    pub(super) fn has_any(&self, now: Duration) -> bool {
+        self.spent(now) + self.price() <= REFILL
+    }
+
+    /// Is more than half of it left?
+    pub(super) fn has_half(&self, now: Duration) -> bool {
+        self.spent(now) < REFILL / 2
+    }
+
+    /// May a name still be trusted before anything has answered there? However long names lead nowhere, half a budget
+    /// of them is all that is ever made.
+    pub(super) fn trusts(&self) -> bool {
+        self.unproven.len() < self.size.div_ceil(2)
+    }
+
+    /// Spends an atom.
+    pub(super) fn spend(&mut self, now: Duration) {
+        self.full_at = self.full_at.max(now) + self.price();
+    }
+
+    /// Spends an atom on a name that nothing has answered for yet.
+    pub(super) fn trust(&mut self, now: Duration, name: &str) {
+        self.spend(now);
+        self.unproven.insert(name.into());
+    }
+
+    /// Takes in which of the trusted names have led somewhere meanwhile.
+    pub(super) fn settle(&mut self, has_answered: impl Fn(&str) -> bool) {
+        self.unproven.retain(|name| !has_answered(name));
+    }
+
+    fn spent(&self, now: Duration) -> Duration {
+        self.full_at.saturating_sub(now)
+    }
+
+    fn price(&self) -> Duration {
+        REFILL / u32::try_from(self.size).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_refills_evenly_within_an_hour() {
+        let mut budget = AtomBudget::new(10);
+        let start = Duration::from_secs(100);
+        let mut spent = 0;
+        while budget.has_any(start) {
+            assert_eq!(budget.has_half(start), spent < 5);
+            budget.spend(start);
+            spent += 1;
+        }
+        assert_eq!(spent, 10);
+        assert!(!budget.has_any(start + REFILL / 11));
+        assert!(budget.has_any(start + REFILL / 10));
+        assert!(!budget.has_half(start + REFILL / 2));
+        assert!(budget.has_half(start + REFILL * 6 / 10));
+    }
+
+    #[test]
+    fn trust_is_given_to_half_a_budget_until_it_is_proven() {
+        let mut budget = AtomBudget::new(5);
+        for day in 1..=3 {
+            assert!(budget.trusts());
+            budget.trust(REFILL * 24 * day, &format!("n{day}@h"));
+        }
+        assert!(!budget.trusts());
+        budget.settle(|name| name == "n2@h");
+        assert!(budget.trusts());
+    }
+}

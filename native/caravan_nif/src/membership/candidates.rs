@@ -1,0 +1,194 @@
+//! Names that are no members yet: they wait for a place, for an atom, or until their host has answered a probe. Pure.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::words::Listed;
+
+/// However few members there may be.
+const LEAST: usize = 64;
+
+/// Who waits longer than this is told of.
+const LONG: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    /// None is wanted: another one would tell nothing new.
+    None,
+    Due,
+    UnderWay,
+}
+
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) node: Listed,
+    /// The queries that have listed it, a bit each.
+    pub(super) sources: u64,
+    /// Its host has answered a probe.
+    pub(super) answered: bool,
+    /// When it was last listed.
+    pub(super) seen: Duration,
+    since: Duration,
+    failures: u32,
+    probe: Probe,
+}
+
+#[derive(Debug)]
+pub(super) struct Candidates {
+    by_name: HashMap<String, Candidate>,
+    most: usize,
+    /// Those whose probe is due, the most promising first. Some may be none any more.
+    due: VecDeque<String>,
+    under_way: usize,
+}
+
+impl Candidates {
+    /// Keeps about as many as there may be members.
+    pub(super) fn new(max_members: usize) -> Self {
+        Self {
+            by_name: HashMap::new(),
+            most: max_members.max(LEAST),
+            due: VecDeque::new(),
+            under_way: 0,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// How many probes are due.
+    pub(super) fn due(&self) -> usize {
+        self.due.len()
+    }
+
+    /// How many are due or under way.
+    pub(super) fn probing(&self) -> usize {
+        self.due.len() + self.under_way
+    }
+
+    /// Has it waited in vain or for long, or do so many others wait that it may?
+    pub(super) fn is_late(&self, now: Duration, name: &str) -> bool {
+        self.by_name.len() > self.most / 2
+            || self.by_name.get(name).is_some_and(|candidate| {
+                candidate.failures > 0 || now.saturating_sub(candidate.since) >= LONG
+            })
+    }
+
+    /// An answer lists it.
+    pub(super) fn see(&mut self, now: Duration, source: u64, node: Listed) -> &mut Candidate {
+        let candidate = self
+            .by_name
+            .entry(node.name.clone())
+            .or_insert_with(|| Candidate {
+                node: node.clone(),
+                sources: 0,
+                answered: false,
+                seen: now,
+                since: now,
+                failures: 0,
+                probe: Probe::None,
+            });
+        candidate.sources |= source;
+        candidate.seen = now;
+        if !node.addresses.is_empty() {
+            candidate.node.addresses = node.addresses;
+        }
+        candidate
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Candidate> {
+        self.by_name.get(name)
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> Option<Candidate> {
+        self.by_name.remove(name)
+    }
+
+    /// Its host is to be probed, unless that has told enough.
+    pub(super) fn want_probe(&mut self, name: &str) {
+        if let Some(candidate) = self.by_name.get_mut(name)
+            && candidate.probe == Probe::None
+            && !candidate.answered
+        {
+            candidate.probe = Probe::Due;
+        }
+    }
+
+    /// Those that were last listed before `now`, the latest first.
+    pub(super) fn seen_before(&self, now: Duration) -> Vec<String> {
+        let mut names: Vec<_> = self
+            .by_name
+            .iter()
+            .filter(|(_, candidate)| candidate.seen < now)
+            .collect();
+        names.sort_unstable_by_key(|(_, candidate)| Reverse(candidate.seen));
+        names.into_iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Forgets who has not been listed for `keep`, and who is too much: those listed longest ago, and of them those that
+    /// were probed in vain. Then lines up whose probe is due.
+    pub(super) fn tidy(&mut self, now: Duration, keep: Duration) {
+        self.by_name
+            .retain(|_, candidate| now.saturating_sub(candidate.seen) < keep);
+        let order = |candidate: &Candidate| {
+            (
+                !candidate.answered,
+                Reverse(candidate.seen),
+                candidate.failures,
+            )
+        };
+        if self.by_name.len() > self.most {
+            let mut ranks: Vec<_> = self
+                .by_name
+                .iter()
+                .map(|(name, candidate)| (order(candidate), name.clone()))
+                .collect();
+            ranks.select_nth_unstable(self.most);
+            for (_, name) in ranks.drain(self.most..) {
+                self.by_name.remove(&name);
+            }
+        }
+        let mut due: Vec<_> = self
+            .by_name
+            .iter()
+            .filter(|(_, candidate)| candidate.probe == Probe::Due)
+            .map(|(name, candidate)| (candidate.failures, Reverse(candidate.seen), name.clone()))
+            .collect();
+        due.sort_unstable();
+        self.due = due.into_iter().map(|(_, _, name)| name).collect();
+    }
+
+    /// Whose probe begins now.
+    pub(super) fn next_probe(&mut self) -> Option<&Listed> {
+        while let Some(name) = self.due.pop_front() {
+            if self
+                .by_name
+                .get(&name)
+                .is_some_and(|candidate| candidate.probe == Probe::Due)
+            {
+                self.under_way += 1;
+                let candidate = self.by_name.get_mut(&name)?;
+                candidate.probe = Probe::UnderWay;
+                return Some(&candidate.node);
+            }
+        }
+        None
+    }
+
+    /// A probe has ended. The next one is due when the name is listed again.
+    pub(super) fn probed(&mut self, name: &str, answered: bool) {
+        self.under_way = self.under_way.saturating_sub(1);
+        if let Some(candidate) = self.by_name.get_mut(name) {
+            candidate.probe = Probe::None;
+            candidate.answered |= answered;
+            candidate.failures += u32::from(!answered);
+        }
+    }
+}
