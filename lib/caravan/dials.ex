@@ -19,8 +19,10 @@ defmodule Caravan.Dials do
   @moment 250
   # The kernel gives a handshake 7 s.
   @dial_timeout 15_000
-  # Probes and dials under way for each place among the dials.
+  # Probes and dials under way for each place among the dials, and in all: half of what the library takes of all
+  # topologies together.
   @under_way 4
+  @most 512
 
   @enforce_keys [:links, :concurrency]
   defstruct [
@@ -70,7 +72,10 @@ defmodule Caravan.Dials do
 
   @doc "How many more may be started."
   @spec free(t) :: non_neg_integer
-  def free(dials), do: max(0, @under_way * dials.concurrency - MapSet.size(dials.nodes))
+  def free(dials) do
+    most = min(@under_way * dials.concurrency, @most)
+    max(0, max(most, dials.concurrency) - MapSet.size(dials.nodes))
+  end
 
   @doc """
   Starts to dial `node`, unless that is under way already. `missed?`: it was lost or not reached since it was up.

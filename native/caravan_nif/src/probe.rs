@@ -181,7 +181,7 @@ pub(crate) struct Target<'a> {
 
 impl<'a> Target<'a> {
     pub(crate) fn of(name: &'a str) -> Result<Self, Error> {
-        Self::new(name, |host, ipv6| address(host, ipv6))
+        Self::new(name, address)
     }
 
     /// The same of a node whose host is in no address book, but has been found at `addresses`.
