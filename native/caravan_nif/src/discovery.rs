@@ -14,7 +14,7 @@ use crate::membership::{Answer, Changes, Limits, MAX_QUERIES, Membership};
 use crate::naming::Naming;
 use crate::node_name::{PortRules, Template};
 use crate::recent::Recent;
-use crate::resolver::{self, Lookup, Spec, Type};
+use crate::resolver::{self, Lookup, Missing, Spec, Type};
 
 /// How this VM speaks distribution; set once, when the library is loaded.
 #[derive(Debug, Clone, Copy, Default)]
@@ -218,8 +218,11 @@ impl Discovery {
                 let answer = Answer {
                     query: index,
                     listed,
-                    incomplete: lookup.incomplete.is_some()
-                        && (self.spec.record_type != Type::Srv || self.naming.needs_addresses()),
+                    incomplete: match lookup.incomplete {
+                        Some(Missing::Records(_)) => true,
+                        Some(Missing::Addresses(_)) => self.naming.needs_addresses(),
+                        None => false,
+                    },
                 };
                 let mut changes =
                     membership.answer(START.elapsed(), answer, self_name, is_atom, gone_host);

@@ -25,6 +25,11 @@ pub async fn place(deadline: Instant) -> Option<SemaphorePermit<'static>> {
     timeout_at(until, PLACES.acquire()).await.ok()?.ok()
 }
 
+/// A place for a socket that would only be of use, if there is one.
+pub fn free_place() -> Option<SemaphorePermit<'static>> {
+    PLACES.try_acquire().ok()
+}
+
 /// A quarter of the descriptors that the process may have (`ulimit -n`), as Linux tells it.
 fn bound(limits: &str) -> usize {
     limits
