@@ -62,7 +62,13 @@ defmodule Caravan do
   #{Options.table(:lookup)}
 
   Takes `timeout` at most. A failure is always an error, never an empty list; a wrong option raises
-  `Caravan.Error`.
+  `Caravan.Error`. So is an answer of which a part could not be had: what came is in `details.partial`.
+
+      case Caravan.lookup("_app._tcp.example.org") do
+        {:ok, lookup} -> lookup.endpoints
+        {:error, %{details: %{partial: lookup}}} -> lookup.endpoints
+        {:error, error} -> raise error
+      end
   """
   @spec lookup(String.t() | charlist, keyword) ::
           {:ok, Caravan.Lookup.t()} | {:error, Error.t()}
@@ -82,7 +88,8 @@ defmodule Caravan do
     receive do
       {^ref, result} -> result
     after
-      spec.timeout + @grace -> {:error, {:timeout, "no answer from the native library in time"}}
+      spec.timeout + @grace ->
+        {:error, {:internal, Error.overdue(spec.query, spec.timeout, @grace)}}
     end
   end
 

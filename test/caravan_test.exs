@@ -54,6 +54,18 @@ defmodule CaravanTest do
     assert message =~ "none.test"
     DnsServer.command(server, "add app.test 1 A 127.0.0.9")
     assert {:error, %Error{kind: :nodata}} = Caravan.lookup("app.test", options)
+
+    for {fault, rcode} <- [{"servfail", 2}, {"nxdomain", 3}, {"refused", 5}] do
+      DnsServer.command(server, "fault #{fault}")
+      assert {:error, %Error{details: details}} = Caravan.lookup("app.test", options)
+      address = server.address
+
+      assert %{question: "app.test SRV", servers: [^address], elapsed_ms: elapsed, rcode: ^rcode} =
+               details
+
+      assert is_integer(elapsed) and not is_map_key(details, :partial)
+    end
+
     DnsServer.command(server, "fault silence")
     assert {:error, %Error{kind: :timeout}} = Caravan.lookup("app.test", options)
     refute_received {_, _}
@@ -64,7 +76,8 @@ defmodule CaravanTest do
     assert_raise Error, ~r/unknown option :nope/, fn -> Caravan.await(:app, nope: 1) end
     assert_raise Error, ~r/no topology :nope runs on this node/, fn -> Caravan.members(:nope) end
     assert_raise Error, ~r/no topology :nope/, fn -> Caravan.await(:nope) end
-    assert_raise Error, ~r/no topology :nope/, fn -> Caravan.poll(:nope) end
+    error = assert_raise Error, ~r/no topology :nope/, fn -> Caravan.poll(:nope) end
+    assert %{kind: :unknown_topology, details: %{}} = error
   end
 
   test "the standalone supervisor", %{server: server, options: options} do

@@ -38,14 +38,16 @@ defmodule Caravan.Discovery do
 
   @typedoc """
   What came of one look-up. `turned?`: the query failed for the first time, or was answered after it
-  failed. `newly_refused`: reasons for refusing names that were not known already.
+  failed. `newly_refused`: reasons for refusing names that were not known already. `newly_cut?`: the answer was
+  cut, and had not been for a while.
   """
   @type outcome :: %{
           query: String.t(),
           result: {:ok, report :: map} | {:error, Error.t()},
           duration: integer,
           turned?: boolean,
-          newly_refused: [atom]
+          newly_refused: [atom],
+          newly_cut?: boolean
         }
 
   @doc "`probes?`: a node listens where its name says, so that a new name can be probed."
@@ -53,7 +55,7 @@ defmodule Caravan.Discovery do
   def new(options, probes?) do
     queries =
       for {query, index} <- Enum.with_index(options.query), into: %{} do
-        {index, %{query: query, outcome: nil, at: nil, report: nil, refused: %{}}}
+        {index, %{query: query, outcome: nil, at: nil, report: nil, refused: %{}, cut_at: nil}}
       end
 
     %__MODULE__{options: options, probes?: probes?, queries: queries}
@@ -168,17 +170,22 @@ defmodule Caravan.Discovery do
   defp looked_up(discovery, index, started, result, now) do
     query = discovery.queries[index]
     result = result(result, query.query, discovery.options)
-    refused = refused(query.refused, result, now, discovery.options.expire_after)
+    keep = discovery.options.expire_after
+    refused = refused(query.refused, result, now, keep)
+    cut? = match?({:ok, %{cut: true}}, result)
 
     outcome = %{
       query: query.query,
       result: result,
       duration: System.monotonic_time() - started,
       turned?: turned?(query.outcome, result),
-      newly_refused: Map.keys(refused) -- Map.keys(query.refused)
+      newly_refused: Map.keys(refused) -- Map.keys(query.refused),
+      # An answer of nearly the size that fits is cut one time and whole the next.
+      newly_cut?: cut? and (query.cut_at == nil or now - query.cut_at >= keep)
     }
 
-    query = %{record(query, result) | at: now, refused: refused}
+    cut_at = if cut?, do: now, else: query.cut_at
+    query = %{record(query, result) | at: now, refused: refused, cut_at: cut_at}
     discovery = %{discovery | queries: %{discovery.queries | index => query}}
 
     case result do
@@ -256,11 +263,8 @@ defmodule Caravan.Discovery do
   defp result({:error, error}, query, _options), do: {:error, Error.new(error, query)}
 
   defp result(:overdue, query, options) do
-    message =
-      "the look-up of #{query} gave no answer for #{options.timeout + @grace} ms, although the deadline is " <>
-        "#{options.timeout} ms; this is a fault in Caravan, please report it"
-
-    {:error, Error.new({:timeout, message}, query)}
+    sentence = Error.overdue(query, options.timeout, @grace)
+    {:error, Error.new({:internal, sentence}, query)}
   end
 
   defp record(query, {:ok, report}), do: %{query | outcome: :ok, report: report}

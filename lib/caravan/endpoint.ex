@@ -5,7 +5,8 @@ defmodule Caravan.Endpoint do
     * `host` - the host's name in lower case and without the trailing dot; `nil` for A and AAAA answers
     * `addresses` - its addresses as `:inet` tuples, 32 of a family at the most; empty if the host of an SRV
       record doesn't resolve
-    * `port` - the port of the SRV record; `nil` for A and AAAA answers
+    * `port` - the port of the SRV record; `nil` for A and AAAA answers, and where the record has 0, which
+      stands for none: of a headless Service in Kubernetes whose port has no name, say
     * `priority`, `weight` - of the SRV record (RFC 2782), else 0
   """
 

@@ -48,6 +48,12 @@ defmodule Caravan.Events do
       %{topology: topology, query: query, server: report.server, transport: report.transport}
     )
 
+    if outcome.newly_cut? do
+      Logger.warning(
+        "#{prefix(topology)}#{report.incomplete}. The records that came whole add peers, and take none away"
+      )
+    end
+
     Enum.each(report.refused, &refused(topology, query, &1, &1.reason in outcome.newly_refused))
   end
 

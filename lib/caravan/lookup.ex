@@ -1,6 +1,7 @@
 defmodule Caravan.Lookup do
   @moduledoc """
-  What one DNS look-up found; see `Caravan.lookup/2`.
+  What one DNS look-up found; see `Caravan.lookup/2`. It is the whole answer, save in the `details` of a
+  `Caravan.Error`, which says what is missing.
 
     * `endpoints` - ordered by priority, then weight, then name; never empty
     * `ttl` - how long the answer holds, in seconds
@@ -8,8 +9,6 @@ defmodule Caravan.Lookup do
     * `transport` - how: `:udp`, `:tcp`, or `:hosts` for the hosts file
     * `elapsed` - the time it took, in microseconds
     * `unresolved` - hosts of SRV records that have no address
-    * `incomplete` - a sentence where some of the answer could not be had, such as the AAAA records of an
-      `:ip` look-up or the addresses of an SRV record's host; `nil` where all of it is there
     * `refused` - what the answer held that is no host name: how many, and an example of each kind
   """
 
@@ -23,7 +22,6 @@ defmodule Caravan.Lookup do
           transport: :udp | :tcp | :hosts,
           elapsed: non_neg_integer,
           unresolved: [String.t()],
-          incomplete: String.t() | nil,
           refused: [refused]
         }
 
@@ -33,6 +31,5 @@ defmodule Caravan.Lookup do
             transport: nil,
             elapsed: 0,
             unresolved: [],
-            incomplete: nil,
             refused: []
 end

@@ -9,15 +9,21 @@ defmodule Caravan.Report do
   @spec lookup(term, term) :: {:ok | :error, String.t()}
   def lookup(query, options) do
     case Caravan.lookup(query, options) do
-      {:ok, lookup} -> {:ok, text(query, lookup)}
-      {:error, error} -> {:error, error.message}
+      {:ok, lookup} ->
+        {:ok, text(query, lookup)}
+
+      {:error, %{details: %{partial: part}} = error} ->
+        {:error, text(query, part, [error.message])}
+
+      {:error, error} ->
+        {:error, error.message}
     end
   rescue
     error in Error -> {:error, error.message}
   end
 
-  @spec text(String.t() | charlist, Lookup.t()) :: String.t()
-  def text(query, lookup) do
+  @spec text(String.t() | charlist, Lookup.t(), missing :: [String.t()]) :: String.t()
+  def text(query, lookup, missing \\ []) do
     count = length(lookup.endpoints)
     ms = Float.round(lookup.elapsed / 1000, 1)
 
@@ -26,12 +32,9 @@ defmodule Caravan.Report do
         "#{lookup.server} (#{lookup.transport}) in #{ms} ms, TTL #{lookup.ttl} s"
 
     rows = table([@head | Enum.map(lookup.endpoints, &row/1)])
-    notes = Enum.map(lookup.refused, &refused/1) ++ incomplete(lookup.incomplete)
+    notes = Enum.map(lookup.refused, &refused/1) ++ Enum.map(missing, &"incomplete: #{&1}")
     Enum.join([summary, "" | rows] ++ notes, "\n")
   end
-
-  defp incomplete(nil), do: []
-  defp incomplete(sentence), do: ["incomplete: #{sentence}"]
 
   defp row(endpoint) do
     [

@@ -5,7 +5,8 @@ defmodule Caravan.Status do
     * `name` - the topology's name
     * `queries` - for each query its last `outcome` (`:ok`, `{:error, %Caravan.Error{}}`, `nil` before
       the first), the outcome's `age`, and of the last success `ttl` (seconds), `server`, `transport`,
-      `endpoints` (how many), `unresolved` hosts and what made the answer `incomplete`, a sentence or `nil`
+      `endpoints` (how many), `unresolved` hosts and what made the answer `incomplete`, a sentence or `nil`: an
+      answer of which a part is missing or was cut only adds members
     * `members` - how many node names discovery stands behind
     * `peers` - each `node` with its `state` (`:idle`, `:dialling`, `:backing_off`, `:connected`,
       `:leaving`, or `:self` for this node under another name), how long it is `for`, failed `attempts` in a row, the last `error` as a sentence and

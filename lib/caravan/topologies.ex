@@ -51,7 +51,7 @@ defmodule Caravan.Topologies do
         running = names() |> Enum.sort() |> Enum.map_join(", ", &inspect/1)
 
         raise Error.new(
-                {:invalid_option,
+                {:unknown_topology,
                  "no topology #{inspect(name)} runs on this node: expected one of [#{running}]"}
               )
     end

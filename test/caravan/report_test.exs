@@ -18,11 +18,10 @@ defmodule Caravan.ReportTest do
       server: "127.0.0.1:53",
       transport: :tcp,
       elapsed: 1_260,
-      refused: [%{reason: :invalid_name, count: 2, example: "a b"}],
-      incomplete: "no answer in time"
+      refused: [%{reason: :invalid_name, count: 2, example: "a b"}]
     }
 
-    assert Report.text("app.test", lookup) == """
+    assert Report.text("app.test", lookup, ["no answer in time"]) == """
            3 endpoints for app.test from 127.0.0.1:53 (tcp) in 1.3 ms, TTL 5 s
 
            HOST                     PORT  PRIORITY  WEIGHT  ADDRESSES

@@ -28,7 +28,8 @@ defmodule Caravan.TelemetryTest do
       result: {:ok, report},
       duration: 1,
       turned?: true,
-      newly_refused: Enum.map(refused, & &1.reason)
+      newly_refused: Enum.map(refused, & &1.reason),
+      newly_cut?: false
     }
 
     Events.looked_up(@topology, found)

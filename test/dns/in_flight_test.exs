@@ -44,7 +44,7 @@ defmodule Caravan.InFlightTest do
           ref = make_ref()
           :ok = Native.lookup(ref, spec(context.server, 8_000))
           send(test, {self(), :asked})
-          assert_receive {^ref, {:error, {kind, _}}}, @deadline
+          assert_receive {^ref, {:error, {kind, _, _}}}, @deadline
           send(test, {self(), kind})
           # Whatever else came by the time that all have their answer.
           assert_receive :all_answered, @deadline
@@ -135,7 +135,7 @@ defmodule Caravan.InFlightTest do
     :overloaded = kind
     true = length(File.ls!("/proc/self/fd")) < 300
     {:ok, _} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    kinds = for _ <- 1..1_000, do: (receive do {_, {:error, {kind, _}}} -> kind end)
+    kinds = for _ <- 1..1_000, do: (receive do {_, {:error, {kind, _, _}}} -> kind end)
     true = Enum.uniq(kinds) -- [:timeout, :overloaded] == []
     IO.puts("stood")
     """

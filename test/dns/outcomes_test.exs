@@ -83,7 +83,8 @@ defmodule Caravan.OutcomesTest do
              Caravan.lookup("s.test", nameservers: [dead.address, live.address], timeout: 2_000)
 
     assert length(endpoints) == 400
-    assert DnsServer.command(dead, "stats") == ["udp=1 tcp=0"]
+    # Once with EDNS, and once without.
+    assert DnsServer.command(dead, "stats") == ["udp=2 tcp=0"]
   end
 
   test "a server that fails is passed over for one that does not", %{server: live} do
@@ -124,8 +125,9 @@ defmodule Caravan.OutcomesTest do
       # Its UDP answers end at 512 bytes, so that the rest comes over TCP.
       assert {:ok, %{endpoints: endpoints, transport: :tcp}} = Caravan.lookup("app.test", opts)
       assert length(endpoints) == 101
+      # From then on it is asked without at once.
       assert {:ok, _} = Caravan.lookup("app.test", [transport: :tcp] ++ opts)
-      assert ["udp=2 tcp=3"] = DnsServer.command(server, "stats")
+      assert ["udp=2 tcp=2"] = DnsServer.command(server, "stats")
     end
   end
 
@@ -186,10 +188,35 @@ defmodule Caravan.OutcomesTest do
     :ok = :gen_tcp.send(connection, answer)
   end
 
-  test "an answer whose targets can all be no hosts is malformed", %{server: server} do
+  test "an answer whose targets can all be no hosts says so", %{server: server} do
     DnsServer.command(server, ~S(add app.test 5 SRV 0 0 3434 ba\032d.test))
-    DnsServer.command(server, "add app.test 5 SRV 0 0 0 portless.test")
-    assert kind(server, type: :srv) == :malformed
+    assert kind(server, type: :srv) == :invalid_name
+    assert {:error, error} = Caravan.lookup("app.test", nameservers: [server.address])
+    assert error.message =~ "none of the 1 targets" and error.message =~ "ba\\\\032d.test"
+  end
+
+  test "hyphens and underscores may stand anywhere in a host's name", %{server: server} do
+    hosts = ["2001-db8-3333-4444-5555-6666--.pods.shop.test", "-a.test", "a-.test", "_-.test"]
+
+    for host <- hosts do
+      DnsServer.command(server, "add s.test 5 SRV 0 0 3434 #{host}")
+      DnsServer.command(server, "add #{host} 5 A 127.0.0.3")
+    end
+
+    assert {:ok, %{refused: []} = found} = Caravan.lookup("s.test", nameservers: [server.address])
+
+    assert Enum.sort(for %{host: host} <- found.endpoints, do: host) == Enum.sort(hosts)
+    assert {:ok, _} = Caravan.lookup(hd(hosts), type: :a, nameservers: [server.address])
+  end
+
+  test "a port of 0 is none", %{server: server} do
+    DnsServer.command(server, "add s.test 5 SRV 0 0 0 n.test")
+    DnsServer.command(server, "add n.test 5 A 127.0.0.3")
+
+    assert {:ok, %{refused: [], endpoints: [endpoint]}} =
+             Caravan.lookup("s.test", nameservers: [server.address])
+
+    assert %{host: "n.test", port: nil, addresses: [{127, 0, 0, 3}]} = endpoint
   end
 
   test "targets that can't be hosts are refused, targets that don't resolve are told", %{
@@ -234,23 +261,28 @@ defmodule Caravan.OutcomesTest do
           else: []
       end)
 
-    assert {:ok, %{endpoints: [%{addresses: [{127, 0, 0, 9}]}], incomplete: why}} =
+    assert {:error, %{kind: :timeout, message: why, details: details}} =
              Caravan.lookup("app.test", type: :ip, nameservers: [half], timeout: 300)
 
     assert why =~ ~s(looked up "app.test AAAA" at #{half} for ) and why =~ "no answer in time"
-
-    assert {:ok, %{incomplete: nil}} = Caravan.lookup("app.test", type: :a, nameservers: [half])
+    assert why =~ "neither to the question with EDNS nor to the one without"
+    assert [%{addresses: [{127, 0, 0, 9}]}] = details.partial.endpoints
+    assert {:ok, _} = Caravan.lookup("app.test", type: :a, nameservers: [half])
   end
 
   test "a host that could not be looked up makes an answer incomplete", %{server: server} do
     DnsServer.publish(server, "s.test", [3434], "n.test")
     DnsServer.command(server, "additional off")
     options = [nameservers: [server.address], timeout: 300]
-    assert {:ok, %{incomplete: nil, unresolved: []}} = Caravan.lookup("s.test", options)
+    assert {:ok, %{unresolved: []}} = Caravan.lookup("s.test", options)
 
     DnsServer.command(server, "fault silence for n.test")
-    assert {:ok, %{incomplete: why, unresolved: ["n.test"]}} = Caravan.lookup("s.test", options)
+
+    assert {:error, %{message: why, details: %{partial: %{unresolved: ["n.test"]} = part}}} =
+             Caravan.lookup("s.test", options)
+
     assert why =~ ~s("n.test A") and why =~ "no answer in time"
+    assert [%{host: "n.test", port: 3434, addresses: []}] = part.endpoints
   end
 
   test "endless aliases are malformed", %{server: server} do

@@ -10,8 +10,13 @@ defmodule Caravan.DnsServer do
 
   defstruct [:port, :address]
 
-  @doc "Starts one; `within` a laboratory of `Caravan.Netns` it is on port 53 of the hub."
+  @doc """
+  Starts one; `within` a laboratory of `Caravan.Netns` it is on port 53 of the hub. `flags` are more of its
+  own, such as `["--no-tcp"]`.
+  """
   def start(opts \\ []) do
+    flags = opts[:flags] || []
+
     [executable | args] =
       case opts[:within] do
         nil -> [binary(), "--listen", "127.0.0.1:0"]
@@ -23,7 +28,7 @@ defmodule Caravan.DnsServer do
         :binary,
         :exit_status,
         line: 65_536,
-        args: args
+        args: args ++ flags
       ])
 
     address = listening(port, nil)

@@ -16,17 +16,20 @@ pub(crate) enum Fault {
     Code(ResponseCode),
     /// To those who speak EDNS.
     NoEdns(ResponseCode),
+    /// Of questions with EDNS, as by some firewalls.
+    DropEdns,
     Empty,
     Subset(usize),
     Truncate,
     TruncateNoTcp,
+    TruncateSilentTcp,
     Shorten(usize),
     Malformed(Malformation),
     SlowTcp(Duration),
 }
 
-const EXPECTED: &str = "none, silence, delay MS, servfail, refused, nxdomain, formerr, notimp, empty, subset N, truncate, \
-                        truncate-no-tcp, shorten N, malformed KIND or slow-tcp MS, and perhaps `for NAME` behind it";
+const EXPECTED: &str = "none, silence, delay MS, servfail, refused, nxdomain, formerr, notimp, drop-edns, empty, subset N, \
+                        truncate, truncate-no-tcp, truncate-silent-tcp, shorten N, malformed KIND or slow-tcp MS, and perhaps `for NAME` behind it";
 
 /// The words behind `fault`: None is `none`, and without a name it is meant for all.
 pub(crate) fn parse(words: &[&str]) -> Result<(Option<Fault>, Option<Name>), String> {
@@ -43,10 +46,12 @@ pub(crate) fn parse(words: &[&str]) -> Result<(Option<Fault>, Option<Name>), Str
         ["nxdomain"] => Fault::Code(ResponseCode::NXDomain),
         ["formerr"] => Fault::NoEdns(ResponseCode::FormErr),
         ["notimp"] => Fault::NoEdns(ResponseCode::NotImp),
+        ["drop-edns"] => Fault::DropEdns,
         ["empty"] => Fault::Empty,
         ["subset", count] => Fault::Subset(number(count)?),
         ["truncate"] => Fault::Truncate,
         ["truncate-no-tcp"] => Fault::TruncateNoTcp,
+        ["truncate-silent-tcp"] => Fault::TruncateSilentTcp,
         ["shorten", count] => Fault::Shorten(number(count)?),
         ["malformed", kind] => Fault::Malformed(Malformation::parse(kind)?),
         ["slow-tcp", time] => Fault::SlowTcp(milliseconds(time)?),
@@ -119,10 +124,12 @@ mod tests {
             ("nxdomain", Some(Fault::Code(ResponseCode::NXDomain))),
             ("formerr", Some(Fault::NoEdns(ResponseCode::FormErr))),
             ("notimp", Some(Fault::NoEdns(ResponseCode::NotImp))),
+            ("drop-edns", Some(Fault::DropEdns)),
             ("empty", Some(Fault::Empty)),
             ("subset 3", Some(Fault::Subset(3))),
             ("truncate", Some(Fault::Truncate)),
             ("truncate-no-tcp", Some(Fault::TruncateNoTcp)),
+            ("truncate-silent-tcp", Some(Fault::TruncateSilentTcp)),
             ("shorten 3", Some(Fault::Shorten(3))),
             ("malformed loop", Some(Fault::Malformed(Malformation::Loop))),
             (

@@ -7,6 +7,7 @@ pub(crate) struct Flags {
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) control: Option<SocketAddr>,
     pub(crate) keep_running: bool,
+    pub(crate) no_tcp: bool,
     pub(crate) seed: u64,
     pub(crate) help: bool,
 }
@@ -26,6 +27,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Flags
             "--listen" => flags.listen.push(listen_address(&value()?)?),
             "--control" => flags.control = Some(control_address(&value()?)?),
             "--keep-running" => flags.keep_running = true,
+            "--no-tcp" => flags.no_tcp = true,
             "--seed" => {
                 let seed = value()?;
                 flags.seed = seed
@@ -85,7 +87,7 @@ mod tests {
 
     #[test]
     fn every_flag_is_taken_and_documented() {
-        let line = "--listen 127.0.0.1:5353 --listen [::1]:0 --control 127.0.0.1:0 --keep-running --seed 7";
+        let line = "--listen 127.0.0.1:5353 --listen [::1]:0 --control 127.0.0.1:0 --keep-running --no-tcp --seed 7";
         let expected = Flags {
             listen: vec![
                 ([127, 0, 0, 1], 5353).into(),
@@ -93,6 +95,7 @@ mod tests {
             ],
             control: Some(([127, 0, 0, 1], 0).into()),
             keep_running: true,
+            no_tcp: true,
             seed: 7,
             help: false,
         };
@@ -102,6 +105,7 @@ mod tests {
             "--listen",
             "--control",
             "--keep-running",
+            "--no-tcp",
             "--seed",
             "--help",
         ] {

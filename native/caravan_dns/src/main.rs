@@ -54,7 +54,7 @@ async fn run(flags: Flags) -> Result<(), String> {
     let mut servers = JoinSet::new();
     let mut ready = String::new();
     for address in flags.listen {
-        let sockets = Sockets::bind(address)
+        let sockets = Sockets::bind(address, !flags.no_tcp)
             .map_err(|error| format!("{address} can't be listened on: {error}"))?;
         ready += &format!("listening {}\n", sockets.address);
         servers.spawn(sockets.serve(state.clone()));

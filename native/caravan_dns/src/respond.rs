@@ -67,7 +67,9 @@ pub(crate) fn respond(script: &Script, dice: &Dice, request: &Request) -> Delive
     let fault = script.faults.of(question.name());
     let mut answer = match fault {
         Some(Fault::Silence) => return Delivery::Silence,
+        Some(Fault::DropEdns) if request.edns.is_some() => return Delivery::Silence,
         Some(Fault::TruncateNoTcp) if tcp => return Delivery::Close,
+        Some(Fault::TruncateSilentTcp) if tcp => return Delivery::Silence,
         Some(Fault::NoEdns(code)) if request.edns.is_some() => {
             return Delivery::now(older_than_edns(request, question, code));
         }
@@ -86,7 +88,7 @@ pub(crate) fn respond(script: &Script, dice: &Dice, request: &Request) -> Delive
             dice.pick(&mut answer.records, aliases, count);
         }
         Some(Fault::Shorten(count)) if !tcp => answer.records.truncate(count),
-        Some(Fault::Truncate | Fault::TruncateNoTcp) if !tcp => {
+        Some(Fault::Truncate | Fault::TruncateNoTcp | Fault::TruncateSilentTcp) if !tcp => {
             // Half an answer catches the client that takes it for the whole.
             answer.records.truncate(answer.records.len() / 2);
             truncated = true;

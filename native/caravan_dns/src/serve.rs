@@ -27,16 +27,17 @@ use tokio::time::sleep;
 use crate::respond::Delivery;
 use crate::state::State;
 
-/// A UDP and a TCP socket on the same port.
+/// A UDP and, as a rule, a TCP socket on the same port.
 pub(crate) struct Sockets {
     udp: std::net::UdpSocket,
-    tcp: std::net::TcpListener,
+    tcp: Option<std::net::TcpListener>,
     pub(crate) address: SocketAddr,
 }
 
 impl Sockets {
     /// Port 0 is the system's choice for TCP; when UDP has that port taken, the next choice may do.
-    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
+    /// Without TCP it is held while UDP's port is chosen, so that nobody else listens there, and closed.
+    pub(crate) fn bind(address: SocketAddr, with_tcp: bool) -> io::Result<Self> {
         let mut tries = if address.port() == 0 { 100 } else { 1 };
         loop {
             let tcp = std::net::TcpListener::bind(address)?;
@@ -48,6 +49,7 @@ impl Sockets {
                 Ok(udp) => {
                     udp.set_nonblocking(true)?;
                     tcp.set_nonblocking(true)?;
+                    let tcp = with_tcp.then_some(tcp);
                     return Ok(Self { udp, tcp, address });
                 }
             }
@@ -62,7 +64,9 @@ impl Sockets {
             socket,
         });
         server.register_socket(UdpSocket::from_std(self.udp)?);
-        tokio::spawn(listen(TcpListener::from_std(self.tcp)?, state));
+        if let Some(tcp) = self.tcp {
+            tokio::spawn(listen(TcpListener::from_std(tcp)?, state));
+        }
         server.block_until_done().await.map_err(io::Error::other)
     }
 }

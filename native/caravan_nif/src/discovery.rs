@@ -16,7 +16,7 @@ use crate::membership::{Answer, Changes, Limits, MAX_QUERIES, Membership, Vm};
 use crate::naming::Naming;
 use crate::node_name::{PortRules, Template};
 use crate::recent::Recent;
-use crate::resolver::{self, Lookup, Spec, Type};
+use crate::resolver::{self, Lookup, Missing, Spec, Type};
 use crate::standing;
 
 pub use self::proving::Admission;
@@ -222,8 +222,11 @@ impl Discovery {
                 let answer = Answer {
                     query: index,
                     listed,
-                    incomplete: lookup.incomplete.is_some()
-                        && (self.spec.record_type != Type::Srv || self.naming.needs_addresses()),
+                    incomplete: match lookup.incomplete {
+                        Some(Missing::Records(_)) => true,
+                        Some(Missing::Addresses(_)) => self.naming.needs_addresses(),
+                        None => false,
+                    },
                 };
                 let mut changes = membership.answer(now, answer, self_name, vm);
                 changes.refused.extend(refused);

@@ -53,7 +53,7 @@ pub struct Endpoint {
     pub host: Option<String>,
     /// Its addresses; none when it did not resolve.
     pub addresses: Vec<IpAddr>,
-    /// The port, for SRV.
+    /// The port, for SRV records that name one.
     pub port: Option<u16>,
 }
 
@@ -154,13 +154,14 @@ pub fn services(records: &[Record]) -> Option<(Vec<Endpoint>, Refused)> {
         };
         if target.is_empty() {
             absent = true;
-        } else if is_host(target) && *port != 0 {
+        } else if is_host(target) {
             endpoints.push(Endpoint {
                 priority: *priority,
                 weight: *weight,
                 host: Some(target.to_string()),
                 addresses: Vec::new(),
-                port: Some(*port),
+                // 0 stands for none, as of a headless Service whose port has no name.
+                port: (*port != 0).then_some(*port),
             });
         } else {
             refused.add(target);
@@ -188,8 +189,11 @@ pub fn bounded(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     addresses
 }
 
-/// Whether a name is fit to be a host (RFC 1123, plus the underscore that clouds use): the one gate through which names
-/// from DNS pass.
+/// Whether a name is fit to be a host: what DNS can carry, the system can resolve and a node name can hold. The one gate
+/// through which names from DNS pass.
+///
+/// That is more than RFC 1123 has: clouds use underscores, and labels made of addresses end in hyphens
+/// (`2001-db8--.pods.example.org`).
 pub fn is_host(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 253
@@ -198,8 +202,6 @@ pub fn is_host(name: &str) -> bool {
                 && label
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
         })
 }
 

@@ -63,7 +63,6 @@ fn services_are_ordered_once_each_and_checked() {
         service(0, 1, 3434, "a.test"),
         service(0, 1, 3434, "a.test"),
         service(0, 0, 3434, "bad\\032host"),
-        service(0, 0, 0, "portless.test"),
     ];
     let (endpoints, refused) = services(&records).unwrap();
     let hosts: Vec<_> = endpoints
@@ -74,10 +73,20 @@ fn services_are_ordered_once_each_and_checked() {
     assert_eq!(
         refused,
         Refused {
-            count: 2,
+            count: 1,
             example: "bad\\032host".into()
         }
     );
+}
+
+#[test]
+fn a_port_of_0_is_none() {
+    let (endpoints, refused) = services(&[service(0, 0, 0, "portless.test")]).unwrap();
+    assert_eq!(
+        (endpoints[0].host.as_deref(), endpoints[0].port),
+        (Some("portless.test"), None)
+    );
+    assert_eq!(refused.count, 0);
 }
 
 #[test]
@@ -93,12 +102,13 @@ fn host_names() {
         "7f000202.addr.dc1.consul",
         "127.0.0.1",
         "_x",
+        "2001-db8-3333-4444-5555-6666--.pods.shop.test",
+        "-a",
+        "a-.-b",
     ] {
         assert!(is_host(good), "{good}");
     }
-    for bad in [
-        "", ".", "a..b", "-a", "a-", "a b", "a@b", "a\"b", "a\nb", "é",
-    ] {
+    for bad in ["", ".", "a..b", "a b", "a@b", "a\"b", "a\nb", "é"] {
         assert!(!is_host(bad), "{bad:?}");
     }
     assert!(!is_host(&"a".repeat(64)));

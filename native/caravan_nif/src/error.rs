@@ -39,6 +39,8 @@ pub enum Error {
         asked: Asked,
         /// The response code as DNS people write it.
         code: String,
+        /// The same as a number (IANA's DNS RCODEs).
+        rcode: u16,
     },
     /// REFUSED (RFC 1035, RCODE 5).
     #[error(
@@ -56,15 +58,22 @@ pub enum Error {
         /// Who was asked for what, and for how long.
         asked: Asked,
     },
-    /// The answer did not fit into UDP, and could not be had over TCP or did not fit there either.
+    /// Nor did a server answer in the other way, where some servers and firewalls drop one of them.
     #[error(
-        "{asked}: the answer was cut short and TCP did not help ({reason}); let TCP through to the server, and publish no more than 64 KiB"
+        "{asked}: no answer in time, neither to the question with EDNS nor to the one without; check that the server runs \
+         there and that a firewall lets UDP and TCP through"
     )]
+    Silent {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
+    },
+    /// Only a part of the answer came.
+    #[error("{asked}: the answer was cut short, {cut}")]
     Truncated {
         /// Who was asked for what, and for how long.
         asked: Asked,
-        /// What TCP said.
-        reason: String,
+        /// Why the rest could not be had.
+        cut: Cut,
     },
     /// The operating system could not reach the server, or a connection broke.
     #[error("{asked}: {reason}; check the address and the port")]
@@ -97,6 +106,20 @@ pub enum Error {
         asked: Asked,
         /// What was wrong with it.
         reason: String,
+    },
+    /// SRV records whose targets are all no hosts.
+    #[error(
+        "{asked}: none of the {count} targets of its SRV records can be a host, such as {}; give them names of letters, \
+         digits, - and _ with dots between",
+        Shown(.example.as_bytes())
+    )]
+    NoHost {
+        /// Who was asked for what, and for how long.
+        asked: Asked,
+        /// How many there are.
+        count: usize,
+        /// One of them.
+        example: String,
     },
     /// A node name or a domain name that can't be one.
     #[error("expected {expected}, got {}: {reason}", Shown(.got))]
@@ -157,19 +180,11 @@ impl Error {
     pub fn unreachable(asked: Asked, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::TimedOut => Self::Timeout { asked },
-            io::ErrorKind::ConnectionRefused => Self::Network {
-                asked,
-                reason: "nothing listens there (connection refused)".into(),
-            },
-            io::ErrorKind::UnexpectedEof => Self::Network {
-                asked,
-                reason: "the server closed the connection before it answered".into(),
-            },
             // EMFILE and ENFILE
             _ if matches!(error.raw_os_error(), Some(23 | 24)) => Self::no_socket(asked),
             _ => Self::Network {
                 asked,
-                reason: error.to_string(),
+                reason: told(error),
             },
         }
     }
@@ -217,17 +232,80 @@ impl Error {
             Self::NoData { .. } => Kind::Nodata,
             Self::ServFail { .. } => Kind::Servfail,
             Self::Refused { .. } => Kind::Refused,
-            Self::Timeout { .. } | Self::Unserved { .. } => Kind::Timeout,
+            Self::Timeout { .. } | Self::Silent { .. } | Self::Unserved { .. } => Kind::Timeout,
             Self::Truncated { .. } => Kind::Truncated,
             Self::Network { .. } => Kind::Network,
             Self::Handshake { .. } => Kind::Handshake,
             Self::Malformed { .. } => Kind::Malformed,
-            Self::InvalidName { .. } => Kind::InvalidName,
+            Self::InvalidName { .. } | Self::NoHost { .. } => Kind::InvalidName,
             Self::InvalidOption { .. } => Kind::InvalidOption,
             Self::PortOutOfRange { .. } => Kind::PortOutOfRange,
             Self::ToolNode { .. } => Kind::ToolNode,
-            Self::Overloaded { .. } | Self::BrokenOff { .. } => Kind::Overloaded,
+            Self::Overloaded { .. } => Kind::Overloaded,
+            Self::BrokenOff { .. } => Kind::Internal,
         }
+    }
+
+    /// What a program may want to know of the look-up or the probe that failed; `None` for other errors.
+    pub fn details(&self) -> Option<Details<'_>> {
+        let (asked, rcode) = match self {
+            Self::NxDomain { asked, .. } => (asked, Some(3)),
+            Self::NoData { asked, .. } => (asked, Some(0)),
+            Self::ServFail { asked, rcode, .. } => (asked, Some(*rcode)),
+            Self::Refused { asked } => (asked, Some(5)),
+            Self::Timeout { asked }
+            | Self::Silent { asked }
+            | Self::Unserved { asked }
+            | Self::Truncated { asked, .. }
+            | Self::Network { asked, .. }
+            | Self::Handshake { asked, .. }
+            | Self::Malformed { asked, .. }
+            | Self::NoHost { asked, .. }
+            | Self::Overloaded { asked, .. }
+            | Self::BrokenOff { asked } => (asked, None),
+            Self::InvalidName { .. }
+            | Self::InvalidOption { .. }
+            | Self::PortOutOfRange { .. }
+            | Self::ToolNode { .. } => return None,
+        };
+        Some(Details { asked, rcode })
+    }
+}
+
+/// The details of an error, for programs.
+#[derive(Debug, Clone, Copy)]
+pub struct Details<'a> {
+    /// Who was asked for what, and for how long.
+    pub asked: &'a Asked,
+    /// The response code of the answer, where one came and was the failure (IANA's DNS RCODEs).
+    pub rcode: Option<u16>,
+}
+
+/// Why there is no more of an answer that was cut.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Cut {
+    /// It did not fit into UDP, and TCP does not get through.
+    #[error("and the rest can't be had over TCP: {0}; let TCP through to that server's port, too")]
+    NoTcp(String),
+    /// It did not fit into UDP, and over TCP the server said something else.
+    #[error("and over TCP the server answered {0}; see its log")]
+    Failed(String),
+    /// It did not fit into TCP either.
+    #[error(
+        "since it has more records than a DNS message can hold, 64 KiB; publish fewer of them under that name"
+    )]
+    TooBig,
+}
+
+/// What the operating system said about a connection.
+pub fn told(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut => "no answer in time".into(),
+        io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".into(),
+        io::ErrorKind::UnexpectedEof => {
+            "the server closed the connection before it answered".into()
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -252,6 +330,7 @@ pub enum Kind {
     PortOutOfRange,
     ToolNode,
     Overloaded,
+    Internal,
 }
 
 /// The beginning of a look-up's or a probe's error sentence: what was done, of whom, for how long.

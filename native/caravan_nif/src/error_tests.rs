@@ -21,6 +21,46 @@ fn a_sentence_names_the_question_the_servers_and_the_time() {
 }
 
 #[test]
+fn a_panic_is_no_overload() {
+    let asked = Asked::nobody("looked up", "app.test");
+    let error = Error::BrokenOff { asked };
+    assert_eq!(error.kind(), Kind::Internal);
+    assert!(error.to_string().contains("please report it"), "{error}");
+}
+
+#[test]
+fn details_are_what_the_sentence_tells() {
+    let asked = Asked::nobody("looked up", "app.test A");
+    for (error, rcode) in [
+        (
+            Error::Refused {
+                asked: asked.clone(),
+            },
+            Some(5),
+        ),
+        (
+            Error::ServFail {
+                asked: asked.clone(),
+                code: "NOTIMP".into(),
+                rcode: 4,
+            },
+            Some(4),
+        ),
+        (
+            Error::Silent {
+                asked: asked.clone(),
+            },
+            None,
+        ),
+    ] {
+        let details = error.details().expect("details");
+        assert_eq!((details.asked, details.rcode), (&asked, rcode), "{error}");
+    }
+    let name = b"rem-1-a".to_vec();
+    assert!(Error::ToolNode { name }.details().is_none());
+}
+
+#[test]
 fn hostile_bytes_are_escaped_and_cut() {
     let error = Error::ToolNode {
         name: b"rem-1-\"\n\x1b[31m".to_vec(),

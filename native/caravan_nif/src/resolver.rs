@@ -12,9 +12,11 @@ pub mod decode;
 mod digest;
 mod exchange;
 mod hosts;
+mod manners;
 mod resolv_conf;
 mod services;
 mod system;
+mod wire;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -83,12 +85,36 @@ pub struct Lookup {
     pub unresolved: Vec<String>,
     /// Targets that can't be hosts.
     pub refused: Refused,
-    /// Why some of the answer is missing: who is not in it may well be there.
-    pub incomplete: Option<Error>,
+    /// What of the answer is missing.
+    pub incomplete: Option<Missing>,
     /// Of the one answer that said it all, if there was one.
     pub digest: Option<u64>,
     /// The answer was the known one: there are endpoints, but not here.
     pub unchanged: bool,
+}
+
+/// What an answer lacks, and why.
+#[derive(Debug, Clone)]
+pub enum Missing {
+    /// Records of the query: who is not listed may well be there.
+    Records(Error),
+    /// All addresses of a host that is listed.
+    Addresses(Error),
+}
+
+impl Missing {
+    /// Why.
+    pub fn why(&self) -> &Error {
+        match self {
+            Self::Records(why) | Self::Addresses(why) => why,
+        }
+    }
+
+    fn into_why(self) -> Error {
+        match self {
+            Self::Records(why) | Self::Addresses(why) => why,
+        }
+    }
 }
 
 impl Lookup {
@@ -101,7 +127,7 @@ impl Lookup {
             elapsed: asking.elapsed(),
             unresolved: Vec::new(),
             refused: Refused::default(),
-            incomplete: None,
+            incomplete: resolved.missing.clone().map(Missing::Records),
             digest: resolved.digest,
             unchanged: resolved.unchanged,
         }

@@ -40,6 +40,12 @@ fn half(deadline: Instant) -> Instant {
     now + deadline.saturating_duration_since(now) / 2
 }
 
+/// A place for a socket that would only be of use, if there is one.
+pub fn free_place() -> Option<SemaphorePermit<'static>> {
+    let [all, _] = &*PLACES;
+    all.try_acquire().ok()
+}
+
 /// A quarter of the descriptors that the process may have (`ulimit -n`), as Linux tells it.
 fn bound(limits: &str) -> usize {
     limits

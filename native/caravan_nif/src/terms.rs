@@ -3,20 +3,22 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use rustler::types::map::map_new;
 use rustler::{Atom, Encoder, Env, NifMap, NifStruct, Term};
 
 use crate::discovery::{Admission, Report};
 use crate::endpoint;
-use crate::error::{Error, Kind};
+use crate::error::{Details, Error, Kind};
 use crate::handshake::Identity;
 use crate::membership::Refusal;
-use crate::resolver::{self, Transport};
+use crate::resolver::{self, Missing, Transport};
 
 pub(crate) mod atoms {
     rustler::atoms! {
         ok, error, inet6, hosts, udp, tcp,
         nxdomain, nodata, servfail, refused, timeout, truncated, network, handshake, malformed,
-        invalid_name, invalid_option, port_out_of_range, tool_node, overloaded,
+        invalid_name, invalid_option, port_out_of_range, tool_node, overloaded, internal,
+        question, servers, elapsed_ms, rcode, partial,
         max_members, atom_limit, no_answer, not_allowed, other_family,
     }
 }
@@ -41,6 +43,7 @@ impl From<&Error> for Failure {
             Kind::PortOutOfRange => atoms::port_out_of_range(),
             Kind::ToolNode => atoms::tool_node(),
             Kind::Overloaded => atoms::overloaded(),
+            Kind::Internal => atoms::internal(),
         };
         Self(kind, error.to_string())
     }
@@ -49,6 +52,34 @@ impl From<&Error> for Failure {
 impl Encoder for Failure {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
         (atoms::error(), (self.0, &self.1)).encode(env)
+    }
+}
+
+/// `{:error, {kind, sentence, details}}`, of a look-up. The details are a map, with what came of an answer in it.
+struct LookupFailure<'a>(&'a Error, Option<Lookup<'a>>);
+
+impl Encoder for LookupFailure<'_> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let Failure(kind, sentence) = Failure::from(self.0);
+        let mut details: Vec<(Atom, Term<'a>)> = Vec::new();
+        if let Some(Details { asked, rcode }) = self.0.details() {
+            // A server is followed by why it is asked, at times.
+            let plain = |server: &String| server.split(' ').next().map(str::to_owned);
+            let servers: Vec<String> = asked.servers.iter().filter_map(plain).collect();
+            details.push((atoms::question(), asked.question.encode(env)));
+            details.push((atoms::servers(), servers.encode(env)));
+            let elapsed = u64::try_from(asked.elapsed.as_millis()).unwrap_or(u64::MAX);
+            details.push((atoms::elapsed_ms(), elapsed.encode(env)));
+            details.extend(rcode.map(|code| (atoms::rcode(), code.encode(env))));
+        }
+        details.extend(
+            self.1
+                .as_ref()
+                .map(|part| (atoms::partial(), part.encode(env))),
+        );
+        let (keys, values): (Vec<_>, Vec<_>) = details.into_iter().unzip();
+        let details = Term::map_from_arrays(env, &keys, &values).unwrap_or_else(|_| map_new(env));
+        (atoms::error(), (kind, sentence, details)).encode(env)
     }
 }
 
@@ -76,8 +107,13 @@ impl Encoder for Outcome<Identity> {
 impl Encoder for Outcome<resolver::Lookup> {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
         match &self.0 {
-            Ok(lookup) => (atoms::ok(), Lookup::from(lookup)).encode(env),
-            Err(error) => Failure::from(error).encode(env),
+            Ok(lookup) => match &lookup.incomplete {
+                None => (atoms::ok(), Lookup::from(lookup)).encode(env),
+                Some(missing) => {
+                    LookupFailure(missing.why(), Some(Lookup::from(lookup))).encode(env)
+                }
+            },
+            Err(error) => LookupFailure(error, None).encode(env),
         }
     }
 }
@@ -86,7 +122,7 @@ impl Encoder for Outcome<Report> {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
         match &self.0 {
             Ok(report) => (atoms::ok(), PollReport::from(report)).encode(env),
-            Err(error) => Failure::from(error).encode(env),
+            Err(error) => LookupFailure(error, None).encode(env),
         }
     }
 }
@@ -176,7 +212,6 @@ struct Lookup<'a> {
     elapsed: u64,
     unresolved: &'a [String],
     refused: Vec<RefusedTwin>,
-    incomplete: Option<String>,
 }
 
 #[derive(NifMap)]
@@ -213,6 +248,8 @@ struct PollReport {
     refused: Vec<RefusedTwin>,
     unresolved: Vec<String>,
     incomplete: Option<String>,
+    /// The answer was cut, and that is why.
+    cut: bool,
 }
 
 fn transport(transport: Transport) -> Atom {
@@ -250,7 +287,6 @@ impl<'a> From<&'a resolver::Lookup> for Lookup<'a> {
             elapsed: micros(lookup.elapsed),
             unresolved: &lookup.unresolved,
             refused: refused(atoms::invalid_name(), &lookup.refused),
-            incomplete: lookup.incomplete.as_ref().map(Error::to_string),
         }
     }
 }
@@ -297,6 +333,7 @@ impl From<&Report> for PollReport {
             }
         }
         let changes = &report.changes;
+        let why = report.lookup.incomplete.as_ref().map(Missing::why);
         Self {
             ttl: report.lookup.ttl,
             server: report.lookup.server.clone(),
@@ -315,7 +352,8 @@ impl From<&Report> for PollReport {
                 .flat_map(|(_, atom, counted)| refused(*atom, counted))
                 .collect(),
             unresolved: report.unresolved.clone(),
-            incomplete: report.lookup.incomplete.as_ref().map(Error::to_string),
+            incomplete: why.map(Error::to_string),
+            cut: why.is_some_and(|why| why.kind() == Kind::Truncated),
         }
     }
 }

@@ -46,7 +46,7 @@ fn fits(endpoint: &Endpoint, record_type: Type) {
                 (1..=253).contains(&host.len()) && host.bytes().all(plain),
                 "{host:?}"
             );
-            assert!(endpoint.port.is_some_and(|port| port > 0));
+            assert!(endpoint.port.is_none_or(|port| port > 0));
         }
         _ => {
             assert_eq!((&endpoint.host, endpoint.port), (&None, None));

@@ -133,6 +133,23 @@ fn each_fault_over_udp_and_tcp() {
         delivery(&closed, "app.test", Protocol::Tcp),
         Delivery::Close
     );
+    let stuck = script(&["fault truncate-silent-tcp"]);
+    assert!(shape(&stuck, "app.test", Protocol::Udp).1);
+    assert_eq!(
+        delivery(&stuck, "app.test", Protocol::Tcp),
+        Delivery::Silence
+    );
+}
+
+#[test]
+fn firewalls_that_drop_edns_let_plain_questions_through() {
+    let script = script(&["fault drop-edns"]);
+    for protocol in [Protocol::Udp, Protocol::Tcp] {
+        assert_eq!(delivery(&script, "app.test", protocol), Delivery::Silence);
+        let plain = request(&query("app.test", RecordType::SRV), protocol);
+        let answer = sent(respond(&script, &Dice::new(1), &plain));
+        assert_eq!((answer.response_code, answer.answers.len()), (OK, 10));
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Every fault on the wire, over UDP and TCP.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::time::Instant;
 
 use crate::RECORDS;
@@ -35,6 +37,15 @@ fn faults_that_change_the_answer() {
         (0, false, 1, 0),
         "other names are well"
     );
+}
+
+#[test]
+fn a_server_without_tcp_refuses_connections_and_answers_over_udp() {
+    let mut server = Server::start(&["--listen", "127.0.0.1:0", "--no-tcp"]);
+    server.ok("add n1.test 5 A 127.0.0.2");
+    assert_eq!(server.ask_udp("n1.test", A).shape(), (0, false, 1, 0));
+    let refused = TcpStream::connect(server.address).expect_err("no connection");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 
 #[test]

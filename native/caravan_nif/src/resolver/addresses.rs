@@ -11,7 +11,6 @@ use crate::endpoint::{self, Data, Record, Refused};
 use crate::error::Error;
 
 pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result<Lookup, Error> {
-    let mut incomplete = None;
     let resolved = match wanted {
         Type::A => asking.resolve(name, RecordType::A).await?,
         Type::Aaaa => asking.resolve(name, RecordType::AAAA).await?,
@@ -24,16 +23,15 @@ pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result
                 (Ok(mut v4), Ok(v6)) => {
                     v4.records.extend(v6.records);
                     v4.ttl = v4.ttl.min(v6.ttl);
+                    v4.missing = v4.missing.or(v6.missing);
                     v4.digest = None;
                     v4
                 }
-                (Ok(one), Err(other)) | (Err(other), Ok(one)) => {
-                    incomplete = failed(other);
-                    Resolved {
-                        digest: None,
-                        ..one
-                    }
-                }
+                (Ok(one), Err(other)) | (Err(other), Ok(one)) => Resolved {
+                    digest: None,
+                    missing: one.missing.or(failed(other)),
+                    ..one
+                },
                 (Err(Error::NoData { .. }), Err(other)) | (Err(other), Err(_)) => {
                     return Err(other);
                 }
@@ -41,10 +39,7 @@ pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result
         }
     };
     let endpoints = endpoint::addresses(&resolved.records);
-    Ok(Lookup {
-        incomplete,
-        ..Lookup::of(endpoints, &resolved, asking)
-    })
+    Ok(Lookup::of(endpoints, &resolved, asking))
 }
 
 /// What the hosts file says of a name.

@@ -38,7 +38,7 @@ pub(super) struct Answer {
 pub(super) enum Received {
     /// The answer.
     Answer(Answer),
-    /// The answer, cut to fit. Not read any further: some servers cut in the middle of a record.
+    /// The answer, cut to fit. Not read any further: the whole one is to be had over TCP, as a rule.
     Truncated,
     /// No answer to this request; anybody may have sent it.
     Other,
@@ -56,28 +56,53 @@ pub(super) fn read(
     if bytes.get(2).is_some_and(|flags| flags & TC != 0) {
         return Ok(Received::Truncated);
     }
-    whole(bytes, request, known).map_err(|error| error.to_string())
+    whole(bytes, request, known)
 }
 
-fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received, String> {
-    let text = |error: DecodeError| error.to_string();
-    let mut decoder = BinDecoder::new(bytes);
-    let Header { metadata, counts } = Header::read(&mut decoder).map_err(text)?;
+/// What stands before the records, where it is an answer to `request`.
+fn head(decoder: &mut BinDecoder<'_>, request: &Message) -> Result<Option<Header>, String> {
+    let header = Header::read(decoder).map_err(text_of)?;
     // Our own words from a port that echoes: no answer will come.
-    if metadata.message_type != MessageType::Response {
+    if header.metadata.message_type != MessageType::Response {
         return Err("it is a question, too".into());
     }
-    let queries = Message::read_queries(&mut decoder, counts.queries.into())
+    let queries = Message::read_queries(decoder, header.counts.queries.into())
         .map_err(|error| error.to_string())?;
     // Who could not read the question can't repeat it.
     let unread = queries.is_empty()
         && !matches!(
-            metadata.response_code,
+            header.metadata.response_code,
             ResponseCode::NoError | ResponseCode::NXDomain
         );
-    if !unread && queries != request.queries {
+    Ok((unread || queries == request.queries).then_some(header))
+}
+
+/// The whole records of a cut answer to `request`; the one that the cut went through is dropped. `None` where there are
+/// none, or where it tells of a failure.
+///
+/// Of its other sections nothing is taken: half of a host's addresses is worse than asking for all of them.
+pub(super) fn whole_records(bytes: &[u8], request: &Message) -> Option<Answer> {
+    let mut decoder = BinDecoder::new(bytes);
+    let Header { metadata, counts } = head(&mut decoder, request).ok()??;
+    let mut records = Section::default();
+    let _the_cut = records.read(&mut decoder, counts.answers);
+    let is_answer = metadata.response_code == ResponseCode::NoError && !records.records.is_empty();
+    is_answer.then(|| Answer {
+        code: metadata.response_code,
+        referral: false,
+        edns: false,
+        records: records.records,
+        additionals: Vec::new(),
+        digest: None,
+        unchanged: None,
+    })
+}
+
+fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received, String> {
+    let mut decoder = BinDecoder::new(bytes);
+    let Some(Header { metadata, counts }) = head(&mut decoder, request)? else {
         return Ok(Received::Other);
-    }
+    };
     let digest = digest(bytes);
     if let Some(Digest { value, ttl }) = digest
         && known == Some(value)
@@ -93,18 +118,20 @@ fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received
         }));
     }
     let mut records = Section::default();
-    records.read(&mut decoder, counts.answers).map_err(text)?;
+    records
+        .read(&mut decoder, counts.answers)
+        .map_err(text_of)?;
     let mut authorities = Section::default();
     authorities
         .read(&mut decoder, counts.authorities)
-        .map_err(text)?;
+        .map_err(text_of)?;
     // RFC 2308, section 2.2: "no data" comes with authority or with a SOA record, or with nothing at all.
     let referral =
         counts.answers == 0 && !metadata.authoritative && authorities.ns && !authorities.soa;
     let mut additionals = Section::default();
     additionals
         .read(&mut decoder, counts.additionals)
-        .map_err(text)?;
+        .map_err(text_of)?;
     // EDNS holds the upper bits of the code (RFC 6891, 6.1.3).
     let code = match &additionals.edns {
         Some(edns) => ResponseCode::from(edns.rcode_high(), metadata.response_code.low()),
@@ -179,12 +206,38 @@ impl Section {
     }
 }
 
-/// A name in lower case, without the trailing dot.
+/// A response code as DNS people write it.
+pub(super) fn code_word(code: ResponseCode) -> &'static str {
+    match code {
+        ResponseCode::FormErr => "FORMERR",
+        ResponseCode::ServFail => "SERVFAIL",
+        ResponseCode::NotImp => "NOTIMP",
+        ResponseCode::Refused => "REFUSED",
+        other => other.to_str(),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands it over so")]
+fn text_of(error: DecodeError) -> String {
+    error.to_string()
+}
+
+/// A name in lower case, without the trailing dot, its odd bytes escaped (RFC 1035, 5.1).
+///
+/// Not hickory's way: that escapes a hyphen at the start of a label, too.
 fn text(name: &Name) -> String {
-    let mut text = name.to_ascii();
-    text.make_ascii_lowercase();
-    if text.ends_with('.') {
-        text.pop();
+    let mut text = String::with_capacity(name.len());
+    for label in name {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        for byte in label {
+            match byte.to_ascii_lowercase() {
+                byte @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_') => text.push(byte.into()),
+                byte if byte.is_ascii_graphic() => text.extend(['\\', byte.into()]),
+                byte => text.push_str(&format!("\\{byte:03}")),
+            }
+        }
     }
     text
 }

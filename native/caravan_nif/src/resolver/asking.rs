@@ -1,17 +1,18 @@
-//! The questions of one look-up: who is asked, when, and what an answer means, under one deadline.
+//! The questions of one look-up: who may be asked, and what an answer means, under one deadline.
+
+mod race;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use hickory_resolver::proto::op::{Query, ResponseCode};
-use hickory_resolver::proto::rr::{Name, RecordType};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::RecordType;
+use tokio::time::Instant;
 
-use super::answer::Answer;
-use super::exchange::exchange;
+use self::race::Reply;
+use super::answer::{Answer, code_word};
 use super::system::System;
 use super::{Spec, Transport};
 use crate::endpoint::{self, Data, Found, MAX_ALIASES, Record};
@@ -45,6 +46,8 @@ pub(super) struct Resolved {
     pub(super) additionals: Vec<Record>,
     pub(super) server: SocketAddr,
     pub(super) transport: Transport,
+    /// Why they are not all there is.
+    pub(super) missing: Option<Error>,
     /// Of the answer, where it was one.
     pub(super) digest: Option<u64>,
     /// The answer was the known one, and was not read.
@@ -107,7 +110,12 @@ impl Asking {
         let mut owner = name.to_owned();
         let mut lowest = u32::MAX;
         for _ in 0..MAX_ALIASES {
-            let (answer, server, transport) = self.ask(&owner, of).await?;
+            let Reply {
+                answer,
+                server,
+                transport,
+                missing,
+            } = self.ask(&owner, of).await?;
             if let Some(ttl) = answer.unchanged {
                 return Ok(Resolved {
                     records: Vec::new(),
@@ -115,6 +123,7 @@ impl Asking {
                     additionals: Vec::new(),
                     server,
                     transport,
+                    missing: None,
                     digest: answer.digest,
                     unchanged: true,
                 });
@@ -128,19 +137,21 @@ impl Asking {
                         additionals: answer.additionals,
                         server,
                         transport,
+                        missing,
                         digest: answer.digest.filter(|_| at_once),
                         unchanged: false,
                     });
                 }
+                // One alias is all there is of them, so nothing of this answer is missing.
                 Found::Elsewhere(target, ttl) => {
                     lowest = lowest.min(ttl);
                     owner = target.to_string();
                 }
                 Found::Nothing => {
-                    return Err(Error::NoData {
+                    return Err(missing.unwrap_or_else(|| Error::NoData {
                         asked: self.asked(name, of, &[server]),
                         reason: "has no record of this type",
-                    });
+                    }));
                 }
                 Found::Endless => break,
             }
@@ -152,71 +163,6 @@ impl Asking {
         })
     }
 
-    /// Asks the servers for one question: the next one whenever one fails or keeps silent, the first real answer counts.
-    async fn ask(
-        &self,
-        name: &str,
-        of: RecordType,
-    ) -> Result<(Answer, SocketAddr, Transport), Error> {
-        let Ok(owner) = Name::from_ascii(format!("{name}.")) else {
-            return Err(Error::InvalidName {
-                expected: "a domain name such as _app._tcp.example.org",
-                got: name.as_bytes().to_vec(),
-                reason: "it is none",
-            });
-        };
-        let question = Query::query(owner, of);
-        let mut round = self.servers.clone();
-        round.rotate_left(self.alive.load(Ordering::Relaxed));
-        let mut plan = round.repeat(self.attempts).into_iter().peekable();
-        let mut asked = Vec::new();
-        let mut failure = None;
-        let mut tries = JoinSet::new();
-        loop {
-            if let Some(server) = plan.next() {
-                if !asked.contains(&server) {
-                    asked.push(server);
-                }
-                let (question, known) = (question.clone(), self.known);
-                let (tcp, deadline) = (self.tcp, self.deadline);
-                tries.spawn(async move {
-                    let answer = exchange(server, &question, known, tcp, deadline).await;
-                    (server, answer)
-                });
-            }
-            let until = if plan.peek().is_some() {
-                self.deadline.min(Instant::now() + self.patience)
-            } else {
-                self.deadline
-            };
-            match timeout_at(until, tries.join_next()).await {
-                Ok(Some(Ok((server, Ok((answer, transport)))))) => {
-                    match self.judge(&answer, name, of, server) {
-                        Err(error) if !matches!(error, Error::NxDomain { .. }) => {
-                            failure = Some(error);
-                        }
-                        decided => {
-                            let place = self.servers.iter().position(|other| *other == server);
-                            self.alive.store(place.unwrap_or(0), Ordering::Relaxed);
-                            return decided.map(|()| (answer, server, transport));
-                        }
-                    }
-                }
-                Ok(Some(Ok((server, Err(broken))))) => {
-                    failure = Some(broken.explained(self.asked(name, of, &[server])));
-                }
-                Ok(Some(Err(_panicked))) => {}
-                Ok(None) if plan.peek().is_none() => break,
-                Ok(None) => {}
-                Err(_elapsed) if Instant::now() >= self.deadline => break,
-                Err(_elapsed) => {}
-            }
-        }
-        Err(failure.unwrap_or_else(|| Error::Timeout {
-            asked: self.asked(name, of, &asked),
-        }))
-    }
-
     /// What the response code means; one that is no more than "no" says that another server may know better.
     pub(super) fn judge(
         &self,
@@ -226,9 +172,10 @@ impl Asking {
         server: SocketAddr,
     ) -> Result<(), Error> {
         let asked = || self.asked(name, of, &[server]);
-        let failed = |code: &str| Error::ServFail {
+        let failed = |said: &str| Error::ServFail {
             asked: asked(),
-            code: code.into(),
+            code: said.into(),
+            rcode: answer.code.into(),
         };
         match answer.code {
             ResponseCode::NoError if answer.referral => Err(failed(
@@ -240,10 +187,7 @@ impl Asking {
                 nor: Vec::new(),
             }),
             ResponseCode::Refused => Err(Error::Refused { asked: asked() }),
-            ResponseCode::ServFail => Err(failed("SERVFAIL")),
-            ResponseCode::FormErr => Err(failed("FORMERR")),
-            ResponseCode::NotImp => Err(failed("NOTIMP")),
-            other => Err(failed(other.to_str())),
+            other => Err(failed(code_word(other))),
         }
     }
 

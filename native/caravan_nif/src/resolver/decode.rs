@@ -6,9 +6,9 @@ use std::time::Duration;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
-use super::answer::{Received, read};
+use super::answer::{Received, read, whole_records};
 use super::asking::{Asking, find};
-use super::exchange::request;
+use super::wire::request;
 use super::{Spec, Type};
 use crate::endpoint::{self, Endpoint, Found, Refused};
 use crate::error::Error;
@@ -16,7 +16,7 @@ use crate::error::Error;
 /// What one answer says.
 #[derive(Debug, Clone)]
 pub enum Decoded {
-    /// It is no answer to the question, or one that was cut.
+    /// It is no answer to the question, or was cut before its first record ended.
     Ignored,
     /// Nothing of the wanted kind, or not here.
     Nothing,
@@ -45,7 +45,7 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
         Type::Aaaa => RecordType::AAAA,
     };
     let owner = Name::from_ascii(format!("{name}.")).unwrap_or_default();
-    let mut request = request(&Query::query(owner, of));
+    let mut request = request(&Query::query(owner, of), true);
     if let Some(&[high, low]) = bytes.first_chunk() {
         request.metadata.id = u16::from_be_bytes([high, low]);
     }
@@ -53,7 +53,12 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
         asked: asking.asked(name, of, &[server]),
         reason,
     };
-    let Received::Answer(answer) = read(bytes, &request, None).map_err(malformed)? else {
+    let answer = match read(bytes, &request, None).map_err(malformed)? {
+        Received::Answer(answer) => Some(answer),
+        Received::Truncated => whole_records(bytes, &request),
+        Received::Other => None,
+    };
+    let Some(answer) = answer else {
         return Ok(Decoded::Ignored);
     };
     asking.judge(&answer, name, of, server)?;
@@ -83,7 +88,7 @@ mod tests {
 
     fn answer(targets: &[Name]) -> Message {
         let owner = Name::from_ascii("app.test.").expect("a name");
-        let mut message = request(&Query::query(owner.clone(), RecordType::SRV));
+        let mut message = request(&Query::query(owner.clone(), RecordType::SRV), true);
         message.metadata.message_type = MessageType::Response;
         for target in targets {
             let service = RData::SRV(SRV::new(0, 10, 3434, target.clone()));
@@ -155,7 +160,7 @@ mod tests {
             b"a\"b",
             b"a\0b",
             b"a\x1b[31m",
-            b"-a",
+            b"*a",
             b"\xff",
             b"a.b\\",
         ];
@@ -186,6 +191,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn of_a_cut_answer_the_whole_records_count_and_nothing_else(count in 1_u16..30, cut in any::<prop::sample::Index>()) {
+            let hosts: Vec<String> = (0..count).map(|n| format!("n{n:02}.test")).collect();
+            let targets: Vec<Name> = hosts.iter().map(|host| Name::from_ascii(format!("{host}.")).expect("a name")).collect();
+            let mut message = answer(&targets);
+            message.metadata.truncation = true;
+            let bytes = message.to_vec().expect("bytes");
+            let length = 12 + cut.index(bytes.len() - 11);
+            let found = match decode(&bytes[..length], "app.test", Type::Srv) {
+                Ok(Decoded::Endpoints(endpoints, refused)) => {
+                    prop_assert_eq!(refused.count, 0);
+                    endpoints.into_iter().filter_map(|endpoint| endpoint.host).collect()
+                }
+                Ok(_) => Vec::new(),
+                Err(error) => return Err(TestCaseError::fail(error.to_string())),
+            };
+            prop_assert_eq!(&found[..], &hosts[..found.len()]);
+            if length == bytes.len() {
+                prop_assert_eq!(found.len(), hosts.len());
+            }
+        }
+
         #[test]
         fn a_damaged_answer_gives_hosts_or_a_typed_error(
             damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),

@@ -1,158 +1,125 @@
-//! One question to one server: over UDP, over TCP when the answer was cut, without EDNS where the server knows none, and
-//! nothing that is no answer to it.
+//! One question to one server, with EDNS or without it, whichever the server answers.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
 
-use hickory_resolver::proto::op::{Edns, Message, Query, ResponseCode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::{Instant, timeout_at};
+use hickory_resolver::proto::op::{Message, Query, ResponseCode};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Transport;
-use super::answer::{Answer, Received, read};
-use crate::error::{Asked, Error};
+use super::answer::Answer;
+use super::manners::{self, Manner};
+use super::wire::{Broken, Said, request, said, the_rest};
 use crate::sockets;
 
-/// The UDP size offered (EDNS, RFC 6891): what crosses every network unfragmented (DNS flag day 2020).
-const EDNS_SIZE: u16 = 1232;
-
-/// How one exchange with one server failed.
-pub(super) enum Broken {
-    Io(io::Error),
-    Malformed(String),
-    Truncated(io::Error),
-    NoPlace,
+/// When to stop waiting for what.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// How long a server may keep silent before it is also asked the other way, without EDNS or with it.
+    pub(super) one_way: Duration,
+    /// Until when a whole answer is worth more than part of one: that needs some time, too, to be made use of.
+    pub(super) for_the_rest: Instant,
+    pub(super) deadline: Instant,
 }
 
-impl Broken {
-    pub(super) fn explained(self, asked: Asked) -> Error {
-        match self {
-            Self::Io(error) => Error::unreachable(asked, &error),
-            Self::Malformed(reason) => Error::Malformed { asked, reason },
-            Self::NoPlace => Error::no_socket(asked),
-            Self::Truncated(error) => Error::Truncated {
-                asked,
-                reason: error.to_string(),
-            },
-        }
-    }
-}
-
+/// One question to one server.
+///
+/// Some servers, and firewalls before them, drop questions with EDNS. So who keeps silent is asked without, too, from
+/// another port and with another id, and the first answer counts.
 pub(super) async fn exchange(
     server: SocketAddr,
     question: &Query,
     known: Option<u64>,
     tcp: bool,
-    deadline: Instant,
+    patience: Patience,
 ) -> Result<(Answer, Transport), Broken> {
-    let Some(_place) = sockets::place(deadline).await else {
+    let Some(_place) = sockets::place(patience.deadline).await else {
         return Err(Broken::NoPlace);
     };
-    let request = request(question);
-    let answer = once(server, &request, known, tcp, deadline).await?;
-    if !knows_no_edns(&answer.0) {
-        return Ok(answer);
+    let (said, request) = first_word(server, question, known, tcp, patience).await?;
+    match said {
+        Said::Answer(answer, transport) => Ok((answer, transport)),
+        Said::Cut(bytes) => {
+            let answer = the_rest(server, &request, known, &bytes, patience.for_the_rest).await?;
+            Ok((answer, Transport::Tcp))
+        }
     }
-    let mut plain = request;
-    plain.edns = None;
-    once(server, &plain, known, tcp, deadline).await
+}
+
+/// What the server says first, and to which question.
+async fn first_word(
+    server: SocketAddr,
+    question: &Query,
+    known: Option<u64>,
+    tcp: bool,
+    patience: Patience,
+) -> FirstWord {
+    let ask = |edns| {
+        let request = request(question, edns);
+        async move {
+            let said = said(server, &request, known, tcp, patience.deadline).await;
+            said.map(|said| (said, request))
+        }
+    };
+    let edns = match manners::of(server) {
+        Manner::Edns => true,
+        Manner::Plain => false,
+        Manner::PlainUntilChecked => {
+            let request = request(question, true);
+            tokio::spawn(check(server, request, tcp, patience.deadline));
+            false
+        }
+    };
+    let mut first = pin!(ask(edns));
+    match timeout(patience.one_way, first.as_mut()).await {
+        Ok(done) if edns && is_misread(&done) => return noted(server, false, ask(false).await),
+        Ok(done) => return done,
+        Err(_silence) => {}
+    }
+    let Some(_place) = sockets::free_place() else {
+        return first.await;
+    };
+    // On the heap, since it is seldom there.
+    let mut other = Box::pin(ask(!edns));
+    tokio::select! {
+        biased;
+        done = first.as_mut() => {
+            if edns && is_misread(&done) { noted(server, false, other.await) } else { done }
+        }
+        done = other.as_mut() => {
+            if !edns && is_misread(&done) { first.await } else { noted(server, !edns, done) }
+        }
+    }
+}
+
+type FirstWord = Result<(Said, Message), Broken>;
+
+/// Remembers that the server answers questions of this kind, if it did.
+fn noted(server: SocketAddr, edns: bool, done: FirstWord) -> FirstWord {
+    if done.is_ok() && !is_misread(&done) {
+        manners::note(server, edns);
+    }
+    done
 }
 
 /// RFC 6891, section 7: a server that has never heard of EDNS takes the question for a malformed or an unknown one.
-fn knows_no_edns(answer: &Answer) -> bool {
-    !answer.edns && matches!(answer.code, ResponseCode::FormErr | ResponseCode::NotImp)
+fn is_misread(done: &FirstWord) -> bool {
+    matches!(done, Ok((Said::Answer(answer, _), _))
+        if !answer.edns && matches!(answer.code, ResponseCode::FormErr | ResponseCode::NotImp))
 }
 
-async fn once(
-    server: SocketAddr,
-    request: &Message,
-    known: Option<u64>,
-    tcp: bool,
-    deadline: Instant,
-) -> Result<(Answer, Transport), Broken> {
-    if !tcp && let Some(answer) = over_udp(server, request, known).await? {
-        return Ok((answer, Transport::Udp));
-    }
-    match over_tcp(server, request, known, deadline).await {
-        Ok(answer) => Ok((answer, Transport::Tcp)),
-        Err(Broken::Io(error)) if !tcp => Err(Broken::Truncated(error)),
-        Err(broken) => Err(broken),
-    }
-}
-
-/// The answer; `None` when it was cut.
-async fn over_udp(
-    server: SocketAddr,
-    request: &Message,
-    known: Option<u64>,
-) -> Result<Option<Answer>, Broken> {
-    let any: IpAddr = if server.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
+/// Whether a server that was asked without EDNS by now answers questions with it.
+async fn check(server: SocketAddr, request: Message, tcp: bool, deadline: Instant) {
+    let Some(_place) = sockets::free_place() else {
+        return;
     };
-    let socket = UdpSocket::bind((any, 0)).await.map_err(Broken::Io)?;
-    // Connected: the kernel drops what comes from elsewhere, and tells when the port is closed.
-    socket.connect(server).await.map_err(Broken::Io)?;
-    socket.send(&bytes(request)?).await.map_err(Broken::Io)?;
-    let mut buffer = vec![0; 4096];
-    loop {
-        let length = socket.recv(&mut buffer).await.map_err(Broken::Io)?;
-        match read(&buffer[..length], request, known).map_err(Broken::Malformed)? {
-            Received::Answer(answer) => return Ok(Some(answer)),
-            Received::Truncated => return Ok(None),
-            Received::Other => {}
-        }
+    let asked = said(server, &request, None, tcp, deadline);
+    if let Ok(Ok(said)) = timeout_at(deadline, asked).await {
+        let _ = noted(server, true, Ok((said, request)));
     }
 }
 
-async fn over_tcp(
-    server: SocketAddr,
-    request: &Message,
-    known: Option<u64>,
-    deadline: Instant,
-) -> Result<Answer, Broken> {
-    let work = async {
-        let mut stream = TcpStream::connect(server).await.map_err(Broken::Io)?;
-        let body = bytes(request)?;
-        // RFC 7766: the length goes before the message, in one segment with it.
-        let mut framed = u16::try_from(body.len())
-            .unwrap_or(0)
-            .to_be_bytes()
-            .to_vec();
-        framed.extend(body);
-        stream.write_all(&framed).await.map_err(Broken::Io)?;
-        let mut length = [0; 2];
-        stream.read_exact(&mut length).await.map_err(Broken::Io)?;
-        let mut body = vec![0; u16::from_be_bytes(length).into()];
-        stream.read_exact(&mut body).await.map_err(Broken::Io)?;
-        match read(&body, request, known).map_err(Broken::Malformed)? {
-            Received::Answer(answer) => Ok(answer),
-            Received::Truncated => Err(Broken::Truncated(io::Error::other(
-                "it has more records than one message can hold",
-            ))),
-            // Nobody else writes into this connection, and nothing else was asked.
-            Received::Other => Err(Broken::Malformed("it is no answer to the question".into())),
-        }
-    };
-    timeout_at(deadline, work)
-        .await
-        .unwrap_or_else(|_| Err(Broken::Io(io::ErrorKind::TimedOut.into())))
-}
-
-pub(super) fn request(question: &Query) -> Message {
-    let mut request = Message::query();
-    request.metadata.recursion_desired = true;
-    request.add_query(question.clone());
-    let mut edns = Edns::new();
-    edns.set_max_payload(EDNS_SIZE).set_version(0);
-    request.set_edns(edns);
-    request
-}
-
-fn bytes(request: &Message) -> Result<Vec<u8>, Broken> {
-    request
-        .to_vec()
-        .map_err(|error| Broken::Malformed(error.to_string()))
-}
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;

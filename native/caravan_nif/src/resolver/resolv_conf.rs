@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn the_search_list() {
         let candidates = |text, name: &str| parse(text).candidates(name.to_owned());
-        let list = "search A.test. -- b.test a,b";
+        let list = "search A.test. a..b b.test a,b";
         assert_eq!(candidates(list, "x"), ["x.a.test", "x.b.test", "x"]);
         assert_eq!(candidates(list, "x.y"), ["x.y", "x.y.a.test", "x.y.b.test"]);
         assert_eq!(

@@ -7,7 +7,7 @@ use hickory_resolver::proto::rr::RecordType;
 use tokio::task::JoinSet;
 
 use super::asking::Asking;
-use super::{Lookup, Type, addresses, failed};
+use super::{Lookup, Missing, Type, addresses, failed};
 use crate::endpoint::{self, Data, Endpoint, Record};
 use crate::error::Error;
 
@@ -27,16 +27,13 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
         });
     };
     if endpoints.is_empty() {
-        return Err(Error::Malformed {
+        return Err(Error::NoHost {
             asked: asked(),
-            reason: format!(
-                "none of its {} targets is a host and a port, such as \"{}\"",
-                refused.count,
-                refused.example.escape_default()
-            ),
+            count: refused.count,
+            example: refused.example,
         });
     }
-    let (known, ttl, incomplete, at_once) = hosts(asking, &endpoints, &resolved.additionals).await;
+    let (known, ttl, unknown, at_once) = hosts(asking, &endpoints, &resolved.additionals).await;
     let mut unresolved = Vec::new();
     for endpoint in &mut endpoints {
         let Some(host) = &endpoint.host else { continue };
@@ -52,7 +49,7 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
         ttl: lookup.ttl.min(ttl),
         unresolved,
         refused,
-        incomplete,
+        incomplete: lookup.incomplete.or(unknown.map(Missing::Addresses)),
         digest: lookup.digest.filter(|_| at_once),
         ..lookup
     })
@@ -140,7 +137,8 @@ async fn resolve(
                     addresses.extend(endpoint.addresses);
                 }
                 if !addresses.iter().any(|ip| ip.is_ipv6() == asking.ipv6) {
-                    incomplete = incomplete.or(found.incomplete);
+                    let why = found.incomplete.map(Missing::into_why);
+                    incomplete = incomplete.or(why);
                 }
             }
             Some(Ok((_host, Err(error)))) => incomplete = incomplete.or(failed(error)),

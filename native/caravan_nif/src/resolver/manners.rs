@@ -1,0 +1,121 @@
+//! Which servers answer without EDNS only: those that are older than it, and those behind a firewall that drops what it
+//! doesn't know.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use once_cell::sync::Lazy;
+
+/// How often such a server is asked with EDNS all the same: it may just have lost a packet, or the firewall may be gone.
+const CHECK: Duration = Duration::from_secs(60);
+
+/// The servers remembered. More are at most asked in vain.
+const MOST: usize = 64;
+
+static MANNERS: Lazy<Mutex<Manners>> = Lazy::new(Mutex::default);
+
+/// How to ask a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    Edns,
+    Plain,
+    /// Without EDNS, and with it besides, to see whether that is answered now.
+    PlainUntilChecked,
+}
+
+/// How to ask `server` now.
+pub(super) fn of(server: SocketAddr) -> Manner {
+    manners().of(server, Instant::now())
+}
+
+/// Notes what `server` answered: a question with EDNS, or one without after one with it had brought nothing.
+pub(super) fn note(server: SocketAddr, edns: bool) {
+    manners().note(server, edns, Instant::now());
+}
+
+/// As if the time for a check had come.
+#[cfg(test)]
+pub(super) fn forget_check(server: SocketAddr) {
+    let long_ago = Instant::now().checked_sub(CHECK);
+    manners().note(
+        server,
+        false,
+        long_ago.expect("a machine that runs for a minute"),
+    );
+}
+
+fn manners() -> MutexGuard<'static, Manners> {
+    MANNERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The servers to be asked without EDNS, and when each was last tried with it. Pure.
+#[derive(Default)]
+struct Manners {
+    plain: HashMap<SocketAddr, Instant>,
+}
+
+impl Manners {
+    fn of(&mut self, server: SocketAddr, now: Instant) -> Manner {
+        match self.plain.get_mut(&server) {
+            None => Manner::Edns,
+            Some(tried) if now.saturating_duration_since(*tried) < CHECK => Manner::Plain,
+            Some(tried) => {
+                *tried = now;
+                Manner::PlainUntilChecked
+            }
+        }
+    }
+
+    fn note(&mut self, server: SocketAddr, edns: bool, now: Instant) {
+        if edns {
+            self.plain.remove(&server);
+            return;
+        }
+        self.plain.insert(server, now);
+        if self.plain.len() > MOST {
+            let oldest = self.plain.iter().min_by_key(|(_, tried)| **tried);
+            if let Some(server) = oldest.map(|(server, _)| *server) {
+                self.plain.remove(&server);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    #[test]
+    fn a_plain_server_is_checked_now_and_then_until_it_answers_with_edns() {
+        let start = Instant::now();
+        let mut manners = Manners::default();
+        assert_eq!(manners.of(server(1), start), Manner::Edns);
+        manners.note(server(1), false, start);
+        assert_eq!(manners.of(server(1), start), Manner::Plain);
+        assert_eq!(manners.of(server(2), start), Manner::Edns);
+        let later = start + CHECK;
+        assert_eq!(manners.of(server(1), later), Manner::PlainUntilChecked);
+        assert_eq!(manners.of(server(1), later), Manner::Plain);
+        manners.note(server(1), true, later);
+        assert_eq!(manners.of(server(1), later), Manner::Edns);
+    }
+
+    #[test]
+    fn no_more_than_a_few_are_remembered_those_noted_last() {
+        let start = Instant::now();
+        let mut manners = Manners::default();
+        for port in 1..=1_000 {
+            let now = start + Duration::from_millis(port.into());
+            manners.note(server(port), false, now);
+        }
+        assert_eq!(manners.plain.len(), MOST);
+        assert_eq!(manners.of(server(1_000), start), Manner::Plain);
+        assert_eq!(manners.of(server(1), start), Manner::Edns);
+    }
+}
