@@ -140,12 +140,18 @@ defmodule Mix.Tasks.Compile.Caravan do
   # Architecture, system and C library of the VM that loads the library.
   defp platform, do: :erlang.system_info(:system_architecture)
 
-  defp library_path, do: Path.join(Mix.Project.app_path(), "priv/caravan_nif.so")
+  # The VM looks for .so on macOS, too.
+  defp library_path do
+    extension = if match?({:win32, _}, :os.type()), do: "dll", else: "so"
+    Path.join(Mix.Project.app_path(), "priv/caravan_nif.#{extension}")
+  end
+
   defp stamp_path, do: Path.join(Mix.Project.manifest_path(), "compile.caravan")
 
   defp built_name do
     case :os.type() do
       {:unix, :darwin} -> "libcaravan_nif.dylib"
+      {:win32, _} -> "caravan_nif.dll"
       _ -> "libcaravan_nif.so"
     end
   end

@@ -33,18 +33,20 @@ defmodule Caravan.Native do
   end
 
   defp cure(:load_failed, path) do
-    case :erl_prim_loader.read_file_info(path ++ ~c".so") do
+    case :erl_prim_loader.read_file_info(path ++ extension()) do
       {:ok, _info} ->
         [
           path,
-          ".so is no library for this system. Build Caravan on the system it runs on, or compile it with",
+          extension(),
+          " is no library for this system. Build Caravan on the system it runs on, or compile it with",
           " CARAVAN_NIF_PATH=/path/to/library and one made for that system."
         ]
 
       :error ->
         [
           path,
-          ".so is missing. Run `mix deps.compile caravan --force` (with Rust) and build the release again."
+          extension(),
+          " is missing. Run `mix deps.compile caravan --force` (with Rust) and build the release again."
         ]
     end
   end
@@ -52,9 +54,18 @@ defmodule Caravan.Native do
   defp cure(_not_ours, path) do
     [
       path,
-      ".so is not the library of this version of Caravan. Run `mix deps.compile caravan --force` and build the",
+      extension(),
+      " is not the library of this version of Caravan. Run `mix deps.compile caravan --force` and build the",
       " release again; where CARAVAN_NIF_PATH is set, give it the library of this version."
     ]
+  end
+
+  # What load_nif/2 adds to the path.
+  defp extension do
+    case :erlang.system_info(:os_type) do
+      {:win32, _name} -> ~c".dll"
+      _unix -> ~c".so"
+    end
   end
 
   # From the code path as it was given, which may be relative.

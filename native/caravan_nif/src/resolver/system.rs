@@ -1,18 +1,21 @@
-//! The system's configuration: `resolv.conf` and the hosts file, read again when they change.
+//! The system's configuration: `resolv.conf` and the hosts file, or what takes their place, read again when they change.
 
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::hosts::Hosts;
 use super::resolv_conf::ResolvConf;
 
-pub(super) const HOSTS: &str = "/etc/hosts";
-const RESOLV_CONF: &str = "/etc/resolv.conf";
-const HOSTNAME: &str = "/proc/sys/kernel/hostname";
+#[cfg_attr(unix, path = "system/unix.rs")]
+#[cfg_attr(windows, path = "system/windows.rs")]
+mod platform;
+
+pub(super) use platform::HOSTS;
+use platform::{RESOLVER, State};
 
 /// Whom the C library asks where `resolv.conf` names nobody.
 const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
@@ -40,9 +43,11 @@ impl System {
         static LAST: Mutex<Last> = Mutex::new((None, None));
         let (resolver, hosts) = &mut *LAST.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
-            resolver: current(RESOLV_CONF, resolver, Resolver::new),
-            hosts: current(HOSTS, hosts, |text| {
-                Hosts::parse(text.as_deref().unwrap_or_default())
+            resolver: current(platform::resolver(), resolver, || {
+                Resolver::new(platform::resolv_conf())
+            }),
+            hosts: current(file(&platform::hosts()), hosts, || {
+                Hosts::parse(&read(&platform::hosts()).unwrap_or_default())
             }),
         }
     }
@@ -50,8 +55,7 @@ impl System {
 
 impl Resolver {
     fn new(text: io::Result<String>) -> Self {
-        let hostname = fs::read_to_string(HOSTNAME).unwrap_or_default();
-        let conf = ResolvConf::parse(text.as_deref().unwrap_or_default(), &hostname);
+        let conf = ResolvConf::parse(text.as_deref().unwrap_or_default(), &platform::hostname());
         let servers: Vec<SocketAddr> = conf
             .servers
             .iter()
@@ -68,8 +72,8 @@ impl Resolver {
             servers: vec![LOCAL_SERVER],
             conf,
             instead: Some(match text {
-                Ok(_) => format!("{RESOLV_CONF} names no server"),
-                Err(error) => format!("{RESOLV_CONF} can't be read: {error}"),
+                Ok(_) => format!("{RESOLVER} names no server"),
+                Err(error) => format!("{RESOLVER} can't be read: {error}"),
             }),
         }
     }
@@ -84,45 +88,45 @@ fn address(ip: IpAddr, scope: Option<&str>) -> SocketAddr {
 
 type Last = (Option<Seen<Resolver>>, Option<Seen<Hosts>>);
 
-/// What a file said when it was last read.
+/// What a source said when it was last read.
 struct Seen<T> {
-    state: Option<State>,
-    /// Whether a change of the file since would show in its state.
-    settled: bool,
+    observed: Observed,
     content: Arc<T>,
 }
 
-/// What changes when a file does: device, inode, length, times of change of the content and of the inode.
-type State = (u64, u64, u64, (i64, i64), (i64, i64));
+/// What a source was like before it was read.
+struct Observed {
+    state: Option<State>,
+    /// Whether a change since would show in its state.
+    settled: bool,
+}
 
-fn current<T>(
-    path: &str,
-    last: &mut Option<Seen<T>>,
-    parse: impl FnOnce(io::Result<String>) -> T,
-) -> Arc<T> {
-    let now = SystemTime::now();
+fn file(path: &Path) -> Observed {
     let metadata = fs::metadata(path).ok();
-    let state = metadata.as_ref().map(|file| {
-        let content = (file.mtime(), file.mtime_nsec());
-        let inode = (file.ctime(), file.ctime_nsec());
-        (file.dev(), file.ino(), file.len(), content, inode)
-    });
-    if let Some(seen) = last
-        .as_ref()
-        .filter(|seen| seen.settled && seen.state == state)
-    {
-        return Arc::clone(&seen.content);
+    let now = SystemTime::now();
+    Observed {
+        settled: metadata.as_ref().is_none_or(|file| {
+            let age = now.duration_since(platform::changed(file));
+            age.is_ok_and(|age| age > SETTLED)
+        }),
+        state: metadata.as_ref().map(platform::state),
     }
-    let settled = metadata.is_none_or(|file| {
-        let changed = SystemTime::UNIX_EPOCH
-            + Duration::from_secs(file.ctime().max(file.mtime()).max(0).unsigned_abs());
-        now.duration_since(changed).is_ok_and(|age| age > SETTLED)
-    });
-    let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let content = Arc::new(parse(text));
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn current<T>(now: Observed, last: &mut Option<Seen<T>>, read: impl FnOnce() -> T) -> Arc<T> {
+    if let Some(Seen { observed, content }) = last
+        && observed.settled
+        && observed.state == now.state
+    {
+        return Arc::clone(content);
+    }
+    let content = Arc::new(read());
     *last = Some(Seen {
-        state,
-        settled,
+        observed: now,
         content: Arc::clone(&content),
     });
     content

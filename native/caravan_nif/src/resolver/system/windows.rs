@@ -1,0 +1,103 @@
+//! Windows, where the network's adapters and the registry say it. It is put into the words of `resolv.conf`.
+
+use std::env;
+use std::fmt::Write;
+use std::fs::Metadata;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
+use std::os::windows::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use ipconfig::OperStatus;
+
+use super::Observed;
+
+pub(in crate::resolver) const HOSTS: &str = "the hosts file";
+pub(super) const RESOLVER: &str = "the settings of the network's adapters";
+
+/// The addresses of an adapter that has been told no server: nobody has them (RFC 3879).
+const NOBODY: Ipv6Addr = Ipv6Addr::new(0xfec0, 0, 0, 0xffff, 0, 0, 0, 0);
+
+/// What changes when a file does: length and time of change.
+pub(super) type State = (u64, u64);
+
+pub(super) fn state(file: &Metadata) -> State {
+    (file.len(), file.last_write_time())
+}
+
+/// When the file last changed in a way that its state shows.
+pub(super) fn changed(file: &Metadata) -> SystemTime {
+    file.modified().unwrap_or_else(|_unknown| SystemTime::now())
+}
+
+pub(super) fn hosts() -> PathBuf {
+    let windows = env::var_os("SystemRoot").unwrap_or_else(|| r"C:\Windows".into());
+    PathBuf::from(windows).join(r"System32\drivers\etc\hosts")
+}
+
+/// Nothing cheap tells when the adapters' settings change, so they are read again each second in which they are needed.
+pub(super) fn resolver() -> Observed {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Observed {
+        state: now.ok().map(|now| (0, now.as_secs())),
+        settled: true,
+    }
+}
+
+pub(super) fn resolv_conf() -> io::Result<String> {
+    let mut conf = String::new();
+    for adapter in ipconfig::get_adapters().map_err(io::Error::other)? {
+        if adapter.oper_status() == OperStatus::IfOperStatusUp {
+            for server in adapter.dns_servers().iter().filter(|ip| !is_nobody(ip)) {
+                let _ = writeln!(conf, "nameserver {server}");
+            }
+        }
+    }
+    let search = ipconfig::computer::get_search_list().unwrap_or_default();
+    if !search.is_empty() {
+        let _ = writeln!(conf, "search {}", search.join(" "));
+    }
+    Ok(conf)
+}
+
+fn is_nobody(ip: &IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.segments()[..7] == NOBODY.segments()[..7])
+}
+
+/// Its domain gives the search list where there is none.
+pub(super) fn hostname() -> String {
+    match ipconfig::computer::get_domain() {
+        Ok(Some(domain)) => format!("this.{domain}"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_adapters_settings_read_as_resolv_conf() {
+        let conf = resolv_conf().expect("Windows tells");
+        for line in conf.lines() {
+            match line.split_once(' ') {
+                Some(("nameserver", ip)) => assert!(ip.parse::<IpAddr>().is_ok(), "{line}"),
+                Some(("search", _domains)) => {}
+                _ => panic!("{line}"),
+            }
+        }
+    }
+
+    #[test]
+    fn adapters_without_a_server_have_addresses_of_nobody() {
+        for (ip, nobody) in [
+            ("fec0:0:0:ffff::1", true),
+            ("fec0:0:0:ffff::3", true),
+            ("fec0::1", false),
+            ("10.0.0.1", false),
+        ] {
+            assert_eq!(is_nobody(&ip.parse().expect(ip)), nobody, "{ip}");
+        }
+    }
+}
