@@ -85,6 +85,11 @@ defmodule Caravan.Nodes.UnstartedTest do
       assert message =~ "is missing. Run `mix deps.compile caravan --force`"
     end
 
+    for {function, arity} <- Caravan.Native.__info__(:functions) -- [load: 0] do
+      call = "apply('Elixir.Caravan.Native', #{function}, lists:duplicate(#{arity}, x))"
+      assert %Error{kind: :not_loaded} = raised(vm, call), "#{function}/#{arity}"
+    end
+
     # What the VM calls answers all the same.
     assert {:error, _} =
              Vm.eval(vm, "caravan_epmd:address_please(\"app-1\", \"127.0.0.1\", inet)")
