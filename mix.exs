@@ -4,7 +4,7 @@ defmodule Mix.Tasks.Compile.Caravan do
 
   use Mix.Task.Compiler
 
-  @sources ~w(Cargo.toml Cargo.lock native/caravan_nif/Cargo.toml native/caravan_nif/src/**)
+  @sources ~w(.cargo/config.toml Cargo.toml Cargo.lock native/caravan_nif/Cargo.toml native/caravan_nif/src/**)
 
   @impl true
   def run(args) do
@@ -193,7 +193,7 @@ defmodule Caravan.MixProject do
       licenses: ["Apache-2.0"],
       links: %{},
       files:
-        ~w(lib native Cargo.toml Cargo.lock mix.exs .formatter.exs) ++
+        ~w(lib native .cargo Cargo.toml Cargo.lock mix.exs .formatter.exs) ++
           ~w(README.md ARCHITECTURE.md CHANGELOG.md LICENSE)
     ]
   end
