@@ -136,8 +136,13 @@ defmodule Caravan.TopologyTest do
       end)
 
     assert log =~ "disconnecting app-4002@localhost"
-    assert [_, _] = String.split(log, "disconnecting app-4003@localhost")
-    assert [_, why] = String.split(log, "can't disconnect app-4003@localhost")
+
+    assert [_, _] =
+             String.split(log, "[caravan #{context.name}] disconnecting app-4003@localhost")
+
+    assert [_, why] =
+             String.split(log, "[caravan #{context.name}] can't disconnect app-4003@localhost")
+
     assert why =~ "no such road"
   end
 
