@@ -13,6 +13,10 @@ defmodule Caravan.Netns do
     * 10.66.0.0/16 is a black hole: packets vanish;
     * 10.67.0.0/16 refuses: nothing listens, connections are reset;
     * 10.99.0.0/16 is out of bounds: what is sent there is counted (`trespassers/1`).
+
+  A host may have an address besides its own, which it never dials from: `add_address/3` or `add_virtual_address/3`. Or it
+  is a pod, 10.78.0.1 to 10.78.0.199: pods see each other, and are reached from the hosts, as they are, but what they
+  dial themselves comes from the hub (source NAT).
   """
 
   @deadline 20_000
@@ -86,23 +90,65 @@ defmodule Caravan.Netns do
   end
 
   @doc "Adds the host `name` with the address 10.77.0.`number`."
-  def add_host(lab, name, number) when number in 1..199 do
+  def add_host(lab, name, number) when number in 1..199,
+    do: add_host(lab, "hub", name, address(number), hub())
+
+  @doc "Adds the pod `name` with the address 10.78.0.`number`."
+  def add_pod(lab, name, number) when number in 1..199,
+    do: add_host(lab, "pods", name, pod_address(number), "10.78.0.254")
+
+  @doc "Makes room for pods. Needs nft."
+  def add_pods(lab) do
+    ip(lab, [
+      "link add pods address 02:00:00:00:01:fe type bridge",
+      "address add 10.78.0.254/24 dev pods",
+      "link set pods up"
+    ])
+
+    run(lab, "hub", [
+      "nft",
+      """
+      table ip pods {
+        chain out {
+          type nat hook postrouting priority 100
+          ip saddr 10.78.0.0/24 ip daddr != 10.78.0.0/24 masquerade
+        }
+      }
+      """
+    ])
+
+    :ok
+  end
+
+  defp add_host(lab, bridge, name, address, gateway) do
     # Created first: `ip -n` in the middle of a batch is not possible.
     ip(lab, [
       "netns add #{name}",
       "link add #{name} type veth peer name eth0 netns #{name}",
-      "link set #{name} master hub up"
+      "link set #{name} master #{bridge} up"
     ])
 
     ip(lab, name, [
       "link set lo up",
-      "address add #{address(number)}/24 dev eth0",
+      "address add #{address}/24 dev eth0",
       "link set eth0 up",
-      "route add default via 10.77.0.254"
+      "route add default via #{gateway}"
     ])
   end
 
+  @doc "Gives a host another address of its network."
+  def add_address(lab, name, number),
+    do: ip(lab, name, ["address add #{address(number)}/24 dev eth0"])
+
+  @doc "Gives the host `number` an address of no network, which is routed to it."
+  def add_virtual_address(lab, name, number) do
+    ip(lab, name, ["address add #{virtual_address(number)}/32 dev lo"])
+    ip(lab, ["route add #{virtual_address(number)}/32 via #{address(number)}"])
+  end
+
   def address(number), do: "10.77.0.#{number}"
+  def pod_address(number), do: "10.78.0.#{number}"
+  def virtual_address(number), do: "10.79.0.#{number}"
   def hub, do: "10.77.0.254"
 
   @doc "Pulls the host's cable, or puts it back."
