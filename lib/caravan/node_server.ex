@@ -10,7 +10,7 @@ defmodule Caravan.NodeServer do
   use GenServer
   alias Caravan.{Draining, Messages, Native, Topologies, Whereabouts}
 
-  # How long a guess may take to answer. Who asks waits for two of them, and asks again.
+  # How long a guess may take to answer.
   @trial_timeout 750
 
   @spec start_link(term) :: GenServer.on_start()
@@ -75,7 +75,7 @@ defmodule Caravan.NodeServer do
 
   defp hear({:linked, reply_to, host, family}, state) do
     case Whereabouts.where(state.known, host, family, node(reply_to)) do
-      {:try, node, guesses} -> try_guesses(state, reply_to, node, guesses)
+      {:try, node, guesses} -> guess(state, reply_to, node, guesses)
       answer -> answer(state, [reply_to], answer)
     end
   end
@@ -151,21 +151,30 @@ defmodule Caravan.NodeServer do
 
   ## Guesses
 
+  # What the node said itself is told at once: a set-up waits for it. If that turns out to be wrong the next one that
+  # asks hears better. What was only seen is tried before it is told.
+  defp guess(state, reply_to, node, guesses) do
+    case Whereabouts.untried(guesses, state.known, node) do
+      {:ok, said} -> state |> answer([reply_to], {:ok, said}) |> try_guesses([], node, guesses)
+      :unknown -> try_guesses(state, [reply_to], node, guesses)
+    end
+  end
+
   # Who asks for what is being tried already waits for that.
-  defp try_guesses(state, reply_to, node, guesses) do
+  defp try_guesses(state, waiting, node, guesses) do
     case Enum.find(state.trials, fn {_, trial} ->
            {trial.node, trial.guesses} == {node, guesses}
          end) do
       {ref, _trial} ->
-        update_in(state.trials[ref].waiting, &[reply_to | &1])
+        update_in(state.trials[ref].waiting, &(waiting ++ &1))
 
       nil ->
-        try_next(state, %{node: node, guesses: guesses, left: guesses, waiting: [reply_to]})
+        try_next(state, %{node: node, guesses: guesses, left: guesses, waiting: waiting})
     end
   end
 
   defp try_next(state, %{left: []} = trial),
-    do: answer(state, trial.waiting, Whereabouts.untried(trial.guesses, state.known, trial.node))
+    do: answer(state, trial.waiting, :unknown)
 
   defp try_next(state, %{left: [address | left]} = trial) do
     ref = make_ref()

@@ -5,7 +5,7 @@ defmodule Caravan.Whereabouts do
   # A node that this one has dialled is where it was dialled. Of one that has dialled this one the link tells the source
   # address only, and nothing need listen there: it may dial from another address than it listens at, or through NAT.
   # Where it says that it listens is not reachable from everywhere either. What is both said and seen is certain; anything
-  # else is a guess, to be tried before it is told.
+  # else is a guess, to be tried.
 
   alias Caravan.Messages
 
@@ -78,12 +78,12 @@ defmodule Caravan.Whereabouts do
     end
   end
 
-  @doc "What to say when nothing answers where `node` was tried."
+  @doc "What can be told of these guesses before they have been tried: what `node` said itself."
   @spec untried([address], t, node) :: {:ok, address} | :unknown
-  def untried(tried, known, node) do
+  def untried(guesses, known, node) do
     said = if link = known.links[node], do: link.said, else: []
-    # It may be out of reach only from here.
-    case Enum.filter(tried, &(&1 in said)) do
+
+    case Enum.filter(guesses, &(&1 in said)) do
       [address | _] -> {:ok, address}
       [] -> :unknown
     end

@@ -44,7 +44,7 @@ defmodule Caravan.WhereaboutsTest do
     assert where(again) == {:try, @node, [@listens, @source]}
   end
 
-  test "where nothing answers, what was said is told, and what was seen isn't", %{known: known} do
+  test "before that what was said is told, and what was seen isn't", %{known: known} do
     said = known |> link(@node, @source, false) |> Whereabouts.said(@node, [@listens])
     assert Whereabouts.untried([@listens, @source], said, @node) == {:ok, @listens}
     assert Whereabouts.untried([@source], known, @node) == :unknown
