@@ -24,7 +24,7 @@ defmodule Caravan.Polls do
       allow: []
     }
 
-    {:ok, membership} = Native.membership_new(Map.merge(spec, Map.new(options)))
+    {:ok, membership, _note} = Native.membership_new(Map.merge(spec, Map.new(options)))
     membership
   end
 
