@@ -169,8 +169,13 @@ fn fault(name: &[u8]) -> &'static str {
 /// for all peers of a node, and often no port, so both make the port. Those of one node are next to each other.
 ///
 /// Any free port wouldn't do: such nodes are visible, and `global` has a node cut off that others can't dial.
+#[inline]
 fn peer_port(base: &[u8]) -> Option<u16> {
-    let numbers = base.strip_prefix(b"peer-")?;
+    peer_number(base.strip_prefix(b"peer-")?)
+}
+
+#[cold]
+fn peer_number(numbers: &[u8]) -> Option<u16> {
     let dash = numbers.iter().position(|byte| *byte == b'-')?;
     let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u64>().ok();
     let (unique, os_pid) = (number(&numbers[..dash])?, number(&numbers[dash + 1..])?);
@@ -204,6 +209,7 @@ fn taken_for_port(base: &[u8]) -> &'static str {
 }
 
 /// The number that the digits at the end of `base` make; saturates, since only its being too large matters then.
+#[inline]
 pub(crate) fn number_at_end(base: &[u8]) -> Option<u64> {
     let mut number = None;
     let mut unit: u64 = 1;

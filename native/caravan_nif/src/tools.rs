@@ -32,7 +32,7 @@ const EJABBERD: &str = "ejabberdctl's";
 const UUID: Part = Hex(&[3..=3, 8..=8]);
 const RELX_ID: Part = Hex(&[8..=8]);
 
-/// The one table. At most sixteen rows: [`ROWS`] has a bit for each.
+/// The one table. What its names begin with is in [`tool`], too.
 static TOOLS: [Tool; 9] = [
     // Mix, `mix release`, bin/NAME: rem-$(gen_id)-$RELEASE_NODE, where gen_id prints 2 bytes by od or hexdump.
     Tool {
@@ -78,44 +78,36 @@ static TOOLS: [Tool; 9] = [
     },
 ];
 
-/// Which rows a name may be of, by its first byte: this is asked for each name that is dialled.
-static ROWS: [u16; 256] = rows();
-
-const fn rows() -> [u16; 256] {
-    let mut rows = [0; 256];
-    let mut row = 0;
-    while row < TOOLS.len() {
-        let mut byte = 0;
-        while byte < rows.len() {
-            let starts = match &TOOLS[row].shape[0] {
-                Text(text) => text.as_bytes()[0] as usize == byte,
-                Hex(_) => (byte as u8).is_ascii_hexdigit(),
-                Digits => (byte as u8).is_ascii_digit(),
-                End => false,
-            };
-            if starts {
-                rows[byte] |= 1 << row;
-            }
-            byte += 1;
-        }
-        row += 1;
-    }
-    rows
-}
-
 /// The tool that `base`, the part of a node's name before the `@`, belongs to.
 #[inline]
 pub fn tool(base: &[u8]) -> Option<&'static Tool> {
-    let rows = ROWS[usize::from(*base.first()?)];
-    if rows == 0 { None } else { among(rows, base) }
+    // This is asked for each name that is dialled, and most are of no tool: a few bytes show that.
+    match base {
+        [b'r', b'e', b'm', ..]
+        | [b'r', b'p', b'c', ..]
+        | [b'r', b'a', b'b', b'b', b'i', b't', b'm', ..]
+        | [b'm', b'a', b'i', b'n', b't', ..] => among(base),
+        [one, two, three, b'-', b'c' | b'd' | b't' | b'p', ..]
+        | [
+            one,
+            two,
+            three,
+            _,
+            _,
+            _,
+            _,
+            _,
+            b'-',
+            b'c' | b'd' | b't' | b'p',
+            ..,
+        ] if [one, two, three].into_iter().all(u8::is_ascii_hexdigit) => among(base),
+        _ => None,
+    }
 }
 
-fn among(rows: u16, base: &[u8]) -> Option<&'static Tool> {
-    TOOLS
-        .iter()
-        .enumerate()
-        .find(|(row, tool)| rows & (1 << row) != 0 && tool.asks(base).is_some())
-        .map(|(_, tool)| tool)
+#[cold]
+fn among(base: &[u8]) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.asks(base).is_some())
 }
 
 /// The name, before its `@`, of the node that a tool asks.

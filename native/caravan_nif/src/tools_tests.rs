@@ -82,9 +82,9 @@ fn each_row_has_a_name() {
 }
 
 proptest! {
-    // The table by the first byte leaves no row out.
+    // The look at the first bytes leaves no row out.
     #[test]
-    fn the_first_byte_decides_nothing_else(name in "(rem|rpc|remsh|maint|rabbitmqcli|[0-9a-f]{3}|[a-z]{1,9})-?[0-9a-f]{0,8}-?(ctl|ping|top|[a-z]{0,4})-?[a-z0-9]{0,6}") {
+    fn the_first_bytes_decide_nothing_else(name in "(rem|rpc|remsh|maint|rabbitmqcli|[0-9a-f]{3}|[a-z]{1,9})-?[0-9a-f]{0,8}-?(ctl|ping|top|[a-z]{0,4})-?[a-z0-9]{0,6}") {
         let any = TOOLS.iter().find(|tool| tool.asks(name.as_bytes()).is_some());
         prop_assert_eq!(tool(name.as_bytes()), any);
     }
