@@ -50,7 +50,8 @@ defmodule Caravan.TopologyTest do
           stop_supervised!(context.name)
         end)
 
-      told = String.split(log, "this node is called #{node()}")
+      mine = for line <- String.split(log, "\n"), line =~ "[caravan #{context.name}]", do: line
+      told = mine |> Enum.join() |> String.split("this node is called #{node()}")
 
       if sentence,
         do: assert([_, line] = told) && assert(line =~ sentence),
