@@ -32,6 +32,7 @@ defmodule Caravan.Native do
   @spec bound() :: :inet.ip_address() | nil
   def bound do
     case :application.get_env(:kernel, :inet_dist_use_interface) do
+      {:ok, address} when address in [{0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0}] -> nil
       {:ok, address} when tuple_size(address) in [4, 8] -> address
       _everywhere -> nil
     end

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 /// The system is asked from where it would send to that address: to one of its own it sends from there. Binding to it
 /// would tell less, since net.ipv4.ip_nonlocal_bind lets that be done with any address. Nothing is sent.
 pub fn is_here(address: IpAddr, bound: Option<IpAddr>) -> bool {
-    match bound.filter(|bound| !bound.is_unspecified()) {
+    match bound {
         Some(bound) => bound == address,
         None => address.is_loopback() || source(address).is_ok_and(|source| source == address),
     }
