@@ -30,6 +30,9 @@ defmodule :caravan_epmd do
   # The same, while the set-up has other things to wait for.
   @linked_patience 500
 
+  @failed {:error,
+           {:internal, "the native library failed; this is a bug in Caravan, please report it"}}
+
   @doc "Loads the library. What can't work ends the boot with one line and exit code 1."
   @spec start_link() :: :ignore
   def start_link do
@@ -44,15 +47,24 @@ defmodule :caravan_epmd do
     :ignore
   end
 
-  @doc "The port this node listens on: its name's; 0, the system's choice, for a release's tools."
-  @spec listen_port_please(atom() | charlist(), charlist()) :: {:ok, :inet.port_number()}
+  @doc """
+  The port this node listens on: its name's, or that of `-caravan listen_port`; 0, the system's choice, for hidden nodes
+  and tools. What can't work, or is taken, ends a boot with one line; a node that is made later is only told.
+  """
+  @spec listen_port_please(atom() | charlist(), charlist()) ::
+          {:ok, :inet.port_number()} | {:error, atom()}
   def listen_port_please(name, _host) do
-    case dist_port(name) do
-      {:ok, port} -> {:ok, port}
-      {:error, {:tool_node, _sentence}} -> {:ok, 0}
-      {:error, {_kind, sentence}} -> stop(["caravan: ", sentence, "."])
+    with {:error, {kind, sentence}} <- listen(name) do
+      line = ["caravan: ", sentence, "."]
+      if booting?(), do: stop(line), else: tell(line)
+      {:error, kind}
     end
   end
+
+  defp listen(name), do: guarded(fn -> Native.listen(name, Native.bound()) end, @failed)
+
+  # Distribution starts before this one of the kernel's children.
+  defp booting?, do: :erlang.whereis(:kernel_safe_sup) == :undefined
 
   @doc "There is nobody to register with. -1 lets the VM make a random creation, so that old pids stay dead."
   @spec register_node(atom() | charlist(), :inet.port_number(), atom()) :: {:ok, -1}
@@ -75,6 +87,27 @@ defmodule :caravan_epmd do
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}
   def address_please(name, host, family) do
     family = family(family)
+
+    case inner_port(name, host) do
+      {:ok, port} -> {:ok, beside(family), port, @version}
+      :error -> outside(name, host, family)
+    end
+  end
+
+  # A release's tool runs where its node does, which may listen on another port than its name tells others. Where that
+  # is so the host may be another machine, from which the port is mapped.
+  defp inner_port(name, host),
+    do: inner_port(guarded(fn -> text(name) ++ [?@ | text(host)] end, :none))
+
+  defp inner_port([_ | _] = name) do
+    guarded(fn -> Native.inner_port(:erlang.node(), name) end, :error)
+  end
+
+  defp inner_port(_no_name), do: :error
+
+  defp beside(family), do: Native.bound() || loopback(family)
+
+  defp outside(name, host, family) do
     set_up? = Resolution.set_up?()
     deadline = now() + if(set_up?, do: set_up_time(), else: @patience)
 
@@ -186,9 +219,11 @@ defmodule :caravan_epmd do
   @doc "The port of a node: `{:port, port, version}` or `:noport`."
   @spec port_please(charlist() | atom(), term()) :: {:port, :inet.port_number(), 6} | :noport
   def port_please(name, _address) do
-    case dist_port(name) do
+    with :error <- inner_port(guarded(fn -> text(name) end, :none)),
+         {:error, _reason} <- dist_port(name) do
+      :noport
+    else
       {:ok, port} -> {:port, port, @version}
-      {:error, _reason} -> :noport
     end
   end
 
@@ -249,13 +284,7 @@ defmodule :caravan_epmd do
     end
   end
 
-  defp dist_port(name) do
-    guarded(
-      fn -> Native.dist_port(name) end,
-      {:error,
-       {:internal, "the native library failed; this is a bug in Caravan, please report it"}}
-    )
-  end
+  defp dist_port(name), do: guarded(fn -> Native.dist_port(name) end, @failed)
 
   # The VM must not end because of a term nobody expected, or of a fault of ours.
   defp guarded(fun, otherwise) do
@@ -266,8 +295,13 @@ defmodule :caravan_epmd do
 
   # halt/1 with a text would print it too, but leave a crash dump; a port to stderr leaves the one line.
   defp stop(sentence) do
+    tell(sentence)
+    :erlang.halt(1)
+  end
+
+  defp tell(sentence) do
     stderr = :erlang.open_port({:fd, 0, 2}, [:out])
     :erlang.port_command(stderr, [sentence, "\n"])
-    :erlang.halt(1)
+    :erlang.port_close(stderr)
   end
 end

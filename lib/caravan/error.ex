@@ -22,7 +22,7 @@ defmodule Caravan.Error do
   | `:invalid_option` | an unknown or ill-typed option |
   | `:unknown_topology` | no topology of that name runs on this node |
   | `:port_out_of_range` | the number in a node name is no port |
-  | `:tool_node` | a release's `remote` or `rpc` node, which can't be dialled |
+  | `:tool_node` | a tool's node, as a release's `remote` or `rpc`, which can't be dialled |
   | `:overloaded` | too many look-ups or probes under way, or too few file descriptors for them |
   | `:not_loaded` | the native library is missing, or not the one of this version and platform |
   | `:not_started` | the application `:caravan` is not running on this node |

@@ -9,18 +9,46 @@ defmodule Caravan.Native do
   # Erlang's preloaded and kernel modules: Elixir's own may not be on the code path yet.
 
   @version Mix.Project.config()[:version]
-  @default_base_port 4370
+  # The `-caravan` flags: the name, what it takes, the default. A row is a key of the library's load info, too.
+  @flags [
+    {:base_port, :port, 4370},
+    {:dist_port, :port, nil},
+    {:listen_port, :port, nil},
+    {:hidden_port, :own, nil}
+  ]
 
   @doc """
-  Loads the native library with the port rules of the `-caravan` flags. Loading it again changes nothing.
+  Loads the native library with what the flags say of ports. Loading it again changes nothing.
   """
   @spec load() :: :ok | {:error, sentence :: binary()}
   def load do
-    with {:ok, base_port} <- port_flag(:base_port, @default_base_port),
-         {:ok, dist_port} <- port_flag(:dist_port, 0) do
-      load_library({base_port, dist_port, family()})
+    with {:ok, flags} <- flags(given(), :maps.from_list(defaults(@flags))) do
+      {hidden_port, info} = :maps.take(:hidden_port, flags)
+      dialled = listens?() and (not hidden?() or hidden_port == :own)
+      load_library(:maps.merge(info, %{dialled: dialled, family: family()}))
     end
   end
+
+  @doc "The address that this node's distribution listens on, where that is one only."
+  @spec bound() :: :inet.ip_address() | nil
+  def bound do
+    options = :application.get_env(:kernel, :inet_dist_listen_options, [])
+
+    case :application.get_env(:kernel, :inet_dist_use_interface) do
+      {:ok, address} -> one(address) || bound(options)
+      :undefined -> bound(options)
+    end
+  end
+
+  defp bound([{key, address} | options]) when key in [:ip, :ifaddr],
+    do: one(address) || bound(options)
+
+  defp bound([_option | options]), do: bound(options)
+  defp bound(_no_more), do: nil
+
+  defp one(address) when address in [{0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0}], do: nil
+  defp one(address) when tuple_size(address) in [4, 8], do: address
+  defp one(_everywhere), do: nil
 
   defp load_library(info) do
     path = library()
@@ -90,64 +118,82 @@ defmodule Caravan.Native do
   defp beside(_cover_compiled_or_unknown), do: ~c"priv"
 
   # `-caravan base_port 4370`: the init arguments are all there is when distribution starts.
-  defp port_flag(key, default) do
+  defp given do
     case :init.get_argument(:caravan) do
-      {:ok, values} -> find_port(:lists.append(values), :erlang.atom_to_list(key), default)
-      :error -> {:ok, default}
+      {:ok, values} -> :lists.append(values)
+      :error -> []
     end
   end
 
-  defp find_port([key, value | rest], key, _default) do
-    case port(value) do
-      {:ok, port} -> find_port(rest, key, port)
-      :error -> bad_flag(key, ["\"", value, "\""])
+  defp defaults([{name, _takes, default} | rows]), do: [{name, default} | defaults(rows)]
+  defp defaults([]), do: []
+
+  defp flags([name | values], flags) do
+    case row(name, @flags) do
+      {key, takes, _default} -> flag(key, takes, values, flags)
+      :unknown -> {:error, sentence(["flag -caravan: expected ", usage(@flags), unknown(name)])}
     end
   end
 
-  defp find_port([key], key, _default), do: bad_flag(key, "nothing")
+  defp flags([], flags), do: {:ok, flags}
 
-  defp find_port([known, _value | rest], key, default)
-       when known in [~c"base_port", ~c"dist_port"],
-       do: find_port(rest, key, default)
+  defp flag(key, takes, [value | values], flags) do
+    case value(takes, value) do
+      {:ok, value} -> flags(values, :maps.put(key, value, flags))
+      :error -> bad_flag(key, takes, ["\"", value, "\""])
+    end
+  end
 
-  # The other flag without its value: said when its own turn comes.
-  defp find_port([known], _key, default) when known in [~c"base_port", ~c"dist_port"],
-    do: {:ok, default}
+  defp flag(key, takes, [], _flags), do: bad_flag(key, takes, "nothing")
 
-  defp find_port([unknown | _rest], _key, _default) do
+  defp row(name, [{key, _takes, _default} = row | rows]),
+    do: if(:erlang.atom_to_list(key) == name, do: row, else: row(name, rows))
+
+  defp row(_name, []), do: :unknown
+
+  defp usage([{key, takes, _default}]), do: [:erlang.atom_to_list(key), " ", word(takes)]
+  defp usage([row | rows]), do: [usage([row]), ", " | usage(rows)]
+
+  defp unknown(name), do: [", got \"", name, "\"; correct vm.args."]
+
+  defp bad_flag(key, takes, got) do
     {:error,
      sentence([
-       "flag -caravan: expected base_port N or dist_port N, got \"",
-       unknown,
-       "\"; correct vm.args."
+       ["flag -caravan ", :erlang.atom_to_list(key), ": expected ", expected(takes)],
+       [", got ", got, "; correct vm.args."]
      ])}
   end
 
-  defp find_port([], _key, default), do: {:ok, default}
+  defp word(:port), do: "N"
+  defp word(:own), do: "own"
 
-  defp bad_flag(key, got) do
-    {:error,
-     sentence([
-       "flag -caravan ",
-       key,
-       ": expected a port from 1 to 65535, got ",
-       got,
-       "; correct vm.args."
-     ])}
+  defp expected(:port), do: "a port from 1 to 65535"
+  defp expected(:own), do: "own"
+
+  defp value(:own, ~c"own"), do: {:ok, :own}
+  defp value(:own, _text), do: :error
+
+  defp value(:port, digits) when digits != [] and length(digits) <= 5 do
+    if :lists.all(fn digit -> digit in ?0..?9 end, digits),
+      do: in_range(:erlang.list_to_integer(digits)),
+      else: :error
   end
 
-  defp port(digits) when digits != [] and length(digits) <= 5 do
-    if :lists.all(fn digit -> digit in ?0..?9 end, digits) do
-      in_range(:erlang.list_to_integer(digits))
-    else
-      :error
-    end
-  end
-
-  defp port(_text), do: :error
+  defp value(:port, _text), do: :error
 
   defp in_range(port) when port in 1..65_535, do: {:ok, port}
   defp in_range(_number), do: :error
+
+  # As net_kernel reads them.
+  defp listens?, do: not match?({:ok, [[~c"false" | _] | _]}, :init.get_argument(:dist_listen))
+
+  defp hidden? do
+    case :init.get_argument(:hidden) do
+      {:ok, [[] | _]} -> true
+      {:ok, [[~c"true" | _] | _]} -> true
+      _visible -> false
+    end
+  end
 
   # The family this node's distribution speaks; probes have to use the same.
   defp family do
@@ -168,6 +214,8 @@ defmodule Caravan.Native do
   def loaded, do: first_use(:loaded, [])
 
   def dist_port(name), do: first_use(:dist_port, [name])
+  def listen(name, bound), do: first_use(:listen, [name, bound])
+  def inner_port(own, name), do: first_use(:inner_port, [own, name])
   def address(host, family), do: first_use(:address, [host, family])
   def local_address(remote), do: first_use(:local_address, [remote])
   def tried(host), do: first_use(:tried, [host])

@@ -126,20 +126,10 @@ defmodule Caravan.NodeServer do
 
   # All addresses of this machine, unless told otherwise; then the one that the peer can reach is that of its link.
   defp listening(node, peer) do
-    case bound() do
-      {:ok, address} -> {:ok, address}
-      :error -> local(List.keyfind(:erlang.system_info(:dist_ctrl), node, 0), peer)
+    case Native.bound() do
+      nil -> local(List.keyfind(:erlang.system_info(:dist_ctrl), node, 0), peer)
+      address -> {:ok, address}
     end
-  end
-
-  defp bound do
-    options = Application.get_env(:kernel, :inet_dist_listen_options, [])
-
-    Enum.find_value(
-      [Application.get_env(:kernel, :inet_dist_use_interface), options[:ip], options[:ifaddr]],
-      :error,
-      &if(Messages.address?(&1, :inet) or Messages.address?(&1, :inet6), do: {:ok, &1})
-    )
   end
 
   defp local({_node, port}, _peer) when is_port(port) do

@@ -9,8 +9,8 @@ defmodule Caravan.Status do
       answer of which a part is missing or was cut only adds members
     * `members` - how many node names discovery stands behind
     * `peers` - each `node` with its `state` (`:idle`, `:dialling`, `:backing_off`, `:connected`,
-      `:leaving`, or `:self` for this node under another name), how long it is `for`, failed `attempts` in a row, the last `error` as a sentence and
-      the time until the `next_dial`
+      `:leaving`, or `:self` for this node where an answer leads to it), how long it is `for`, failed `attempts` in a
+      row, the last `error` as a sentence and the time until the `next_dial`
     * `refused` - names in the answers that are no members, by reason: `count` and an `example`
     * `draining` - after `Caravan.drain/0`
     * `responding` - `false` where the topology's process did not answer in time: nothing else is known then

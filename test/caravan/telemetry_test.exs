@@ -4,6 +4,7 @@ defmodule Caravan.TelemetryTest do
   alias Caravan.{Events, Telemetry}
 
   @topology __MODULE__
+  @reasons ~w(invalid_name not_allowed other_family short_name long_name no_port max_members atom_limit)a
 
   # Every sentence and event once, with what each of them is given.
   defp tell_everything do
@@ -11,7 +12,7 @@ defmodule Caravan.TelemetryTest do
     Events.unlisted(@topology, "no")
 
     refused =
-      for reason <- [:invalid_name, :not_allowed, :other_family, :max_members, :atom_limit, :new],
+      for reason <- @reasons ++ [:new],
           do: refused(reason)
 
     report = %{
@@ -29,7 +30,8 @@ defmodule Caravan.TelemetryTest do
       duration: 1,
       turned?: true,
       newly_refused: Enum.map(refused, & &1.reason),
-      newly_cut?: false
+      newly_cut?: false,
+      alias: "other@h"
     }
 
     Events.looked_up(@topology, found)
@@ -48,6 +50,9 @@ defmodule Caravan.TelemetryTest do
 
     Events.disconnecting(@topology, :a@h, 1)
     Events.alone(@topology)
+
+    for note <- [{:by_host, nil}, {:capitals, "H"}, {:other_name, "b@h"}],
+        do: Events.ill_named(@topology, :a@H, note)
   end
 
   defp refused(reason), do: %{reason: reason, count: 2, example: "x y"}
@@ -85,7 +90,7 @@ defmodule Caravan.TelemetryTest do
 
     lines = for line <- String.split(log, "\n"), line =~ "teller=this test", do: line
 
-    assert length(lines) == 15
+    assert length(lines) == 22
     for line <- lines, do: assert(line =~ "[caravan #{@topology}] ")
     assert Enum.count(lines, &(&1 =~ "node=a@h")) == 5
   end

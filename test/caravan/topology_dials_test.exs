@@ -242,6 +242,65 @@ defmodule Caravan.TopologyDialsTest do
     assert %{state: :self, next_dial: nil} = peer(context, :"app-#{open[:own_name]}@127.0.0.1")
   end
 
+  test "a name of the other kind is refused, told once and never dialled", context do
+    listener = hang_up_listener()
+    {:ok, port} = :inet.port(listener)
+    publish(context, [port])
+
+    log =
+      capture_log(fn ->
+        start(context, [], %{})
+        for _ <- 1..3, do: assert(%{reason: :short_name} = await_event([:member, :refused]))
+      end)
+
+    assert %{peers: [], refused: [%{reason: :short_name, count: 1}]} = status(context)
+    assert [_] = told(log, context, "no dot, and this node uses long names (-name)")
+    refute_received {[:caravan, :peer, _], _, _}
+    :gen_tcp.close(listener)
+  end
+
+  test "what DNS calls this node otherwise is itself: in the status, told once, never dialled",
+       context do
+    DnsServer.command(context.server, "add app.test 1 SRV 0 10 4999 alias.test")
+    DnsServer.command(context.server, "add alias.test 1 A 127.0.0.1")
+
+    log =
+      capture_log(fn ->
+        start(context, [], %{})
+        for _ <- 1..3, do: await_event([:lookup, :stop])
+        assert %{members: 0, refused: [], peers: [itself]} = status(context)
+        assert %{state: :self, error: error, next_dial: nil, for: time} = itself
+        assert itself.node == node() and is_integer(time)
+        assert error == "DNS calls this node app-4999@alias.test"
+      end)
+
+    assert [line] = told(log, context, "the answer for app.test calls this node")
+    assert line =~ "app-4999@alias.test" and line =~ "#{node()}"
+    refute_received {[:caravan, :peer, _], _, _}
+
+    # By its own name it is listed without a word.
+    name = "caravan-{port}@{ip}"
+    restart(context, node_name: name)
+    await_event([:lookup, :stop])
+    assert [%{state: :self, error: nil}] = status(context).peers
+    DnsServer.publish(context.server, "app.test", [4998], "127.0.0.1")
+    await_event([:member, :added], &(&1.node == :"caravan-4998@127.0.0.1"))
+    assert [%{node: :"caravan-4998@127.0.0.1"}] = status(context).peers
+  end
+
+  # Other tests log at the same time.
+  defp told(log, context, text) do
+    for line <- String.split(log, "\n"),
+        line =~ "[caravan #{context.name}]" and line =~ text,
+        do: line
+  end
+
+  defp restart(context, options) do
+    stop_supervised!(context.name)
+    drop_lookups()
+    start(context, options, %{})
+  end
+
   defp reason(failures, node, stage) do
     [%{reason: reason}] = Enum.filter(failures, &match?(%{node: ^node, stage: ^stage}, &1))
     reason
@@ -279,5 +338,19 @@ defmodule Caravan.TopologyDialsTest do
     :ok = :gen_tcp.send(socket, answer)
     :gen_tcp.close(socket)
     serve(listener, name)
+  end
+
+  # Hangs up when the other side does, and says nothing.
+  defp hang_up_listener do
+    {:ok, listener} = :gen_tcp.listen(0, ip: {127, 0, 0, 1}, active: true)
+    spawn_link(fn -> accept(listener) end)
+    listener
+  end
+
+  defp accept(listener) do
+    case :gen_tcp.accept(listener) do
+      {:ok, _hangs_up} -> accept(listener)
+      {:error, :closed} -> :ok
+    end
   end
 end

@@ -57,13 +57,21 @@ fn details_are_what_the_sentence_tells() {
         assert_eq!((details.asked, details.rcode), (&asked, rcode), "{error}");
     }
     let name = b"rem-1-a".to_vec();
-    assert!(Error::ToolNode { name }.details().is_none());
+    assert!(
+        Error::ToolNode {
+            name,
+            whose: "a tool's"
+        }
+        .details()
+        .is_none()
+    );
 }
 
 #[test]
 fn hostile_bytes_are_escaped_and_cut() {
     let error = Error::ToolNode {
         name: b"rem-1-\"\n\x1b[31m".to_vec(),
+        whose: "a tool's",
     };
     assert!(
         error.to_string().contains(r#""rem-1-\"\n\x1b[31m""#),
@@ -71,6 +79,7 @@ fn hostile_bytes_are_escaped_and_cut() {
     );
     let long = Error::ToolNode {
         name: vec![b'a'; 1000],
+        whose: "a tool's",
     };
     assert!(long.to_string().contains("(1000 bytes)"));
     assert!(long.to_string().len() < 300);

@@ -9,7 +9,7 @@ pub mod error;
 pub mod handshake;
 pub mod identify;
 pub mod linked;
-pub mod local;
+pub mod machine;
 pub mod membership;
 pub mod naming;
 pub mod node_name;
@@ -20,6 +20,8 @@ pub mod recent;
 pub mod resolver;
 pub mod sockets;
 pub mod standing;
+pub mod template;
+pub mod tools;
 
 // The VM has the functions these call; a test binary and a fuzzer have not.
 #[cfg(not(any(test, fuzzing)))]

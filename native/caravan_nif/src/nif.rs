@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use rustler::{Atom, Encoder, Env, Resource, ResourceArc, Term};
 
-use crate::discovery::{self, Discovery, Settings};
+use crate::discovery::{self, Discovery};
 use crate::error::{Asked, Error};
-use crate::node_name::{self, PortRules};
-use crate::specs::{LookupSpec, MembershipSpec, PurposeTwin};
-use crate::terms::{self, Failure, Outcome, atoms};
+use crate::node_name;
+use crate::specs::{Ip, LoadInfo, LookupSpec, MembershipSpec, PurposeTwin};
+use crate::terms::{self, Failure, NoteTwin, Outcome, atoms};
 use crate::text::{TextBuffer, text};
 use crate::vm::Beam;
 use crate::{resolver, runtime};
@@ -28,25 +28,13 @@ impl Resource for MembershipRef {
 }
 
 fn load(_env: Env<'_>, info: Term<'_>) -> bool {
-    match info.decode::<(&str, Term<'_>)>() {
-        Ok((version, settings)) => version == env!("CARGO_PKG_VERSION") && configure(settings),
-        Err(_other_version) => false,
+    match info.decode::<(&str, LoadInfo)>() {
+        Ok((env!("CARGO_PKG_VERSION"), info)) => {
+            discovery::configure(info.read());
+            true
+        }
+        _of_another_version => false,
     }
-}
-
-fn configure(info: Term<'_>) -> bool {
-    let Ok((base_port, dist_port, family)) = info.decode::<(u16, u16, Atom)>() else {
-        return false;
-    };
-    let rules = PortRules {
-        base_port,
-        dist_port: (dist_port != 0).then_some(dist_port),
-    };
-    discovery::configure(Settings {
-        rules,
-        ipv6: family == atoms::inet6(),
-    });
-    true
 }
 
 #[rustler::nif]
@@ -67,6 +55,30 @@ fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
 }
 
 #[rustler::nif]
+fn listen<'a>(env: Env<'a>, name: Term<'a>, bound: Option<Ip>) -> Term<'a> {
+    let mut buffer = TextBuffer::new();
+    let Some(text) = text(name, &mut buffer) else {
+        return Failure::from(&node_name::no_text(format!("{name:?}"))).encode(env);
+    };
+    match discovery::listen(text, bound.map(|ip| ip.0)) {
+        Ok(port) => (atoms::ok(), port).encode(env),
+        Err(error) => Failure::from(&error).encode(env),
+    }
+}
+
+#[rustler::nif]
+fn inner_port<'a>(env: Env<'a>, own: Term<'a>, name: Term<'a>) -> Term<'a> {
+    let (mut own_buffer, mut buffer) = (TextBuffer::new(), TextBuffer::new());
+    let port = text(own, &mut own_buffer)
+        .zip(text(name, &mut buffer))
+        .and_then(|(own, name)| discovery::inner_port(own, name));
+    match port {
+        Some(port) => (atoms::ok(), port).encode(env),
+        None => atoms::error().encode(env),
+    }
+}
+
+#[rustler::nif]
 fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
     let mut buffer = TextBuffer::new();
     let host = text(host, &mut buffer).and_then(|host| std::str::from_utf8(host).ok());
@@ -81,7 +93,7 @@ fn local_address<'a>(env: Env<'a>, remote: Term<'a>) -> Term<'a> {
     let mut buffer = TextBuffer::new();
     let remote =
         text(remote, &mut buffer).and_then(|ip| std::str::from_utf8(ip).ok()?.parse().ok());
-    found(env, remote.and_then(crate::local::towards))
+    found(env, remote.and_then(crate::machine::source))
 }
 
 fn found(env: Env<'_>, address: Option<std::net::IpAddr>) -> Term<'_> {
@@ -111,11 +123,12 @@ fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> Term<'a> {
 #[rustler::nif]
 fn membership_new(env: Env<'_>, spec: MembershipSpec) -> Term<'_> {
     match spec.read().and_then(Discovery::new) {
-        Ok(discovery) => (
-            atoms::ok(),
-            ResourceArc::new(MembershipRef(std::sync::Arc::new(discovery))),
-        )
-            .encode(env),
+        Ok(discovery) => {
+            let discovery = std::sync::Arc::new(discovery);
+            let note = discovery.note.as_ref().map(NoteTwin::from);
+            let membership = MembershipRef(std::sync::Arc::clone(&discovery));
+            (atoms::ok(), ResourceArc::new(membership), note).encode(env)
+        }
         Err(error) => Failure::from(&error).encode(env),
     }
 }

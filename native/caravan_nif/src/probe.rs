@@ -192,7 +192,7 @@ impl<'a> Target<'a> {
     }
 
     fn new(name: &'a str, find: impl FnOnce(&str, bool) -> Option<IpAddr>) -> Result<Self, Error> {
-        let Settings { rules, ipv6 } = settings();
+        let Settings { rules, ipv6, .. } = settings();
         let port = node_name::dist_port(name.as_bytes(), &rules)?;
         let host = host_of(name);
         let known = host.parse().ok().or_else(|| find(host, ipv6));
