@@ -12,7 +12,7 @@ defmodule :caravan_epmd do
   is after that, `Caravan.Gate` is called.
   """
 
-  alias Caravan.{Gate, Native}
+  alias Caravan.{Epmd, Gate, Native}
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
@@ -42,9 +42,16 @@ defmodule :caravan_epmd do
     end
   end
 
-  @doc "There is nobody to register with. -1 lets the VM make a random creation, so that old pids stay dead."
+  @doc """
+  There is nobody to register with. -1 lets the VM make a random creation, so that old pids stay dead.
+
+  When net_kernel comes here this node listens, and so it may begin to answer in epmd's place (`-caravan epmd`).
+  """
   @spec register_node(atom() | charlist(), :inet.port_number(), atom()) :: {:ok, -1}
-  def register_node(_name, _port, _family), do: {:ok, -1}
+  def register_node(name, port, _family) do
+    if self() == :erlang.whereis(:net_kernel), do: guarded(fn -> Epmd.start(name, port) end)
+    {:ok, -1}
+  end
 
   @doc false
   def register_node(_name, _port), do: {:ok, -1}

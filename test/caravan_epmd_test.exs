@@ -4,7 +4,8 @@ defmodule CaravanEpmdTest do
   @epmd :caravan_epmd
 
   test "it uses :erlang, :init, :inet and the library only" do
-    assert used(@epmd) -- [:erlang, :init, :inet, Caravan.Native, Caravan.Gate] == []
+    assert used(@epmd) -- [:erlang, :init, :inet, Caravan.Native, Caravan.Epmd, Caravan.Gate] ==
+             []
   end
 
   test "the stubs use nothing of Elixir's before the library is in" do
@@ -14,6 +15,10 @@ defmodule CaravanEpmdTest do
 
   test "nor do links need Elixir" do
     assert used(Caravan.Gate) -- [:erlang, :init, :sys, Caravan.Native] == []
+  end
+
+  test "nor does what answers in epmd's place" do
+    assert used(Caravan.Epmd) -- [:erlang, :init, :net_kernel, :logger, Caravan.Native] == []
   end
 
   defp used(module) do

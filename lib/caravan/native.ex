@@ -10,15 +10,26 @@ defmodule Caravan.Native do
 
   @default_base_port 4370
 
+  @flags [~c"base_port", ~c"dist_port", ~c"epmd"]
+
   @doc """
   Loads the native library with the port rules of the `-caravan` flags. Loading it again changes nothing.
   """
   @spec load() :: :ok | {:error, sentence :: binary()}
   def load do
     with {:ok, base_port} <- port_flag(:base_port, @default_base_port),
-         {:ok, dist_port} <- port_flag(:dist_port, 0) do
-      load_library({base_port, dist_port, family()})
-    end
+         {:ok, dist_port} <- port_flag(:dist_port, 0),
+         :ok <- load_library({base_port, dist_port, family()}),
+         {:ok, _address} <- epmd_flag(),
+         do: :ok
+  end
+
+  @doc "Where this node is to answer in epmd's place (`-caravan epmd`), as the flag has it; `:none` without the flag."
+  @spec epmd_flag() :: {:ok, charlist() | :none} | {:error, sentence :: binary()}
+  def epmd_flag do
+    flag(:epmd, "an address such as 127.0.0.1 or 127.0.0.1:4369", :none, fn text ->
+      if epmd_address(text), do: {:ok, text}, else: :error
+    end)
   end
 
   defp load_library(info) do
@@ -77,48 +88,53 @@ defmodule Caravan.Native do
 
   defp beside(_cover_compiled_or_unknown), do: ~c"priv"
 
+  defp port_flag(key, default), do: flag(key, "a port from 1 to 65535", default, &port/1)
+
   # `-caravan base_port 4370`: the init arguments are all there is when distribution starts.
-  defp port_flag(key, default) do
+  defp flag(key, expected, default, read) do
     case :init.get_argument(:caravan) do
-      {:ok, values} -> find_port(:lists.append(values), :erlang.atom_to_list(key), default)
-      :error -> {:ok, default}
+      {:ok, values} ->
+        find(:lists.append(values), :erlang.atom_to_list(key), expected, read, default)
+
+      :error ->
+        {:ok, default}
     end
   end
 
-  defp find_port([key, value | rest], key, _default) do
-    case port(value) do
-      {:ok, port} -> find_port(rest, key, port)
-      :error -> bad_flag(key, ["\"", value, "\""])
+  defp find([key, value | rest], key, expected, read, _default) do
+    case read.(value) do
+      {:ok, value} -> find(rest, key, expected, read, value)
+      :error -> bad_flag(key, expected, ["\"", value, "\""])
     end
   end
 
-  defp find_port([key], key, _default), do: bad_flag(key, "nothing")
+  defp find([key], key, expected, _read, _default), do: bad_flag(key, expected, "nothing")
 
-  defp find_port([known, _value | rest], key, default)
-       when known in [~c"base_port", ~c"dist_port"],
-       do: find_port(rest, key, default)
+  defp find([known, _value | rest], key, expected, read, default) when known in @flags,
+    do: find(rest, key, expected, read, default)
 
   # The other flag without its value: said when its own turn comes.
-  defp find_port([known], _key, default) when known in [~c"base_port", ~c"dist_port"],
-    do: {:ok, default}
+  defp find([known], _key, _expected, _read, default) when known in @flags, do: {:ok, default}
 
-  defp find_port([unknown | _rest], _key, _default) do
+  defp find([unknown | _rest], _key, _expected, _read, _default) do
     {:error,
      sentence([
-       "flag -caravan: expected base_port N or dist_port N, got \"",
+       "flag -caravan: expected base_port N, dist_port N or epmd ADDRESS, got \"",
        unknown,
        "\"; correct vm.args."
      ])}
   end
 
-  defp find_port([], _key, default), do: {:ok, default}
+  defp find([], _key, _expected, _read, default), do: {:ok, default}
 
-  defp bad_flag(key, got) do
+  defp bad_flag(key, expected, got) do
     {:error,
      sentence([
        "flag -caravan ",
        key,
-       ": expected a port from 1 to 65535, got ",
+       ": expected ",
+       expected,
+       ", got ",
        got,
        "; correct vm.args."
      ])}
@@ -165,4 +181,7 @@ defmodule Caravan.Native do
   def linked(_node), do: :erlang.nif_error(:caravan_not_loaded)
   def was_linked(_node), do: :erlang.nif_error(:caravan_not_loaded)
   def stopped_lately, do: :erlang.nif_error(:caravan_not_loaded)
+  def epmd(_address, _name, _port), do: :erlang.nif_error(:caravan_not_loaded)
+  def epmd_linked(_epmd, _self, _peer, _up), do: :erlang.nif_error(:caravan_not_loaded)
+  def epmd_address(_text), do: :erlang.nif_error(:caravan_not_loaded)
 end

@@ -7,6 +7,7 @@ use rustler::{Atom, Encoder, Env, NifMap, NifStruct, Term};
 
 use crate::discovery::Report;
 use crate::endpoint;
+use crate::epmd::server::Turn;
 use crate::error::{Error, Kind};
 use crate::membership::Refusal;
 use crate::resolver::{self, Transport};
@@ -17,6 +18,7 @@ pub(crate) mod atoms {
         nxdomain, nodata, servfail, refused, timeout, truncated, network, malformed,
         invalid_name, invalid_option, port_out_of_range, tool_node, overloaded,
         max_members, atom_limit, not_allowed, other_family,
+        epmd, waits, answers,
     }
 }
 
@@ -76,6 +78,18 @@ impl Encoder for Outcome<Report> {
         match &self.0 {
             Ok(report) => (atoms::ok(), PollReport::from(report)).encode(env),
             Err(error) => Failure::from(error).encode(env),
+        }
+    }
+}
+
+/// `{:epmd, :answers}` or `{:epmd, {:waits, reason}}`.
+pub(crate) struct TurnTwin(pub(crate) Turn);
+
+impl Encoder for TurnTwin {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match &self.0 {
+            Turn::Answers => (atoms::epmd(), atoms::answers()).encode(env),
+            Turn::Waits(reason) => (atoms::epmd(), (atoms::waits(), reason)).encode(env),
         }
     }
 }

@@ -1,0 +1,55 @@
+defmodule Caravan.Epmd do
+  @moduledoc false
+
+  # `-caravan epmd ADDRESS`: this node answers there in epmd's place. The native library does that, by itself. The process
+  # here tells it who is linked, and logs what becomes of it.
+  #
+  # It is linked to net_kernel, which starts it, and the library serves as long as it lives: so all of it begins and ends
+  # with distribution. net_kernel doesn't wait for it. Like `:caravan_epmd` it needs nothing of Elixir's.
+
+  alias Caravan.Native
+
+  @doc "Called by net_kernel, with the own name before the `@` and the port it listens on."
+  @spec start(atom(), :inet.port_number()) :: term()
+  def start(name, port) do
+    with {:ok, address} when address != :none <- Native.epmd_flag(),
+         true <- lasting?(name),
+         do: :erlang.spawn_link(fn -> serve(address, name, port) end)
+  end
+
+  # Release tools are started with the flags of their node. They come and go, and would only say that it answers already.
+  defp lasting?(name) do
+    :init.get_argument(:hidden) == :error and match?({:ok, _port}, Native.dist_port(name))
+  end
+
+  defp serve(address, name, port) do
+    # Hidden nodes are not listed: most of them are tools, and listen nowhere.
+    :ok = :net_kernel.monitor_nodes(true, node_type: :visible)
+    {:ok, epmd} = Native.epmd(address, name, port)
+    loop(epmd, address)
+  end
+
+  defp loop(epmd, address) do
+    receive do
+      {:nodeup, node, _info} ->
+        Native.epmd_linked(epmd, :erlang.node(), node, true)
+
+      {:nodedown, node, _info} ->
+        Native.epmd_linked(epmd, :erlang.node(), node, false)
+
+      {:epmd, {:waits, reason}} ->
+        :logger.notice(~c"caravan: epmd on ~ts: ~ts; this node takes over when it can", [
+          address,
+          reason
+        ])
+
+      {:epmd, :answers} ->
+        :logger.notice(~c"caravan: epmd on ~ts: this node answers there now", [address])
+
+      _other ->
+        :ok
+    end
+
+    loop(epmd, address)
+  end
+end

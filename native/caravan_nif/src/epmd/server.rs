@@ -1,0 +1,224 @@
+//! The server behind `-caravan epmd`: it listens, or waits until it can, and answers what [`Names`] knows.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::names::Names;
+use super::{MAX_REQUEST, Node, Request, STAYS, alive_answer, names_answer, port_answer};
+
+/// Where epmd listens.
+pub const PORT: u16 = 4369;
+
+/// How many clients may be about to ask at a time; the oldest has to go for one more.
+const MAX_ASKING: usize = 64;
+
+/// How long a client may take to ask, and to read the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a taken address is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The first time it is tried sooner: who has just stopped, as this VM's own former server, takes a moment to let go.
+const SOON: Duration = Duration::from_millis(100);
+
+/// What becomes of the server; each is told once.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The address can't be had now, for this reason.
+    Waits(String),
+    /// It answers, after it had to wait.
+    Answers,
+}
+
+/// Reads `ADDRESS` or `ADDRESS:PORT`; an IPv6 address with a port stands in brackets.
+pub fn address(text: &str) -> Option<SocketAddr> {
+    let address = match text.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, PORT),
+        Err(_no_ip_alone) => text.parse().ok()?,
+    };
+    (address.port() != 0).then_some(address)
+}
+
+/// What is known, to the server and to the VM that feeds it.
+#[derive(Debug)]
+pub struct Known(Mutex<Names>);
+
+impl Known {
+    /// What `names` holds.
+    pub fn new(names: Names) -> Self {
+        Self(Mutex::new(names))
+    }
+
+    /// The names themselves; not to be kept over an await.
+    pub fn names(&self) -> MutexGuard<'_, Names> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers at `address` for as long as it is polled.
+pub async fn serve(address: SocketAddr, known: Arc<Known>, tell: impl Fn(Turn)) {
+    let listener = listen(address, tell).await;
+    let mut asking = Asking::default();
+    let mut alive = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _from)) => asking.add(answer(stream, address.port(), Arc::clone(&known))),
+                // Whoever it was has gone again, or there is no descriptor left.
+                Err(_) => sleep(SOON).await,
+            },
+            Some(asked) = asking.tasks.join_next() => {
+                if let Ok(Some(node)) = asked {
+                    alive.spawn(node.stay());
+                }
+            }
+            Some(_) = alive.join_next() => {}
+        }
+    }
+}
+
+async fn listen(address: SocketAddr, tell: impl Fn(Turn)) -> TcpListener {
+    let mut failures: u32 = 0;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                if failures > 1 {
+                    tell(Turn::Answers);
+                }
+                return listener;
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                if failures == 2 {
+                    tell(Turn::Waits(reason(&error)));
+                }
+            }
+        }
+        sleep(if failures == 1 { SOON } else { RETRY }).await;
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        "an epmd or another node answers there already".into()
+    } else {
+        error.to_string()
+    }
+}
+
+/// The clients that are about to ask. Who connects and says nothing makes room for who comes later.
+#[derive(Default)]
+struct Asking {
+    tasks: JoinSet<Option<Alive>>,
+    oldest_first: VecDeque<AbortHandle>,
+}
+
+impl Asking {
+    fn add(&mut self, task: impl Future<Output = Option<Alive>> + Send + 'static) {
+        self.oldest_first.retain(|task| !task.is_finished());
+        if self.oldest_first.len() >= MAX_ASKING
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            oldest.abort();
+        }
+        self.oldest_first.push_back(self.tasks.spawn(task));
+    }
+}
+
+/// A node that is registered until this is dropped.
+struct Alive {
+    name: String,
+    stream: TcpStream,
+    known: Arc<Known>,
+}
+
+impl Alive {
+    /// Stays until the node hangs up; it has nothing more to say.
+    async fn stay(mut self) {
+        let _ = self.stream.read_u8().await;
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.known.names().leave(&self.name);
+    }
+}
+
+/// Serves one client, which asks one thing. A node that has registered itself is what remains.
+async fn answer(stream: TcpStream, own_port: u16, known: Arc<Known>) -> Option<Alive> {
+    timeout(PATIENCE, answer_patiently(stream, own_port, known))
+        .await
+        .ok()?
+        .ok()?
+}
+
+async fn answer_patiently(
+    mut stream: TcpStream,
+    own_port: u16,
+    known: Arc<Known>,
+) -> io::Result<Option<Alive>> {
+    let length = usize::from(stream.read_u16().await?);
+    let mut request = [0; MAX_REQUEST];
+    let Some(request) = request.get_mut(..length) else {
+        return Ok(None);
+    };
+    stream.read_exact(request).await?;
+    let answer = match Request::read(request) {
+        Some(Request::Alive(node)) if is_local(&stream) => {
+            return register(stream, node, known).await;
+        }
+        Some(Request::Port(name)) => port_answer(known.names().find(&name).as_deref()),
+        Some(Request::Names) => names_answer(own_port, known.names().present()),
+        Some(Request::Kill) if is_local(&stream) => STAYS.to_vec(),
+        Some(Request::Alive(_) | Request::Kill) | None => return Ok(None),
+    };
+    stream.write_all(&answer).await?;
+    Ok(None)
+}
+
+async fn register(
+    mut stream: TcpStream,
+    node: Node,
+    known: Arc<Known>,
+) -> io::Result<Option<Alive>> {
+    let (name, highest) = (node.name.clone(), node.highest);
+    if !known.names().register(node) {
+        stream.write_all(&alive_answer(highest, None)).await?;
+        return Ok(None);
+    }
+    let mut alive = Alive {
+        name,
+        stream,
+        known,
+    };
+    let answer = alive_answer(highest, Some(random()));
+    alive.stream.write_all(&answer).await?;
+    Ok(Some(alive))
+}
+
+/// Only who is on this host is found at its ports, so nobody else may register, as with epmd.
+fn is_local(stream: &TcpStream) -> bool {
+    match (stream.peer_addr(), stream.local_addr()) {
+        (Ok(peer), Ok(local)) => peer.ip().to_canonical().is_loopback() || peer.ip() == local.ip(),
+        _gone => false,
+    }
+}
+
+/// A creation has to differ from that of the node's last life; nobody has to be kept from guessing it.
+fn random() -> u32 {
+    (RandomState::new().hash_one(()) >> 32) as u32
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
