@@ -27,9 +27,14 @@ defmodule Caravan.Native do
   @doc "Where this node is to answer in epmd's place (`-caravan epmd`), as the flag has it; `:none` without the flag."
   @spec epmd_flag() :: {:ok, charlist() | :none} | {:error, sentence :: binary()}
   def epmd_flag do
-    flag(:epmd, "an address such as 127.0.0.1 or 127.0.0.1:4369", :none, fn text ->
-      if epmd_address(text), do: {:ok, text}, else: :error
-    end)
+    flag(
+      :epmd,
+      "localhost, an address such as {127,0,0,1}, or one with a port such as {{127,0,0,1},4369}",
+      :none,
+      fn text ->
+        if epmd_address(text), do: {:ok, text}, else: :error
+      end
+    )
   end
 
   defp load_library(info) do

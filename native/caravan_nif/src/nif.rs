@@ -204,7 +204,7 @@ fn epmd_linked(epmd: ResourceArc<EpmdRef>, own: Term<'_>, peer: Term<'_>, up: bo
 fn socket_address(term: Term<'_>) -> Option<std::net::SocketAddr> {
     let mut buffer = TextBuffer::new();
     let text = text(term, &mut buffer)?;
-    server::address(std::str::from_utf8(text).ok()?)
+    server::address(std::str::from_utf8(text).ok()?, discovery::settings().ipv6)
 }
 
 fn started<'a>(env: Env<'a>, outcome: Result<(), Error>) -> Term<'a> {

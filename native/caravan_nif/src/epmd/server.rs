@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,13 +39,44 @@ pub enum Turn {
     Answers,
 }
 
-/// Reads `ADDRESS` or `ADDRESS:PORT`; an IPv6 address with a port stands in brackets.
-pub fn address(text: &str) -> Option<SocketAddr> {
-    let address = match text.parse::<IpAddr>() {
-        Ok(ip) => SocketAddr::new(ip, PORT),
-        Err(_no_ip_alone) => text.parse().ok()?,
+/// Reads `localhost`, `{127,0,0,1}` or `{{127,0,0,1},4369}`: the VM reads the values of an application's flags as terms,
+/// and ends a release that has another one.
+pub fn address(text: &str, ipv6: bool) -> Option<SocketAddr> {
+    let pair = inside(text).and_then(|pair| pair.rsplit_once(','));
+    let (host, port) = match pair {
+        Some((host, port)) if host == LOCALHOST || host.ends_with('}') => {
+            (host, port.parse().ok()?)
+        }
+        _no_pair => (text, PORT),
     };
-    (address.port() != 0).then_some(address)
+    let ip = match (host, ipv6) {
+        (LOCALHOST, false) => IpAddr::from(Ipv4Addr::LOCALHOST),
+        (LOCALHOST, true) => IpAddr::from(Ipv6Addr::LOCALHOST),
+        _tuple => tuple(inside(host)?)?,
+    };
+    (port != 0).then_some(SocketAddr::new(ip, port))
+}
+
+const LOCALHOST: &str = "localhost";
+
+fn inside(tuple: &str) -> Option<&str> {
+    tuple.strip_prefix('{')?.strip_suffix('}')
+}
+
+fn tuple(numbers: &str) -> Option<IpAddr> {
+    let numbers: Option<Vec<u16>> = numbers
+        .split(',')
+        .map(|number| number.parse().ok())
+        .collect();
+    let numbers = numbers?;
+    if let Ok(segments) = <[u16; 8]>::try_from(numbers.as_slice()) {
+        return Some(segments.into());
+    }
+    let octets: Option<Vec<u8>> = numbers
+        .into_iter()
+        .map(|number| number.try_into().ok())
+        .collect();
+    Some(<[u8; 4]>::try_from(octets?).ok()?.into())
 }
 
 /// What is known, to the server and to the VM that feeds it.
