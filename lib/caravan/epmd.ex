@@ -26,30 +26,54 @@ defmodule Caravan.Epmd do
     # Hidden nodes are not listed: most of them are tools, and listen nowhere.
     :ok = :net_kernel.monitor_nodes(true, node_type: :visible)
     {:ok, epmd} = Native.epmd(address, name, port)
-    loop(epmd, address)
+
+    # What is logged while the VM boots is printed twice, as it is and by the handler that comes later.
+    if :init.notify_when_started(self()) == :started, do: send(self(), {:init, :started})
+    loop(epmd, address, [])
   end
 
-  defp loop(epmd, address) do
+  # The last argument is what to log when the VM has booted, the newest first; nil from then on.
+  defp loop(epmd, address, held) do
     receive do
       {:nodeup, node, _info} ->
         Native.epmd_linked(epmd, :erlang.node(), node, true)
+        loop(epmd, address, held)
 
       {:nodedown, node, _info} ->
         Native.epmd_linked(epmd, :erlang.node(), node, false)
+        loop(epmd, address, held)
 
-      {:epmd, {:waits, reason}} ->
-        :logger.notice(~c"caravan: epmd on ~ts: ~ts; this node takes over when it can", [
-          address,
-          reason
-        ])
+      {:epmd, turn} when held == nil ->
+        log(turn, address)
+        loop(epmd, address, nil)
 
-      {:epmd, :answers} ->
-        :logger.notice(~c"caravan: epmd on ~ts: this node answers there now", [address])
+      {:epmd, turn} ->
+        loop(epmd, address, [turn | held])
+
+      {:init, :started} ->
+        log_all(held, address)
+        loop(epmd, address, nil)
 
       _other ->
-        :ok
+        loop(epmd, address, held)
     end
+  end
 
-    loop(epmd, address)
+  defp log_all([turn | earlier], address) do
+    log_all(earlier, address)
+    log(turn, address)
+  end
+
+  defp log_all(_none, _address), do: :ok
+
+  defp log({:waits, reason}, address) do
+    :logger.notice(
+      ~c"caravan: epmd on ~ts: ~ts; this node takes over when it can",
+      [address, reason]
+    )
+  end
+
+  defp log(:answers, address) do
+    :logger.notice(~c"caravan: epmd on ~ts: this node answers there now", [address])
   end
 end

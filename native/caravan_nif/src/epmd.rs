@@ -117,20 +117,35 @@ fn read_name(bytes: &[u8]) -> Option<String> {
 
 /// `PORT2_RESP`.
 pub fn port_answer(node: Option<&Node>) -> Vec<u8> {
-    let Some(node) = node else {
-        return vec![b'w', 1];
-    };
-    let mut answer = vec![b'w', 0];
-    answer.extend(node.port.to_be_bytes());
-    answer.extend([node.kind, node.protocol]);
-    answer.extend(node.highest.to_be_bytes());
-    answer.extend(node.lowest.to_be_bytes());
+    match node {
+        Some(node) => write_node(vec![b'w', 0], node),
+        None => vec![b'w', 1],
+    }
+}
+
+/// `ALIVE2_REQ`, with its length field: for this node itself, where another one answers.
+pub fn alive_request(node: &Node) -> Vec<u8> {
+    let request = write_node(vec![b'x'], node);
+    let length = u16::try_from(request.len()).unwrap_or(0);
+    [&length.to_be_bytes()[..], &request].concat()
+}
+
+/// Whether the beginning of an answer to `ALIVE2_REQ` says that the node is registered.
+pub fn is_alive(answer: [u8; 2]) -> bool {
+    matches!(answer, [b'v' | b'y', 0])
+}
+
+fn write_node(mut message: Vec<u8>, node: &Node) -> Vec<u8> {
+    message.extend(node.port.to_be_bytes());
+    message.extend([node.kind, node.protocol]);
+    message.extend(node.highest.to_be_bytes());
+    message.extend(node.lowest.to_be_bytes());
     for field in [node.name.as_bytes(), &node.extra] {
         let length = u16::try_from(field.len()).unwrap_or(0);
-        answer.extend(length.to_be_bytes());
-        answer.extend(&field[..usize::from(length)]);
+        message.extend(length.to_be_bytes());
+        message.extend(&field[..usize::from(length)]);
     }
-    answer
+    message
 }
 
 /// `NAMES_RESP`; `erl_epmd` and `epmd -names` read its lines.

@@ -94,6 +94,8 @@ fn answers() {
     assert_eq!(alive_answer(6, None), b"v\x01\x00\x00\x00\x63");
     assert_eq!(alive_answer(5, Some(3)), b"y\x00\x00\x01");
     assert_eq!(alive_answer(5, None), b"y\x01\x00\x63");
+    assert!(is_alive(*b"v\0") && is_alive(*b"y\0"));
+    assert!(!is_alive(*b"v\x01") && !is_alive(*b"y\x01") && !is_alive(*b"w\0"));
 }
 
 proptest! {
@@ -110,6 +112,7 @@ proptest! {
         let answer = port_answer(Some(&node));
         prop_assert_eq!(&answer[2..10], &bytes[1..9]);
         prop_assert_eq!(&answer[10..], &bytes[9..]);
+        prop_assert_eq!(&alive_request(&node)[2..], &bytes);
         prop_assert_eq!(Request::read(&bytes[..cut.index(bytes.len())]), None);
     }
 }

@@ -30,6 +30,11 @@ impl Names {
         }
     }
 
+    /// The own node.
+    pub fn own(&self) -> &Node {
+        &self.own
+    }
+
     /// The link of the node `own` with `peer` is up, or has gone. The VM tells that of itself, too.
     pub fn linked(&mut self, own: &str, peer: &str, up: bool) {
         let (Some((_, here)), Some((name, host))) = (own.split_once('@'), peer.split_once('@'))

@@ -1,4 +1,5 @@
-//! The server behind `-caravan epmd`: it listens, or waits until it can, and answers what [`Names`] knows.
+//! The server behind `-caravan epmd`. It answers what [`Names`] knows; while another one does so at its address it is
+//! registered there, like any node, and waits.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -13,7 +14,10 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::names::Names;
-use super::{MAX_REQUEST, Node, Request, STAYS, alive_answer, names_answer, port_answer};
+use super::{
+    MAX_REQUEST, Node, Request, STAYS, alive_answer, alive_request, is_alive, names_answer,
+    port_answer,
+};
 
 /// Where epmd listens.
 pub const PORT: u16 = 4369;
@@ -27,7 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a taken address is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The first time it is tried sooner: who has just stopped, as this VM's own former server, takes a moment to let go.
+/// The first time it is tried sooner, without a word: who has just stopped, as this VM's own former server, takes a moment
+/// to let go.
 const SOON: Duration = Duration::from_millis(100);
 
 /// What becomes of the server; each is told once.
@@ -97,7 +102,7 @@ impl Known {
 
 /// Answers at `address` for as long as it is polled.
 pub async fn serve(address: SocketAddr, known: Arc<Known>, tell: impl Fn(Turn)) {
-    let listener = listen(address, tell).await;
+    let listener = listen(address, &known, tell).await;
     let mut asking = Asking::default();
     let mut alive = JoinSet::new();
     loop {
@@ -117,33 +122,58 @@ pub async fn serve(address: SocketAddr, known: Arc<Known>, tell: impl Fn(Turn)) 
     }
 }
 
-async fn listen(address: SocketAddr, tell: impl Fn(Turn)) -> TcpListener {
-    let mut failures: u32 = 0;
+async fn listen(address: SocketAddr, known: &Known, tell: impl Fn(Turn)) -> TcpListener {
+    let mut told = None;
+    let mut pause = SOON;
     loop {
-        match TcpListener::bind(address).await {
+        let error = match TcpListener::bind(address).await {
             Ok(listener) => {
-                if failures > 1 {
+                if told.is_some() {
                     tell(Turn::Answers);
                 }
                 return listener;
             }
-            Err(error) => {
-                failures = failures.saturating_add(1);
-                if failures == 2 {
-                    tell(Turn::Waits(reason(&error)));
-                }
+            Err(error) => error,
+        };
+        if pause == RETRY {
+            let guest = be_guest(address, known).await;
+            let reason = match guest {
+                Some(_) => "an epmd or another node answers there, and knows this one".into(),
+                None => error.to_string(),
+            };
+            if told.as_ref() != Some(&reason) {
+                tell(Turn::Waits(reason.clone()));
+                told = Some(reason);
+            }
+            if let Some(mut host) = guest {
+                let _gone = host.read(&mut [0]).await;
+                pause = SOON;
+                continue;
             }
         }
-        sleep(if failures == 1 { SOON } else { RETRY }).await;
+        sleep(pause).await;
+        pause = RETRY;
     }
 }
 
-fn reason(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::AddrInUse {
-        "an epmd or another node answers there already".into()
-    } else {
-        error.to_string()
+/// Registers the own node with whoever answers at the address: the tools ask there.
+async fn be_guest(mut address: SocketAddr, known: &Known) -> Option<TcpStream> {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _one => {}
     }
+    let request = alive_request(known.names().own());
+    let register = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(&request).await?;
+        let mut answer = [0; 6];
+        stream.read_exact(&mut answer[..2]).await?;
+        let creation = if answer[0] == b'v' { 4 } else { 2 };
+        stream.read_exact(&mut answer[2..2 + creation]).await?;
+        io::Result::Ok(is_alive([answer[0], answer[1]]).then_some(stream))
+    };
+    timeout(PATIENCE, register).await.ok()?.ok()?
 }
 
 /// The clients that are about to ask. Who connects and says nothing makes room for who comes later.

@@ -107,27 +107,63 @@ async fn who_never_ends_is_sent_away() {
     assert_eq!(slow.read(&mut [0]).await.unwrap_or(0), 0);
 }
 
-#[tokio::test]
-async fn it_waits_for_the_address_and_takes_over() {
-    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = other.local_addr().unwrap();
-    let (tell, told) = mpsc::channel();
-    let tell = move |turn| tell.send(turn).unwrap();
-    let mut server = JoinSet::new();
-    server.spawn(serve(address, known(), tell));
+async fn turn(told: &mpsc::Receiver<Turn>) -> Turn {
     let mut turn = None;
     eventually(async || {
         turn = told.try_recv().ok();
         turn.is_some()
     })
     .await;
-    let sentence = "an epmd or another node answers there already";
-    assert_eq!(turn, Some(Turn::Waits(sentence.into())));
-    sleep(3 * RETRY / 2).await;
+    turn.unwrap()
+}
+
+#[tokio::test]
+async fn it_waits_for_the_address_and_takes_over() {
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = other.local_addr().unwrap();
+    let (tell, told) = mpsc::channel();
+    let mut server = JoinSet::new();
+    server.spawn(serve(address, known(), move |turn| {
+        tell.send(turn).unwrap();
+    }));
+    // It tries to be known there. Somebody else answers, though, and does so again.
+    for _ in 0..2 {
+        let (mut stream, _from) = other.accept().await.unwrap();
+        let length = stream.read_u16().await.unwrap();
+        let mut request = vec![0; length.into()];
+        stream.read_exact(&mut request).await.unwrap();
+        let Some(Request::Alive(node)) = Request::read(&request) else {
+            panic!("{request:?}");
+        };
+        assert_eq!(node, Node::ordinary("app-3999", 3999));
+        stream.write_all(b"HTTP/1.1").await.unwrap();
+    }
+    let Turn::Waits(reason) = turn(&told).await else {
+        panic!("answers");
+    };
+    assert!(reason.contains("in use"), "{reason}");
     assert!(told.try_recv().is_err(), "told once");
     drop(other);
-    eventually(async || told.try_recv() == Ok(Turn::Answers)).await;
+    assert_eq!(turn(&told).await, Turn::Answers);
     assert_eq!(names(address).await, "name app-3999 at port 3999\n");
+}
+
+#[tokio::test]
+async fn who_waits_is_known_and_takes_over_at_once() {
+    let (address, _known, server) = start().await;
+    let (tell, told) = mpsc::channel();
+    let waiting = Known::new(Names::new("other-4001", 4001, PortRules::default()));
+    let mut other = JoinSet::new();
+    other.spawn(serve(address, Arc::new(waiting), move |turn| {
+        tell.send(turn).unwrap();
+    }));
+    let reason = "an epmd or another node answers there, and knows this one";
+    assert_eq!(turn(&told).await, Turn::Waits(reason.into()));
+    let both = "name app-3999 at port 3999\nname other-4001 at port 4001\n";
+    assert_eq!(names(address).await, both);
+    drop(server);
+    assert_eq!(turn(&told).await, Turn::Answers);
+    assert_eq!(names(address).await, "name other-4001 at port 4001\n");
 }
 
 #[tokio::test]
