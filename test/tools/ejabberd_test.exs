@@ -1,0 +1,72 @@
+defmodule Caravan.Tools.EjabberdTest do
+  use ExUnit.Case, async: false
+  import Caravan.Tools, only: [names: 1, processes: 2]
+  alias Caravan.{Tools, Vm}
+
+  @moduletag :tools
+  @moduletag timeout: 180_000
+  setup do: Vm.no_epmd()
+  setup do: Tools.host()
+
+  @node "ejabberd-15701@localhost"
+
+  # Debian's script becomes the user ejabberd, which has to read all of this.
+  setup do
+    dir = Path.join(System.tmp_dir!(), "caravan-ejabberd-#{System.pid()}")
+    File.rm_rf!(dir)
+    on_exit(fn -> File.rm_rf!(dir) end)
+    for part <- ~w(conf log spool), do: File.mkdir_p!(Path.join(dir, part))
+    ebin = Tools.readable_copy(dir)
+    File.cp!("/etc/ejabberd/inetrc", Path.join(dir, "conf/inetrc"))
+
+    File.write!(Path.join(dir, "conf/ejabberd.yml"), """
+    hosts: ["localhost"]
+    loglevel: info
+    listen: []
+    modules: {}
+    """)
+
+    # MNESIA_OPTIONS are the server's alone; the commands get none of Caravan's flags, and no ERL_DIST_PORT.
+    File.write!(Path.join(dir, "conf/ejabberdctl.cfg"), """
+    ERLANG_NODE=#{@node}
+    MNESIA_OPTIONS="-start_epmd false -epmd_module caravan_epmd -caravan epmd localhost -pa #{ebin}"
+    """)
+
+    {_, 0} = System.cmd("chown", ["-R", "ejabberd", dir])
+
+    %{
+      ctl:
+        &["--config-dir", "#{dir}/conf", "--logs", "#{dir}/log", "--spool", "#{dir}/spool" | &1]
+    }
+  end
+
+  test "Debian's ejabberd and ejabberdctl, without ERL_DIST_PORT", %{within: within, ctl: ctl} do
+    server = Vm.open("ejabberdctl", ctl.(["foreground"]), [within: within], [])
+    Vm.eventually("the server answers", fn -> names(within) == [{"ejabberd-15701", 15_701}] end)
+    assert {0, _} = run(within, ctl, ["started"])
+
+    for {command, expected} <- [
+          {["status"], "is running in that node"},
+          {["ping"], "pong"},
+          {["list_cluster"], @node},
+          {["get_loglevel"], "info"},
+          {["registered_vhosts"], "localhost"},
+          {["register", "anna", "localhost", "secret"], "successfully registered"},
+          {["registered_users", "localhost"], "anna"},
+          {["connected_users_number"], "0"}
+        ] do
+      assert {0, output} = run(within, ctl, command)
+      assert output =~ expected, "#{command}: #{output}"
+    end
+
+    assert names(within) == [{"ejabberd-15701", 15_701}]
+    assert processes(within, "epmd") == []
+    assert {0, _} = run(within, ctl, ["stop"])
+    assert_receive {^server, {:exit_status, 0}}, 60_000
+    assert names(within) == nil
+  end
+
+  defp run(within, ctl, command) do
+    Vm.command("ejabberdctl", ctl.(command), within: within, timeout: 60_000)
+  end
+end
