@@ -53,6 +53,10 @@ defmodule Caravan.Tools do
         do: pid
   end
 
+  @doc "Plain nodes start an epmd first, which finds that one answers already, and ends: none may stay."
+  def no_epmd_stays(within),
+    do: Vm.eventually("no epmd stays", fn -> processes(within, "epmd") == [] end)
+
   @doc "Copies what a node needs of Caravan to where every user may read it; answers with the folder for `-pa`."
   def readable_copy(dir) do
     for part <- ["ebin", "priv"] do

@@ -1,6 +1,6 @@
 defmodule Caravan.Tools.EjabberdTest do
   use ExUnit.Case, async: false
-  import Caravan.Tools, only: [names: 1, processes: 2]
+  import Caravan.Tools, only: [names: 1, no_epmd_stays: 1]
   alias Caravan.{Tools, Vm}
 
   @moduletag :tools
@@ -60,7 +60,7 @@ defmodule Caravan.Tools.EjabberdTest do
     end
 
     assert names(within) == [{"ejabberd-15701", 15_701}]
-    assert processes(within, "epmd") == []
+    no_epmd_stays(within)
     assert {0, _} = run(within, ctl, ["stop"])
     assert_receive {^server, {:exit_status, 0}}, 60_000
     assert names(within) == nil

@@ -107,7 +107,7 @@ defmodule Caravan.Tools.EpmdTest do
     assert Vm.eval(plain, "net_adm:names()") |> elem(1) |> Enum.map(&elem(&1, 0)) |> Enum.sort() ==
              [~c"app-3999", ~c"plain"]
 
-    assert processes(within, "epmd") == []
+    no_epmd_stays(within)
     for vm <- [a, plain], do: Vm.stop(vm)
     assert names(within) == nil
   end
