@@ -56,16 +56,22 @@ defmodule Caravan.Tools.RelxTest do
     %{within: within} = Tools.host()
     env = [HOME: dir, REBAR_COLOR: "none"]
     Tools.run(within, "env", ["-C", dir, "rebar3", "release"], env: env)
-    %{script: Path.join(dir, "_build/default/rel/tiny/bin/tiny")}
+    %{dir: dir, script: Path.join(dir, "_build/default/rel/tiny/bin/tiny")}
   end
 
   for {tool, nodetool} <- [{"erl_call", nil}, {"nodetool", "1"}] do
-    test "a release of rebar3, its script with #{tool}", %{within: within, script: script} do
-      env = [USE_NODETOOL: unquote(nodetool)]
-      run = &Vm.command(script, &1, within: within, env: env, timeout: 60_000)
-      # It ends when the node answers.
-      assert {0, _} = run.(["daemon"])
+    test "a release of rebar3, its script with #{tool}", context do
+      %{within: within, dir: dir, script: script} = context
+      run = &Vm.command(script, &1, within: within, env: &2, timeout: 60_000)
+
+      env = [PIPE_DIR: Path.join(dir, "pipes/")]
+
+      # It ends when the node answers. Before a node is up and when it is down nodetool asks for it, too, and would start
+      # an epmd: so that is for erl_call.
+      assert {0, _} = run.(["daemon"], env)
       assert names(within) == [{"tiny-3777", 3777}]
+
+      with_tool = [{:USE_NODETOOL, unquote(nodetool)} | env]
 
       for {command, expected} <- [
             {["ping"], "pong"},
@@ -73,7 +79,7 @@ defmodule Caravan.Tools.RelxTest do
             {["eval", "node()."], @node},
             {["pid"], ~r/^\d+$/m}
           ] do
-        assert {0, output} = run.(command)
+        assert {0, output} = run.(command, with_tool)
         assert output =~ expected, "#{command}: #{output}"
       end
 
@@ -81,11 +87,12 @@ defmodule Caravan.Tools.RelxTest do
         "#{script} remote_console",
         ~s|io:format("this is ~s~n", [node()]).\r|,
         "this is #{@node}",
-        within: within
+        within: within,
+        env: with_tool
       )
 
       no_epmd_stays(within)
-      assert {0, _} = run.(["stop"])
+      assert {0, _} = run.(["stop"], env)
       Vm.eventually("it has ended", fn -> names(within) == nil end)
     end
   end
