@@ -1,7 +1,7 @@
 defmodule Caravan.Tools.EpmdTest do
   use ExUnit.Case, async: false
   import Caravan.Tools, except: [host: 0, node: 2, node: 3]
-  alias Caravan.{Tools, Vm}
+  alias Caravan.{Netns, Tools, Vm}
 
   @moduletag :tools
   @moduletag timeout: 120_000
@@ -110,6 +110,16 @@ defmodule Caravan.Tools.EpmdTest do
     no_epmd_stays(within)
     for vm <- [a, plain], do: Vm.stop(vm)
     assert names(within) == nil
+  end
+
+  test "on all addresses, for hosts that are not the loopback", %{within: within} do
+    [ip, hub] = [~w(-caravan epmd {0,0,0,0}), Netns.hub()]
+    start = &Vm.start(["-name", "#{&1}@#{hub}" | ip], within: within, ip: {0, 0, 0, 0})
+    nodes = [start.("app-3999"), start.("app-4001")]
+    await_names(within, ["app-3999", "app-4001"])
+    call = ["-n", "app-4001@#{hub}", "-c", @cookie, "-a", "erlang node []"]
+    assert run(within, "erl_call", call) == "'app-4001@#{hub}'"
+    Enum.each(nodes, &Vm.stop/1)
   end
 
   test "with epmd there already: a line, and another one when the node takes over",
