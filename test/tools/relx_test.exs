@@ -66,8 +66,7 @@ defmodule Caravan.Tools.RelxTest do
 
       env = [PIPE_DIR: Path.join(dir, "pipes/")]
 
-      # It ends when the node answers. Before a node is up and when it is down nodetool asks for it, too, and would start
-      # an epmd: so that is for erl_call.
+      # It ends when the node answers. First it asks whether one is there already, for which nodetool would start an epmd.
       assert {0, _} = run.(["daemon"], env)
       assert names(within) == [{"tiny-3777", 3777}]
 
@@ -92,7 +91,8 @@ defmodule Caravan.Tools.RelxTest do
       )
 
       no_epmd_stays(within)
-      assert {0, _} = run.(["stop"], env)
+      # `stop` waits for the end of a process that nobody here has to bury.
+      assert {0, _} = run.(["rpc", "init", "stop"], with_tool)
       Vm.eventually("it has ended", fn -> names(within) == nil end)
     end
   end
