@@ -47,6 +47,11 @@ defmodule Caravan do
   The host may be left out. Errors are `:invalid_name`, `:port_out_of_range` and `:tool_node`.
   """
   @spec dist_port(node | charlist | String.t()) :: {:ok, 1..65_535} | {:error, Error.t()}
+  def dist_port(word) when word in [nil, true, false, :undefined] do
+    message = "expected a node name such as likes-service-3434@host, got #{inspect(word)}"
+    {:error, Error.new({:invalid_name, message})}
+  end
+
   def dist_port(node_name) do
     with {:error, error} <- Native.dist_port(node_name), do: {:error, Error.new(error)}
   end

@@ -32,15 +32,22 @@ defmodule :caravan_epmd do
     end
   end
 
-  @doc "The port this node listens on: its name's; 0, the system's choice, for a release's tools."
-  @spec listen_port_please(atom() | charlist(), charlist()) :: {:ok, :inet.port_number()}
+  @doc """
+  The port this node listens on: its name's, or that of `-caravan listen_port`; 0, the system's choice, for hidden nodes
+  and tools. What can't work, or is taken, ends a boot with one line; a node that is made later is only told.
+  """
+  @spec listen_port_please(atom() | charlist(), charlist()) ::
+          {:ok, :inet.port_number()} | {:error, atom()}
   def listen_port_please(name, _host) do
-    case dist_port(name) do
-      {:ok, port} -> {:ok, port}
-      {:error, {:tool_node, _sentence}} -> {:ok, 0}
-      {:error, {_kind, sentence}} -> stop(["caravan: ", sentence, "."])
+    with {:error, {kind, sentence}} <- guarded(fn -> Native.listen(name, Native.bound()) end) do
+      line = ["caravan: ", sentence, "."]
+      if booting?(), do: stop(line), else: tell(line)
+      {:error, kind}
     end
   end
+
+  # Distribution starts before this one of the kernel's children.
+  defp booting?, do: :erlang.whereis(:kernel_safe_sup) == :undefined
 
   @doc """
   There is nobody to register with. -1 lets the VM make a random creation, so that old pids stay dead.
@@ -71,6 +78,27 @@ defmodule :caravan_epmd do
   def address_please(name, host, family) do
     family = family(family)
 
+    case inner_port(name, host) do
+      {:ok, port} -> {:ok, beside(family), port, @version}
+      :error -> outside(name, host, family)
+    end
+  end
+
+  # A release's tool runs where its node does, which may listen on another port than its name tells others. Where that
+  # is so the host may be another machine, from which the port is mapped.
+  defp inner_port(name, host),
+    do: inner_port(guarded(fn -> text(name) ++ [?@ | text(host)] end))
+
+  defp inner_port([_ | _] = name) do
+    with {:error, _no_name} <- guarded(fn -> Native.inner_port(:erlang.node(), name) end),
+         do: :error
+  end
+
+  defp inner_port(_no_name), do: :error
+
+  defp beside(family), do: Native.bound() || loopback(family)
+
+  defp outside(name, host, family) do
     with {:ok, port} <- undialled(dist_port(name)),
          {:ok, address} <- address(host, family),
          {:ok, address} <- link(name, host, family, address) do
@@ -228,9 +256,11 @@ defmodule :caravan_epmd do
   @doc "The port of a node: `{:port, port, version}` or `:noport`."
   @spec port_please(charlist() | atom(), term()) :: {:port, :inet.port_number(), 6} | :noport
   def port_please(name, _address) do
-    case dist_port(name) do
+    with :error <- inner_port(guarded(fn -> text(name) end)),
+         {:error, _reason} <- dist_port(name) do
+      :noport
+    else
       {:ok, port} -> {:port, port, @version}
-      {:error, _reason} -> :noport
     end
   end
 
@@ -290,8 +320,13 @@ defmodule :caravan_epmd do
 
   # halt/1 with a text would print it too, but leave a crash dump; a port to stderr leaves the one line.
   defp stop(sentence) do
+    tell(sentence)
+    :erlang.halt(1)
+  end
+
+  defp tell(sentence) do
     stderr = :erlang.open_port({:fd, 0, 2}, [:out])
     :erlang.port_command(stderr, [sentence, "\n"])
-    :erlang.halt(1)
+    :erlang.port_close(stderr)
   end
 end

@@ -10,7 +10,8 @@ defmodule CaravanEpmdTest do
 
   test "the stubs use nothing of Elixir's before the library is in" do
     assert used(Caravan.Native) --
-             [:erlang, :init, :code, :filename, :lists, :erl_prim_loader] == []
+             [:erlang, :init, :application, :code, :filename, :lists, :maps, :erl_prim_loader] ==
+             []
   end
 
   test "nor do links need Elixir" do
@@ -26,10 +27,23 @@ defmodule CaravanEpmdTest do
     imports |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
   end
 
-  test "a node listens on the port of its name, a release's tool on any" do
-    assert @epmd.listen_port_please(:"likes-service-3434", ~c"host") == {:ok, 3434}
-    assert @epmd.listen_port_please(:"my-app-2", ~c"host") == {:ok, 4372}
-    assert @epmd.listen_port_please(:"rem-1a2b-likes-service-3434", ~c"host") == {:ok, 0}
+  test "a node listens on the port of its name, a tool on any" do
+    [port] = Caravan.Vm.free_ports(1)
+    assert @epmd.listen_port_please(:"likes-service-#{port}", ~c"host") == {:ok, port}
+
+    for tool <-
+          ~w(rem-1a2b-app-3434 remsh1a2b3c4d-app-3434 rabbitmqcli-58-app-3434 a1b-ctl-app-3434)a do
+      assert @epmd.listen_port_please(tool, ~c"host") == {:ok, 0}
+    end
+  end
+
+  test "a port that is taken is an error, and no end of a VM that runs" do
+    {:ok, listener} = :gen_tcp.listen(0, [])
+    {:ok, port} = :inet.port(listener)
+    assert @epmd.listen_port_please(:"app-#{port}", ~c"host") == {:error, :network}
+    :gen_tcp.close(listener)
+    assert @epmd.listen_port_please(:"app-#{port}", ~c"host") == {:ok, port}
+    assert @epmd.listen_port_please(:"app-70000", ~c"host") == {:error, :port_out_of_range}
   end
 
   test "every registration gives a random creation" do

@@ -25,6 +25,13 @@ defmodule CaravanTest do
     end
   end
 
+  test "dist_port/1 takes no atom for a name that is none" do
+    for word <- [nil, true, false, :undefined, :""] do
+      assert {:error, %Error{kind: :invalid_name, message: message}} = Caravan.dist_port(word)
+      assert message =~ "expected a node name"
+    end
+  end
+
   test "dist_port/1 reads no more of a term than a name may have" do
     for term <- [String.duplicate("a", 100_000), List.duplicate(?a, 100_000)] do
       assert {:error, %Error{kind: :invalid_name, message: message}} = Caravan.dist_port(term)

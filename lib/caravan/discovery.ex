@@ -22,23 +22,28 @@ defmodule Caravan.Discovery do
           late: %{reference => {non_neg_integer, integer}}
         }
 
+  @typedoc "Why peers with these options don't find this node as it finds them; `Caravan.Events` has the sentences."
+  @type note :: {:by_host, nil} | {:capitals, host :: String.t()} | {:other_name, String.t()}
+
   @typedoc """
   What came of one look-up. `turned?`: the query failed for the first time, or was answered after it
-  failed. `newly_refused`: reasons for refusing names that were not known already.
+  failed. `newly_refused`: reasons for refusing names that were not known already. `alias`: what the answer calls this
+  node, if that is not its name and wasn't known already.
   """
   @type outcome :: %{
           query: String.t(),
           result: {:ok, report :: map} | {:error, Error.t()},
           duration: integer,
           turned?: boolean,
-          newly_refused: [atom]
+          newly_refused: [atom],
+          alias: String.t() | nil
         }
 
   @spec new(Options.topology()) :: t
   def new(options) do
     queries =
       for {query, index} <- Enum.with_index(options.query), into: %{} do
-        {index, %{query: query, outcome: nil, at: nil, report: nil, refused: %{}}}
+        {index, %{query: query, outcome: nil, at: nil, report: nil, refused: %{}, itself: nil}}
       end
 
     %__MODULE__{options: options, queries: queries}
@@ -47,20 +52,27 @@ defmodule Caravan.Discovery do
   @doc "Raises if the native library finds fault with the options of the topology `name`."
   @spec check!(atom, Options.topology()) :: :ok
   def check!(name, options) do
-    with {:error, {kind, sentence}} <- membership(options, :"name-1024@localhost") do
+    with {:error, {kind, sentence}} <- membership(options, :"name-1024@localhost", nil) do
       raise Error.new({kind, "topology #{inspect(name)}: #{sentence}"})
     else
-      {:ok, _} -> :ok
+      {:ok, _, _} -> :ok
     end
   end
 
-  @doc "Looks on behalf of `node`, with an empty set of members."
-  @spec locate(t, node) :: t
-  def locate(discovery, node) do
-    {:ok, membership} =
-      if node == :nonode@nohost, do: {:ok, nil}, else: membership(discovery.options, node)
+  @doc """
+  Looks on behalf of `node`, with an empty set of members. Answers, too, with what of the options doesn't suit its name.
+  `long_names?` is `nil` where links are not Erlang's own, for which names and ports need not be as these want them.
+  """
+  @spec locate(t, node, long_names? :: boolean | nil) :: {note | nil, t}
+  def locate(discovery, node, long_names?) do
+    {:ok, membership, note} =
+      if node == :nonode@nohost,
+        do: {:ok, nil, nil},
+        else: membership(discovery.options, node, long_names?)
 
-    %{discovery | self: node, membership: membership, pending: %{}, late: %{}}
+    queries = Map.new(discovery.queries, fn {index, q} -> {index, %{q | itself: nil}} end)
+    located = %{discovery | self: node, membership: membership, queries: queries}
+    {note, %{located | pending: %{}, late: %{}}}
   end
 
   @doc "Starts a look-up of every query that has none under way. Answers go to the calling process."
@@ -121,15 +133,18 @@ defmodule Caravan.Discovery do
     result = result(result, query.query, discovery.options)
     refused = refused(query.refused, result, now, discovery.options.expire_after)
 
+    itself = itself(query.itself, result, discovery.self, now)
+
     outcome = %{
       query: query.query,
       result: result,
       duration: System.monotonic_time() - started,
       turned?: turned?(query.outcome, result),
-      newly_refused: Map.keys(refused) -- Map.keys(query.refused)
+      newly_refused: Map.keys(refused) -- Map.keys(query.refused),
+      alias: if(itself && itself.alias != (query.itself || %{alias: nil}).alias, do: itself.alias)
     }
 
-    query = %{record(query, result) | at: now, refused: refused}
+    query = %{record(query, result) | at: now, refused: refused, itself: itself}
     queries = %{discovery.queries | index => query}
     {:looked_up, outcome, %{discovery | queries: queries}}
   end
@@ -149,6 +164,22 @@ defmodule Caravan.Discovery do
     queries = for {_, query} <- Enum.sort(discovery.queries), do: query
     refused = for query <- queries, {_, refused} <- query.refused, do: Map.delete(refused, :at)
     %{queries: Enum.map(queries, &query_status(&1, now)), refused: refused}
+  end
+
+  @doc "This node, as `Caravan.Status` lists it among the peers, if an answer leads to it."
+  @spec itself(t, integer) :: [Caravan.Status.peer()]
+  def itself(discovery, now) do
+    case for {_, %{itself: %{} = itself}} <- discovery.queries, do: itself do
+      [] ->
+        []
+
+      found ->
+        peer = %{node: discovery.self, state: :self, attempts: 0, error: nil, next_dial: nil}
+        alias = Enum.find_value(found, & &1.alias)
+        since = found |> Enum.map(& &1.since) |> Enum.min()
+        error = alias && "DNS calls this node #{alias}"
+        [Map.merge(peer, %{for: now - since, error: error})]
+    end
   end
 
   defp query_status(query, now) do
@@ -178,16 +209,17 @@ defmodule Caravan.Discovery do
     )
   end
 
-  defp membership(options, node) do
-    [base | _] = node |> Atom.to_string() |> String.split("@", parts: 2)
-
+  defp membership(options, node, long_names) do
     spec = %{
       queries: options.query,
       type: options.type,
       nameservers: options.nameservers,
       transport: options.transport,
       timeout: options.timeout,
-      sname: options.node_sname || Options.default_sname(options.type, base),
+      own: Atom.to_string(node),
+      long_names: long_names,
+      bound: Native.bound(),
+      sname: options.node_sname,
       template: options.node_name,
       expire_after: options.expire_after,
       withdraw_after: if(options.disconnect, do: options.disconnect[:after]),
@@ -216,6 +248,14 @@ defmodule Caravan.Discovery do
   defp turned?(_, {:error, _}), do: true
   defp turned?({:error, _}, {:ok, _}), do: true
   defp turned?(_, {:ok, _}), do: false
+
+  defp itself(known, {:error, _}, _self, _now), do: known
+  defp itself(_known, {:ok, %{itself: []}}, _self, _now), do: nil
+
+  defp itself(known, {:ok, %{itself: names}}, self, now) do
+    alias = Enum.find(names, &(&1 != Atom.to_string(self)))
+    Map.merge(known || %{since: now}, %{alias: alias})
+  end
 
   # Answers may be random subsets, so a refusal is over only when it was not seen for a while.
   defp refused(known, {:error, _}, _now, _keep), do: known

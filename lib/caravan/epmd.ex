@@ -12,7 +12,7 @@ defmodule Caravan.Epmd do
   @doc "Called by net_kernel, with the own name before the `@` and the port it listens on."
   @spec start(atom(), :inet.port_number()) :: term()
   def start(name, port) do
-    with {:ok, address} when address != :none <- Native.epmd_flag(),
+    with [_ | _] = address <- Native.epmd_flag(),
          true <- lasting?(name),
          do: :erlang.spawn_link(fn -> serve(address, name, port) end)
   end

@@ -19,7 +19,7 @@ defmodule Caravan.Error do
   | `:invalid_name` | not a node name or not a domain name |
   | `:invalid_option` | an unknown or ill-typed option, or an unknown topology |
   | `:port_out_of_range` | the number in a node name is no port |
-  | `:tool_node` | a release's `remote` or `rpc` node, which can't be dialled |
+  | `:tool_node` | a tool's node, as a release's `remote` or `rpc`, which can't be dialled |
   | `:overloaded` | too many look-ups under way |
   """
 

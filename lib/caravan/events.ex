@@ -20,6 +20,26 @@ defmodule Caravan.Events do
     )
   end
 
+  @doc "Tells why nodes with the same options don't find this one as it finds them."
+  def ill_named(topology, node, note),
+    do: Logger.warning("#{prefix(topology)}#{ill_named(node, note)}")
+
+  defp ill_named(node, {:by_host, nil}) do
+    "this node is called #{node}, by its host, but the topology names nodes by address, so its peers can't find it by " <>
+      "that name; set the option :type to :srv and publish SRV records, whose names have hosts, or name the nodes by " <>
+      "address"
+  end
+
+  defp ill_named(node, {:capitals, host}) do
+    "this node is called #{node}, but names come from DNS in lower case, so its peers can't find it by that name; " <>
+      "write #{host} in lower case in the node's name"
+  end
+
+  defp ill_named(node, {:other_name, name}) do
+    "this node is called #{node}, but the topology's options would name it #{name}, so peers with the same options " <>
+      "can't find it by its name; set :node_sname or :node_name to what the nodes are called"
+  end
+
   def lookup_started(topology, query) do
     Telemetry.execute([:caravan, :lookup, :start], %{system_time: System.system_time()}, %{
       topology: topology,
@@ -41,6 +61,7 @@ defmodule Caravan.Events do
       %{topology: topology, query: query, server: report.server, transport: report.transport}
     )
 
+    if outcome.alias, do: called_otherwise(topology, query, outcome.alias)
     Enum.each(report.refused, &refused(topology, query, &1, &1.reason in outcome.newly_refused))
   end
 
@@ -56,6 +77,13 @@ defmodule Caravan.Events do
       query: query,
       error: error
     })
+  end
+
+  defp called_otherwise(topology, query, name) do
+    Logger.warning(
+      "#{prefix(topology)}the answer for #{query} calls this node #{name}, but its name is #{node()}: peers that " <>
+        "dial #{name} are refused here; give the node that name, or publish its host under its own"
+    )
   end
 
   defp refused(topology, query, refused, news?) do
@@ -81,6 +109,21 @@ defmodule Caravan.Events do
     do:
       "they are addresses of the IP family that this node's distribution doesn't dial; check the option :type, and " <>
         "-proto_dist in vm.args"
+
+  defp why(:short_name),
+    do:
+      "their hosts have no dot, and this node uses long names (-name), which can't be linked with short ones; name all " <>
+        "nodes in one way"
+
+  defp why(:long_name),
+    do:
+      "their hosts have dots, and this node uses short names (-sname), which can't be linked with long ones; name all " <>
+        "nodes in one way"
+
+  defp why(:no_port),
+    do:
+      "their SRV records have port 0, as those of a headless Kubernetes Service that names no port; name the Service's " <>
+        "port, or set :node_name to a template that needs none, such as \"my_app@{host}\""
 
   defp why(:max_members), do: "the topology has as many members as the option :max_members allows"
 

@@ -8,33 +8,51 @@ defmodule Caravan.Native do
   # calls it again. For the same reason this module keeps to Erlang's preloaded and kernel modules: Elixir's own may not
   # be on the code path yet.
 
-  @default_base_port 4370
-
-  @flags [~c"base_port", ~c"dist_port", ~c"epmd"]
+  # The `-caravan` flags: the name, what it takes, the default. A row is a key of the library's load info, too.
+  @flags [
+    {:base_port, :port, 4370},
+    {:dist_port, :port, nil},
+    {:listen_port, :port, nil},
+    {:hidden_port, :own, nil},
+    {:epmd, :address, nil}
+  ]
 
   @doc """
-  Loads the native library with the port rules of the `-caravan` flags. Loading it again changes nothing.
+  Loads the native library with what the flags say of ports. Loading it again changes nothing.
   """
   @spec load() :: :ok | {:error, sentence :: binary()}
   def load do
-    with {:ok, base_port} <- port_flag(:base_port, @default_base_port),
-         {:ok, dist_port} <- port_flag(:dist_port, 0),
-         :ok <- load_library({base_port, dist_port, family()}),
-         {:ok, _address} <- epmd_flag(),
-         do: :ok
+    with {:ok, flags} <- flags(given(), :maps.from_list(defaults(@flags))) do
+      {hidden_port, info} = :maps.take(:hidden_port, flags)
+      {epmd, info} = :maps.take(:epmd, info)
+      dialled = listens?() and (not hidden?() or hidden_port == :own)
+
+      with :ok <- load_library(:maps.merge(info, %{dialled: dialled, family: family()})),
+           do: check_epmd(epmd)
+    end
   end
 
-  @doc "Where this node is to answer in epmd's place (`-caravan epmd`), as the flag has it; `:none` without the flag."
-  @spec epmd_flag() :: {:ok, charlist() | :none} | {:error, sentence :: binary()}
+  # Read by the library, which is there only now.
+  defp check_epmd(address) do
+    if address == nil or epmd_address(address),
+      do: :ok,
+      else: bad_flag(:epmd, :address, ["\"", address, "\""])
+  end
+
+  @doc "Where this node is to answer in epmd's place (`-caravan epmd`), as the flag has it; nil without the flag."
+  @spec epmd_flag() :: charlist() | nil
   def epmd_flag do
-    flag(
-      :epmd,
-      "localhost, an address such as {127,0,0,1}, or one with a port such as {{127,0,0,1},4369}",
-      :none,
-      fn text ->
-        if epmd_address(text), do: {:ok, text}, else: :error
-      end
-    )
+    {:ok, flags} = flags(given(), :maps.from_list(defaults(@flags)))
+    :maps.get(:epmd, flags)
+  end
+
+  @doc "The address that this node's distribution listens on, where that is one only."
+  @spec bound() :: :inet.ip_address() | nil
+  def bound do
+    case :application.get_env(:kernel, :inet_dist_use_interface) do
+      {:ok, address} when tuple_size(address) in [4, 8] -> address
+      _everywhere -> nil
+    end
   end
 
   defp load_library(info) do
@@ -93,70 +111,88 @@ defmodule Caravan.Native do
 
   defp beside(_cover_compiled_or_unknown), do: ~c"priv"
 
-  defp port_flag(key, default), do: flag(key, "a port from 1 to 65535", default, &port/1)
-
   # `-caravan base_port 4370`: the init arguments are all there is when distribution starts.
-  defp flag(key, expected, default, read) do
+  defp given do
     case :init.get_argument(:caravan) do
-      {:ok, values} ->
-        find(:lists.append(values), :erlang.atom_to_list(key), expected, read, default)
-
-      :error ->
-        {:ok, default}
+      {:ok, values} -> :lists.append(values)
+      :error -> []
     end
   end
 
-  defp find([key, value | rest], key, expected, read, _default) do
-    case read.(value) do
-      {:ok, value} -> find(rest, key, expected, read, value)
-      :error -> bad_flag(key, expected, ["\"", value, "\""])
+  defp defaults([{name, _takes, default} | rows]), do: [{name, default} | defaults(rows)]
+  defp defaults([]), do: []
+
+  defp flags([name | values], flags) do
+    case row(name, @flags) do
+      {key, takes, _default} -> flag(key, takes, values, flags)
+      :unknown -> {:error, sentence(["flag -caravan: expected ", usage(@flags), unknown(name)])}
     end
   end
 
-  defp find([key], key, expected, _read, _default), do: bad_flag(key, expected, "nothing")
+  defp flags([], flags), do: {:ok, flags}
 
-  defp find([known, _value | rest], key, expected, read, default) when known in @flags,
-    do: find(rest, key, expected, read, default)
+  defp flag(key, takes, [value | values], flags) do
+    case value(takes, value) do
+      {:ok, value} -> flags(values, :maps.put(key, value, flags))
+      :error -> bad_flag(key, takes, ["\"", value, "\""])
+    end
+  end
 
-  # The other flag without its value: said when its own turn comes.
-  defp find([known], _key, _expected, _read, default) when known in @flags, do: {:ok, default}
+  defp flag(key, takes, [], _flags), do: bad_flag(key, takes, "nothing")
 
-  defp find([unknown | _rest], _key, _expected, _read, _default) do
+  defp row(name, [{key, _takes, _default} = row | rows]),
+    do: if(:erlang.atom_to_list(key) == name, do: row, else: row(name, rows))
+
+  defp row(_name, []), do: :unknown
+
+  defp usage([{key, takes, _default}]), do: [:erlang.atom_to_list(key), " ", word(takes)]
+  defp usage([row | rows]), do: [usage([row]), ", " | usage(rows)]
+
+  defp unknown(name), do: [", got \"", name, "\"; correct vm.args."]
+
+  defp bad_flag(key, takes, got) do
     {:error,
      sentence([
-       "flag -caravan: expected base_port N, dist_port N or epmd ADDRESS, got \"",
-       unknown,
-       "\"; correct vm.args."
+       ["flag -caravan ", :erlang.atom_to_list(key), ": expected ", expected(takes)],
+       [", got ", got, "; correct vm.args."]
      ])}
   end
 
-  defp find([], _key, _expected, _read, default), do: {:ok, default}
+  defp word(:port), do: "N"
+  defp word(:own), do: "own"
+  defp word(:address), do: "ADDRESS"
 
-  defp bad_flag(key, expected, got) do
-    {:error,
-     sentence([
-       "flag -caravan ",
-       key,
-       ": expected ",
-       expected,
-       ", got ",
-       got,
-       "; correct vm.args."
-     ])}
+  defp expected(:port), do: "a port from 1 to 65535"
+  defp expected(:own), do: "own"
+
+  defp expected(:address),
+    do: "localhost, an address such as {127,0,0,1}, or one with a port such as {{127,0,0,1},4369}"
+
+  defp value(:own, ~c"own"), do: {:ok, :own}
+  defp value(:own, _text), do: :error
+  defp value(:address, text), do: {:ok, text}
+
+  defp value(:port, digits) when digits != [] and length(digits) <= 5 do
+    if :lists.all(fn digit -> digit in ?0..?9 end, digits),
+      do: in_range(:erlang.list_to_integer(digits)),
+      else: :error
   end
 
-  defp port(digits) when digits != [] and length(digits) <= 5 do
-    if :lists.all(fn digit -> digit in ?0..?9 end, digits) do
-      in_range(:erlang.list_to_integer(digits))
-    else
-      :error
-    end
-  end
-
-  defp port(_text), do: :error
+  defp value(:port, _text), do: :error
 
   defp in_range(port) when port in 1..65_535, do: {:ok, port}
   defp in_range(_number), do: :error
+
+  # As net_kernel reads them.
+  defp listens?, do: not match?({:ok, [[~c"false" | _] | _]}, :init.get_argument(:dist_listen))
+
+  defp hidden? do
+    case :init.get_argument(:hidden) do
+      {:ok, [[] | _]} -> true
+      {:ok, [[~c"true" | _] | _]} -> true
+      _visible -> false
+    end
+  end
 
   # The family this node's distribution speaks; probes have to use the same.
   defp family do
@@ -177,6 +213,8 @@ defmodule Caravan.Native do
   def loaded, do: :erlang.nif_error(:caravan_not_loaded)
 
   def dist_port(_name), do: :erlang.nif_error(:caravan_not_loaded)
+  def listen(_name, _bound), do: :erlang.nif_error(:caravan_not_loaded)
+  def inner_port(_own, _name), do: :erlang.nif_error(:caravan_not_loaded)
   def address(_host, _family), do: :erlang.nif_error(:caravan_not_loaded)
   def tried(_host), do: :erlang.nif_error(:caravan_not_loaded)
   def lookup(_ref, _spec), do: :erlang.nif_error(:caravan_not_loaded)

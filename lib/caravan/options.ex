@@ -22,10 +22,10 @@ defmodule Caravan.Options do
     ],
     node_name: [
       type: :string,
-      shown: "by `type`",
+      shown: "like this node's",
       doc:
-        "the peers' names as a template of `{sname}`, `{port}`, `{host}` and `{ip}`; by default " <>
-          "`\"{sname}-{port}@{host}\"` for `:srv`, else `\"{sname}@{ip}\"`"
+        "the peers' names as a template of `{sname}`, `{port}`, `{host}` and `{ip}`; by default like this node's own, " <>
+          "with `node_sname` `\"{sname}-{port}@{host}\"` for `:srv`, else `\"{sname}@{ip}\"`"
     ],
     nameservers: [
       type: :nameservers,
@@ -155,7 +155,7 @@ defmodule Caravan.Options do
       )
     end
 
-    Map.update!(options, :node_name, &(&1 || default_template(options.type)))
+    options
   end
 
   @doc "Checks a look-up's query and options; the answer is what `Caravan.Native.lookup/2` takes."
@@ -181,25 +181,6 @@ defmodule Caravan.Options do
   @doc "Checks the options of the supervisor `Caravan`, not those of its topologies."
   @spec supervisor!(term) :: %{topologies: keyword, name: atom}
   def supervisor!(options), do: validate!(@supervisor, options, fn -> "Caravan" end)
-
-  @doc """
-  The base of the peers' names where `node_sname` isn't given, from `base`, this node's own.
-
-  An SRV record carries the peer's port, so this node's is taken off. An address record carries
-  none: such peers share this node's port, and so its whole base.
-  """
-  @spec default_sname(:srv | :a | :aaaa | :ip, String.t()) :: String.t()
-  def default_sname(:srv, base) do
-    case Regex.run(~r/\A(.*?[^0-9-].*?)-?[0-9]+\z/s, base) do
-      [_, sname] -> sname
-      nil -> base
-    end
-  end
-
-  def default_sname(_type, base), do: base
-
-  defp default_template(:srv), do: "{sname}-{port}@{host}"
-  defp default_template(_type), do: "{sname}@{ip}"
 
   # `where` is a function, since the text is made for the rare error only.
   defp validate!(schema, options, where) do

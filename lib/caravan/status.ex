@@ -8,7 +8,7 @@ defmodule Caravan.Status do
       `endpoints` (how many), `unresolved` hosts and what made the answer `incomplete`, a sentence or `nil`
     * `members` - how many node names discovery stands behind
     * `peers` - each `node` with its `state` (`:idle`, `:dialling`, `:backing_off`, `:connected`,
-      `:leaving`), how long it is `for`, failed `attempts` in a row, the last `error` as a sentence and
+      `:leaving`, or `:self` for this node where an answer leads to it), how long it is `for`, failed `attempts` in a row, the last `error` as a sentence and
       the time until the `next_dial`
     * `refused` - names in the answers that are no members, by reason: `count` and an `example`
     * `draining` - after `Caravan.drain/0`
@@ -28,7 +28,7 @@ defmodule Caravan.Status do
 
   @type peer :: %{
           node: node,
-          state: :idle | :dialling | :backing_off | :connected | :leaving,
+          state: :idle | :dialling | :backing_off | :connected | :leaving | :self,
           for: non_neg_integer,
           attempts: non_neg_integer,
           error: String.t() | nil,

@@ -202,7 +202,9 @@ defmodule Caravan.Topology do
 
   defp locate(state, now) do
     if node() == :nonode@nohost, do: Events.alone(state.name)
-    discovery = Discovery.locate(state.discovery, node())
+    long_names? = if Links.probes?(state.links), do: :net_kernel.longnames() == true
+    {note, discovery} = Discovery.locate(state.discovery, node(), long_names?)
+    if note, do: Events.ill_named(state.name, node(), note)
     afresh(%{state | discovery: discovery, dials: Dials.stop(state.dials)}, now)
   end
 
@@ -270,7 +272,7 @@ defmodule Caravan.Topology do
       Map.merge(Discovery.status(state.discovery, now), %{
         name: state.name,
         members: length(Peers.members(state.peers)),
-        peers: Peers.list(state.peers, now),
+        peers: Discovery.itself(state.discovery, now) ++ Peers.list(state.peers, now),
         draining: state.draining?
       })
     )

@@ -13,7 +13,7 @@ defmodule Caravan.OptionsTest do
              query: ["app.test"],
              type: :srv,
              node_sname: nil,
-             node_name: "{sname}-{port}@{host}",
+             node_name: nil,
              nameservers: :system,
              transport: :auto,
              timeout: 2_000,
@@ -24,8 +24,6 @@ defmodule Caravan.OptionsTest do
              dial_concurrency: 32,
              allow: []
            }
-
-    assert Options.topology!(:app, query: "q", type: :ip).node_name == "{sname}@{ip}"
   end
 
   test "README has each option and its default" do
@@ -132,24 +130,6 @@ defmodule Caravan.OptionsTest do
 
     assert refused(:nonsense) =~ "expected a keyword list, got :nonsense"
     assert refused([:query]) =~ "expected a keyword list"
-  end
-
-  test "the base of the peers' names" do
-    for {base, srv} <- [
-          {"likes-service-3434", "likes-service"},
-          {"app3434", "app"},
-          {"app", "app"},
-          {"3434", "3434"},
-          {"-3434", "-3434"},
-          {"app-0", "app"},
-          {"app--1", "app-"},
-          {"a1-b2-33", "a1-b2"},
-          {"app-", "app-"},
-          {"", ""}
-        ] do
-      assert Options.default_sname(:srv, base) == srv
-      for type <- [:a, :aaaa, :ip], do: assert(Options.default_sname(type, base) == base)
-    end
   end
 
   test "look-ups" do

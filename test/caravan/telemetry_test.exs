@@ -3,6 +3,7 @@ defmodule Caravan.TelemetryTest do
   alias Caravan.{Events, Telemetry}
 
   @topology __MODULE__
+  @reasons ~w(invalid_name not_allowed other_family short_name long_name no_port max_members atom_limit)a
 
   # Every sentence and event once, with what each of them is given.
   defp tell_everything do
@@ -10,7 +11,7 @@ defmodule Caravan.TelemetryTest do
     Events.unlisted(@topology, "no")
 
     refused =
-      for reason <- [:invalid_name, :not_allowed, :other_family, :max_members, :atom_limit, :new],
+      for reason <- @reasons ++ [:new],
           do: refused(reason)
 
     report = %{
@@ -27,7 +28,8 @@ defmodule Caravan.TelemetryTest do
       result: {:ok, report},
       duration: 1,
       turned?: true,
-      newly_refused: Enum.map(refused, & &1.reason)
+      newly_refused: Enum.map(refused, & &1.reason),
+      alias: "other@h"
     }
 
     Events.looked_up(@topology, found)
@@ -46,6 +48,9 @@ defmodule Caravan.TelemetryTest do
 
     Events.disconnecting(@topology, :a@h, 1)
     Events.alone(@topology)
+
+    for note <- [{:by_host, nil}, {:capitals, "H"}, {:other_name, "b@h"}],
+        do: Events.ill_named(@topology, :a@H, note)
   end
 
   defp refused(reason), do: %{reason: reason, count: 2, example: "x y"}
@@ -77,7 +82,7 @@ defmodule Caravan.TelemetryTest do
     lines =
       for line <- String.split(log, "\n"), line =~ ~r/\[(info|notice|warn|warning)\]/, do: line
 
-    assert length(lines) == 15
+    assert length(lines) == 22
     for line <- lines, do: assert(line =~ "[caravan #{@topology}] ")
     assert Enum.count(lines, &(&1 =~ "node=a@h")) == 5
   end

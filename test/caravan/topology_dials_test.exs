@@ -208,14 +208,56 @@ defmodule Caravan.TopologyDialsTest do
     assert reason =~ "the host answers on port #{open}, but the handshake failed"
   end
 
-  test "a peer whose name is of the other kind is told apart", context do
+  test "a name of the other kind is refused, told once and never dialled", context do
     listener = hang_up_listener()
     {:ok, port} = :inet.port(listener)
     publish(context, [port])
-    start(context, [], %{})
-    assert %{stage: :dial, reason: reason} = await_event([:peer, :dial_failed])
-    assert reason =~ "this node uses long names (-name), and localhost has no dot"
+
+    log =
+      capture_log(fn ->
+        start(context, [], %{})
+        for _ <- 1..3, do: assert(%{reason: :short_name} = await_event([:member, :refused]))
+      end)
+
+    assert %{peers: [], refused: [%{reason: :short_name, count: 1}]} = status(context)
+    assert [_, _] = String.split(log, "no dot, and this node uses long names (-name)")
+    refute_received {[:caravan, :peer, _], _, _}
     :gen_tcp.close(listener)
+  end
+
+  test "what DNS calls this node otherwise is itself: in the status, told once, never dialled",
+       context do
+    DnsServer.command(context.server, "add app.test 1 SRV 0 10 4999 alias.test")
+    DnsServer.command(context.server, "add alias.test 1 A 127.0.0.1")
+
+    log =
+      capture_log(fn ->
+        start(context, [], %{})
+        for _ <- 1..3, do: await_event([:lookup, :stop])
+        assert %{members: 0, refused: [], peers: [itself]} = status(context)
+        assert %{state: :self, error: error, next_dial: nil, for: time} = itself
+        assert itself.node == node() and is_integer(time)
+        assert error == "DNS calls this node app-4999@alias.test"
+      end)
+
+    assert [_, line] = String.split(log, "the answer for app.test calls this node")
+    assert line =~ "app-4999@alias.test" and line =~ "#{node()}"
+    refute_received {[:caravan, :peer, _], _, _}
+
+    # By its own name it is listed without a word.
+    name = "caravan-{port}@{ip}"
+    restart(context, node_name: name)
+    await_event([:lookup, :stop])
+    assert [%{state: :self, error: nil}] = status(context).peers
+    DnsServer.publish(context.server, "app.test", [4998], "127.0.0.1")
+    await_event([:member, :added], &(&1.node == :"caravan-4998@127.0.0.1"))
+    assert [%{node: :"caravan-4998@127.0.0.1"}] = status(context).peers
+  end
+
+  defp restart(context, options) do
+    stop_supervised!(context.name)
+    drop_lookups()
+    start(context, options, %{})
   end
 
   # Hangs up when the other side does, and says nothing.

@@ -33,6 +33,31 @@ defmodule Caravan.TopologyTest do
     assert Caravan.members(context.name) == [:"#{sname}-4001@127.0.0.1"]
   end
 
+  test "options that don't suit the own name are told once, and those like it need no word",
+       context do
+    publish(context, [])
+
+    for {options, sentence} <- [
+          {[node_sname: "app"], "would name it app-4999@127.0.0.1"},
+          {[node_sname: nil], nil},
+          {[node_sname: nil, type: :a], nil},
+          {[node_sname: nil, node_name: "{sname}-{port}@{ip}"], nil}
+        ] do
+      log =
+        capture_log(fn ->
+          start(context, options)
+          for _ <- 1..2, do: await_event([:lookup, :exception])
+          stop_supervised!(context.name)
+        end)
+
+      told = String.split(log, "this node is called #{node()}")
+
+      if sentence,
+        do: assert([_, line] = told) && assert(line =~ sentence),
+        else: assert([_] = told)
+    end
+  end
+
   test "DNS never takes a peer away", context do
     publish(context, [4001, 4002])
     start(context)
@@ -72,7 +97,7 @@ defmodule Caravan.TopologyTest do
       end)
 
     lines = for line <- String.split(log, "\n"), line =~ "caravan #{context.name}", do: line
-    assert [failed, again, _connected] = lines
+    assert [_other_name, failed, again, _connected] = lines
     assert failed =~ "[warning]" or failed =~ "[warn]"
     assert failed =~ "app.test"
     assert again =~ "app.test is answered again"

@@ -28,12 +28,80 @@ defmodule Caravan.Nodes.BootTest do
     assert Vm.eval(a, "net_kernel:connect_node('app-2@127.0.0.3')") == true
   end
 
-  test "a name whose number is no port", %{tmp_dir: dir} do
-    line = refused(dir, ~w(-name app-70000@127.0.0.1))
-    assert line =~ "app-70000" and line =~ "65535"
+  test "-caravan listen_port is where a node listens that peers dial elsewhere" do
+    [outer, inner] = Vm.free_ports(2)
+    _vm = Vm.start(~w(-name app-#{outer}@127.0.0.1 -caravan listen_port #{inner}))
+    assert Vm.listening?(inner) and not Vm.listening?(outer)
   end
 
-  for flag <- ~w(base_port dist_port), value <- ~w(abc 0 65536) do
+  test "-caravan listen_port with a name that has no port", %{tmp_dir: dir} do
+    line = refused(dir, ~w(-name app@127.0.0.1 -caravan listen_port 3434))
+    assert line =~ ~s(node name "app") and line =~ "no port for its peers to dial"
+  end
+
+  test "a hidden node listens anywhere, whatever its name, unless it is to have its own port" do
+    [port] = Vm.free_ports(1)
+    vm = Vm.start(~w(-hidden -name app-#{port}@127.0.0.1))
+    assert Vm.eval(vm, "is_alive()") and not Vm.listening?(port)
+    assert Vm.eval(Vm.start(~w(-hidden -name lb-6f3e70001@127.0.0.1)), "is_alive()")
+    _vm = Vm.start(~w(-hidden -name app-#{port}@127.0.0.1 -caravan hidden_port own))
+    assert Vm.listening?(port)
+  end
+
+  test "-caravan hidden_port has one value", %{tmp_dir: dir} do
+    for {value, got} <- [{["any"], ~s("any")}, {[], "nothing"}] do
+      line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan hidden_port) ++ value)
+      assert line =~ "flag -caravan hidden_port: expected own, got #{got}"
+    end
+  end
+
+  test "an unknown flag of -caravan", %{tmp_dir: dir} do
+    line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan base_prot 4370))
+
+    assert line =~
+             ~s(expected base_port N, dist_port N, listen_port N, hidden_port own, got "base_prot")
+  end
+
+  test "a name whose number is no port", %{tmp_dir: dir} do
+    line = refused(dir, ~w(-name app-70000@127.0.0.1))
+    assert line =~ "app-70000" and line =~ "65535" and line =~ "-caravan dist_port"
+    assert refused(dir, ~w(-name lb-6f3e70001@127.0.0.1)) =~ "the digits at the end of a hash"
+    assert refused(dir, ~w(-name app-20261126@127.0.0.1)) =~ "the date at its end"
+  end
+
+  test "a port that is taken", %{tmp_dir: dir} do
+    {_vm, name, port} = Vm.start_node()
+    line = refused(dir, ~w(-name #{name}))
+    assert line =~ "port #{port}, where another process listens already"
+    assert line =~ "ss -ltnp" and line =~ "-hidden or -dist_listen false"
+    # In nobody's way: another address, a tool, a node that doesn't listen.
+    other = ~w(-name app-#{port}@127.0.0.2)
+    assert Vm.eval(Vm.start(other, ip: {127, 0, 0, 2}), "is_alive()")
+
+    for flags <- [~w(-hidden), ~w(-dist_listen false)],
+        do: assert(Vm.eval(Vm.start(~w(-name console-#{port}@127.0.0.1) ++ flags), "is_alive()"))
+  end
+
+  test "a port that is taken, over IPv6", %{tmp_dir: dir} do
+    {:ok, listener} = :gen_tcp.listen(0, [:inet6, ip: {0, 0, 0, 0, 0, 0, 0, 1}])
+    {:ok, port} = :inet.port(listener)
+    args = ~w(-proto_dist inet6_tcp -name app-#{port}@::1)
+    line = refused(dir, args, ip: {0, 0, 0, 0, 0, 0, 0, 1})
+    assert line =~ "port #{port}, where another process listens already"
+  end
+
+  test "a node that is made later, on a port that is taken, is told, and the VM lives" do
+    {_vm, _name, port} = Vm.start_node()
+    vm = Vm.start([])
+    start = "net_kernel:start('app-#{port}@127.0.0.1', \#{name_domain => longnames})"
+    assert {:error, _} = Vm.eval(vm, start)
+    refute Vm.eval(vm, "is_alive()")
+    [free] = Vm.free_ports(1)
+    start = "net_kernel:start('app-#{free}@127.0.0.1', \#{name_domain => longnames})"
+    assert {:ok, _} = Vm.eval(vm, start)
+  end
+
+  for flag <- ~w(base_port dist_port listen_port), value <- ~w(abc 0 65536) do
     test "-caravan #{flag} #{value}", %{tmp_dir: dir} do
       line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan #{unquote(flag)} #{unquote(value)}))
 
@@ -41,7 +109,7 @@ defmodule Caravan.Nodes.BootTest do
     end
   end
 
-  for flag <- ~w(base_port dist_port) do
+  for flag <- ~w(base_port dist_port listen_port) do
     test "-caravan #{flag} without a value", %{tmp_dir: dir} do
       line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan #{unquote(flag)}))
 

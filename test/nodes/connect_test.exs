@@ -71,11 +71,32 @@ defmodule Caravan.Nodes.ConnectTest do
     Vm.await(b, "nodes(connected)", [given])
   end
 
-  test "a release's tool node asks the node whose port its name ends in" do
-    {_, name, port} = Vm.start_node()
-    ask = "io:format(\"~w\", [rpc:call('#{name}', erlang, node, [])]), halt()."
-    tool = ~w(-noinput -hidden -name rem-1a-app-#{port}@127.0.0.1 -eval)
-    assert Vm.run_to_exit(tool ++ [ask]) == {0, "'#{name}'"}
+  # Not hidden: the name alone has to do, as with a net_kernel:start/2 that asks for a hidden node.
+  for tool <- ~w(rem-1a remsh1a2b3c4d maint1a2b3c4d rabbitmqcli-58 a1b-ctl a1b2c3d4-debug) do
+    test "a tool called #{tool}- asks the node whose port its name ends in" do
+      {_, name, port} = Vm.start_node()
+      ask = "io:format(\"~w\", [rpc:call('#{name}', erlang, node, [])]), halt()."
+      tool = ~w(-noinput -name #{unquote(tool)}-app-#{port}@127.0.0.1 -eval)
+      assert Vm.run_to_exit(tool ++ [ask]) == {0, "'#{name}'"}
+    end
+  end
+
+  test "a release's tool dials the inner port of its own node, and the outer ports of others" do
+    [outer, inner] = Vm.free_ports(2)
+    {_, other, _} = Vm.start_node()
+    # A host that leads elsewhere, as that of a container does.
+    name = "app-#{outer}@192.0.2.77"
+    flags = ~w(-caravan listen_port #{inner})
+    _vm = Vm.start(["-name", name | flags])
+
+    ask = fn node ->
+      ask = "io:format(\"~w\", [rpc:call('#{node}', erlang, node, [])]), halt()."
+      tool = ["-noinput", "-hidden", "-name", "rpc-1a-#{name}"] ++ flags ++ ["-eval", ask]
+      assert Vm.run_to_exit(tool) == {0, "'#{node}'"}
+    end
+
+    ask.(name)
+    ask.(other)
   end
 
   test "a release's tool node needs nobody who knows its host" do
@@ -118,6 +139,27 @@ defmodule Caravan.Nodes.ConnectTest do
     assert Vm.eval(vm, "rpc:call('#{node}', erlang, node, [])") == node
   end
 
+  test "peers with random names, which are linked with each other" do
+    {vm, name, _} = Vm.start_node()
+    args = for arg <- Vm.arguments([]), do: to_charlist(arg)
+
+    start = """
+    [begin
+       Options = \#{name => peer:random_name(), host => "127.0.0.1", args => #{:io_lib.format("~p", [args])}},
+       {ok, _, Node} = peer:start(Options), Node
+     end || _ <- [1, 2, 3]]
+    """
+
+    peers = Enum.sort(Vm.eval(vm, start))
+    assert [_, _, _] = peers
+
+    for peer <- peers do
+      others = Enum.sort([name | peers]) -- [peer]
+      nodes = "lists:sort(rpc:call('#{peer}', erlang, nodes, []))"
+      Vm.eventually("#{peer} has its links", fn -> Vm.eval(vm, nodes) == others end)
+    end
+  end
+
   test "net_kernel stops and starts again at runtime" do
     {peer, peer_name, _} = Vm.start_node()
     vm = Vm.start([])
@@ -153,7 +195,8 @@ defmodule Caravan.Nodes.ConnectTest do
     assert Vm.eval(watcher, down) == :noproc
   end
 
-  for name <- ~w(rem-1a-x-3434@127.0.0.1 rpc-ffff-x-3434@127.0.0.1 app-70000@127.0.0.1) do
+  for name <-
+        ~w(rem-1a-x-3434@127.0.0.1 rpc-ffff-x-3434@127.0.0.1 rabbitmqcli-58-x-3434@127.0.0.1 app-70000@127.0.0.1) do
     test "#{name} can't be dialled: no at once, and a send to it is harmless" do
       {vm, vm_name, _} = Vm.start_node()
       {_, peer_name, _} = Vm.start_node()

@@ -102,6 +102,50 @@ defmodule Caravan.Netns do
     ])
   end
 
+  @doc """
+  Adds the container `name` to a host: a machine behind it, with the address 172.16.`number`.2, from which others see the
+  host's address. `publish/4` lets them in.
+  """
+  def add_container(lab, host, name, number) do
+    ip(lab, ["netns add #{name}"])
+
+    ip(lab, host, [
+      "link add #{name} type veth peer name eth0 netns #{name}",
+      "address add 172.16.#{number}.1/30 dev #{name}",
+      "link set #{name} up"
+    ])
+
+    ip(lab, name, [
+      "link set lo up",
+      "address add 172.16.#{number}.2/30 dev eth0",
+      "link set eth0 up",
+      "route add default via 172.16.#{number}.1"
+    ])
+
+    run(lab, host, ["sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"])
+
+    nft(lab, host, """
+    add table ip nat
+    add chain ip nat out { type nat hook postrouting priority srcnat; }
+    add chain ip nat in { type nat hook prerouting priority dstnat; }
+    flush chain ip nat out
+    add rule ip nat out oifname eth0 masquerade
+    """)
+  end
+
+  @doc "From now on port `outer` of a host is `inner` of its container `number`."
+  def publish(lab, host, number, {outer, inner}) do
+    nft(lab, host, """
+    add rule ip nat in fib daddr type local tcp dport #{outer} dnat to 172.16.#{number}.2:#{inner}
+    """)
+  end
+
+  @doc "No port of a host is any of its containers' any more."
+  def unpublish(lab, host), do: nft(lab, host, "flush chain ip nat in\n")
+
+  defp nft(lab, host, rules),
+    do: run(lab, host, ["sh", "-c", ~S(printf %s "$0" | nft -f -), rules])
+
   def address(number), do: "10.77.0.#{number}"
   def hub, do: "10.77.0.254"
 

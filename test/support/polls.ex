@@ -13,6 +13,9 @@ defmodule Caravan.Polls do
       nameservers: [server.address],
       transport: :auto,
       timeout: 10_000,
+      own: "app-1024@localhost",
+      long_names: nil,
+      bound: nil,
       sname: "app",
       template: "{sname}-{port}@{host}",
       expire_after: 300_000,
@@ -21,7 +24,7 @@ defmodule Caravan.Polls do
       allow: []
     }
 
-    {:ok, membership} = Native.membership_new(Map.merge(spec, Map.new(options)))
+    {:ok, membership, _note} = Native.membership_new(Map.merge(spec, Map.new(options)))
     membership
   end
 

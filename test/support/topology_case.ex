@@ -40,6 +40,8 @@ defmodule Caravan.TopologyCase do
         options
       )
 
+    # nil leaves an option of these out.
+    options = Enum.reject(options, &match?({_option, nil}, &1))
     spec = %{topology: context.name, config: options}
     spec = Map.merge(spec, functions || FakeMesh.functions(context.mesh))
     start_supervised!({Topology, spec}, id: context.name)

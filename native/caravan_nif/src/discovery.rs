@@ -10,17 +10,22 @@ use once_cell::sync::{Lazy, OnceCell};
 
 use crate::addresses::{Book, Network, Owner};
 use crate::error::Error;
+use crate::linked;
+use crate::machine;
 use crate::membership::{Answer, Changes, Limits, MAX_QUERIES, Membership};
-use crate::naming::Naming;
-use crate::node_name::{PortRules, Template};
+use crate::naming::{Names, Naming, Note, Own};
+use crate::node_name::{self, Listening, PortRules};
 use crate::recent::Recent;
 use crate::resolver::{self, Lookup, Spec, Type};
+use crate::template::{self, Template};
 
 /// How this VM speaks distribution; set once, when the library is loaded.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Settings {
     /// How names become ports.
     pub rules: PortRules,
+    /// How this node listens.
+    pub listening: Listening,
     /// Whether distribution runs over IPv6.
     pub ipv6: bool,
 }
@@ -51,6 +56,32 @@ pub fn address(host: &str, ipv6: bool) -> Option<IpAddr> {
         .next()
 }
 
+/// The port that the node `name`, bound to one address or to none, is to listen on; 0 for any free one.
+///
+/// # Errors
+/// Those of the name, and `PortTaken`.
+pub fn listen(name: &[u8], bound: Option<IpAddr>) -> Result<u16, Error> {
+    let Settings {
+        rules,
+        listening,
+        ipv6,
+    } = settings();
+    let port = node_name::listen_port(name, &rules, listening)?;
+    if port != 0 && machine::is_taken(port, bound, ipv6) {
+        return Err(Error::PortTaken {
+            name: name.to_vec(),
+            port,
+        });
+    }
+    Ok(port)
+}
+
+/// The port that a release's tool named `own` has to dial where its node `name` listens on another than others dial.
+pub fn inner_port(own: &[u8], name: &[u8]) -> Option<u16> {
+    let port = settings().listening.port?;
+    node_name::asks(own, name).then_some(port)
+}
+
 /// Notes that a link to a host is begun. Was one begun shortly before?
 pub fn tried(host: &str) -> bool {
     TRIES
@@ -65,10 +96,16 @@ pub struct Plan {
     pub queries: Vec<String>,
     /// All but the query of each look-up.
     pub spec: Spec,
-    /// The base of the names.
-    pub sname: String,
-    /// The form of the names.
-    pub template: String,
+    /// This node's name.
+    pub own: String,
+    /// Whether it uses long names; `None` where its links are not Erlang's own.
+    pub long_names: Option<bool>,
+    /// The address that it listens on, where that is one only.
+    pub bound: Option<IpAddr>,
+    /// The base of the names, if it isn't the own one.
+    pub sname: Option<String>,
+    /// The form of the names, if it isn't that of the own one.
+    pub template: Option<String>,
     /// The networks that nodes may be in; none for all.
     pub allow: Vec<String>,
     /// How long members are kept, and how many.
@@ -80,6 +117,10 @@ pub struct Discovery {
     queries: Vec<String>,
     spec: Spec,
     naming: Naming,
+    long_names: Option<bool>,
+    bound: Option<IpAddr>,
+    /// What of the options doesn't suit the own name.
+    pub note: Option<Note>,
     state: Mutex<State>,
     owner: Owner,
 }
@@ -96,6 +137,7 @@ struct Known {
     self_name: String,
     endpoints: usize,
     unresolved: Vec<String>,
+    itself: Vec<String>,
 }
 
 /// What one poll found and changed.
@@ -106,6 +148,8 @@ pub struct Report {
     pub endpoints: usize,
     /// SRV targets without an address.
     pub unresolved: Vec<String>,
+    /// The names in it that lead to this node.
+    pub itself: Vec<String>,
     /// What it changed.
     pub changes: Changes,
     /// The members now.
@@ -118,16 +162,33 @@ impl Discovery {
     /// # Errors
     /// `InvalidOption` for a template, a base of names or a network that is none, `InvalidName` for such a query.
     pub fn new(plan: Plan) -> Result<Self, Error> {
-        let template = Template::parse(&plan.template)?;
-        if template.has_host() && plan.spec.record_type != Type::Srv {
+        let rules = settings().rules;
+        let by_host = plan.spec.record_type == Type::Srv;
+        let base = plan
+            .own
+            .split_once('@')
+            .map_or(&*plan.own, |(base, _)| base);
+        let template = match (&plan.template, &plan.sname) {
+            (Some(text), _) => Template::parse(text)?,
+            (None, Some(_)) => Template::with_sname(by_host),
+            (None, None) => Template::like(base, by_host, &rules),
+        };
+        if template.has_host() && !by_host {
             return Err(Error::InvalidOption {
                 option: "node_name",
                 expected:
                     "no {host} unless type is :srv, since address records name no host; use {ip}"
                         .into(),
-                got: plan.template,
+                got: plan.template.unwrap_or_default(),
             });
         }
+        // Address records carry no port: such peers share this node's, and so its whole base.
+        let own_sname = if by_host {
+            template::sname_of(base)
+        } else {
+            base
+        };
+        let sname = plan.sname.unwrap_or_else(|| own_sname.to_owned());
         if plan.queries.is_empty() || plan.queries.len() > MAX_QUERIES {
             return Err(Error::InvalidOption {
                 option: "query",
@@ -138,11 +199,11 @@ impl Discovery {
         for query in &plan.queries {
             resolver::name(query)?;
         }
-        if !template.takes_sname(&plan.sname) {
+        if !template.takes_sname(&sname) {
             return Err(Error::InvalidOption {
                 option: "node_sname",
                 expected: "what can stand in a node name: letters, digits, - and _".into(),
-                got: plan.sname,
+                got: sname,
             });
         }
         let allow: Vec<Network> = plan
@@ -154,18 +215,22 @@ impl Discovery {
             membership: Membership::new(plan.limits),
             known: plan.queries.iter().map(|_| None).collect(),
         };
+        let naming = Naming {
+            sname,
+            template,
+            both_families: plan.spec.record_type == Type::Ip,
+            allow,
+        };
         Ok(Self {
             queries: plan.queries,
             owner: Owner {
                 id: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
-                bound: !allow.is_empty(),
+                bound: !naming.allow.is_empty(),
             },
-            naming: Naming {
-                sname: plan.sname,
-                template,
-                allow,
-                both_families: plan.spec.record_type == Type::Ip,
-            },
+            note: naming.note(&plan.own, &rules),
+            naming,
+            long_names: plan.long_names,
+            bound: plan.bound,
             spec: plan.spec,
             state: Mutex::new(state),
         })
@@ -202,19 +267,21 @@ impl Discovery {
         let State { membership, known } = &mut *state;
         let mut gone = Vec::new();
         let gone_host = |host: &str| gone.push(host.to_owned());
-        let (changes, endpoints, unresolved) = match known.get(place) {
+        let (changes, endpoints, unresolved, itself) = match known.get(place) {
             Some(Some(known)) if lookup.unchanged && lookup.digest == Some(known.digest) => (
                 membership.again(START.elapsed(), index, gone_host),
                 known.endpoints,
                 known.unresolved.clone(),
+                known.itself.clone(),
             ),
             // A poll that began later ended before this one: what was known is no more, and nothing was read.
-            _ if lookup.unchanged => (Changes::default(), 0, Vec::new()),
+            _ if lookup.unchanged => (Changes::default(), 0, Vec::new(), Vec::new()),
             _ => {
-                let Settings { rules, ipv6 } = settings();
-                let (listed, refused) =
-                    self.naming
-                        .names(&lookup.endpoints, self_name, &rules, ipv6);
+                let Names {
+                    listed,
+                    refused,
+                    itself,
+                } = self.names(&lookup, self_name);
                 let answer = Answer {
                     query: index,
                     listed,
@@ -233,6 +300,7 @@ impl Discovery {
                     self_name: self_name.to_owned(),
                     endpoints: lookup.endpoints.len(),
                     unresolved: lookup.unresolved.clone(),
+                    itself: itself.clone(),
                 });
                 // What another query was told of a host is in force no more, until it is read again.
                 if changes.readdressed {
@@ -241,7 +309,8 @@ impl Discovery {
                 if let Some(known) = known.get_mut(place) {
                     *known = learnt;
                 }
-                (changes, lookup.endpoints.len(), lookup.unresolved.clone())
+                let unresolved = lookup.unresolved.clone();
+                (changes, lookup.endpoints.len(), unresolved, itself)
             }
         };
         self.note(membership, &changes, &gone);
@@ -249,9 +318,28 @@ impl Discovery {
             lookup,
             endpoints,
             unresolved,
+            itself,
             changes,
             members: membership.len(),
         })
+    }
+
+    fn names(&self, lookup: &Lookup, self_name: &str) -> Names {
+        let Settings {
+            rules,
+            listening,
+            ipv6,
+        } = settings();
+        let own = Own {
+            name: self_name,
+            long_names: self.long_names,
+            port: node_name::outer_port(self_name.as_bytes(), &rules, listening)
+                .filter(|_| self.long_names.is_some()),
+            mapped: listening.port.is_some(),
+            is_here: &|address| machine::is_here(address, self.bound),
+            is_other: &linked::has_been,
+        };
+        self.naming.names(&lookup.endpoints, &own, &rules, ipv6)
     }
 
     fn failed(&self, index: u32) {

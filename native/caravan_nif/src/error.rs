@@ -109,7 +109,7 @@ pub enum Error {
         got: String,
     },
     /// A node name whose number is no port.
-    #[error("node name {} gives port {port}, but ports end at 65535; end the part before the @ in 1024 to 65535, or in a small ordinal that is added to base_port ({base_port})", Shown(.name))]
+    #[error("node name {} gives port {port}, but ports end at 65535{taken}; end the part before the @ in 1024 to 65535, or in a small ordinal that is added to base_port ({base_port}), or give all nodes one port by -caravan dist_port", Shown(.name))]
     PortOutOfRange {
         /// The node name.
         name: Vec<u8>,
@@ -117,12 +117,30 @@ pub enum Error {
         port: u64,
         /// The base port in force.
         base_port: u16,
+        /// What the number may be that was taken for a port, in parentheses; or nothing.
+        taken: &'static str,
     },
-    /// A `rem-…` or `rpc-…` node, which listens on no known port.
-    #[error("node name {} is a release tool's (remote, rpc, stop): it listens on no known port and can't be dialled; connect from it instead", Shown(.name))]
+    /// A node with another port to listen on has no number in its name for the others to dial.
+    #[error("node name {} has no port for its peers to dial, while -caravan listen_port sets another to listen on; end the part before the @ in the outer port, as my_app-31234@host", Shown(.name))]
+    NoOuterPort {
+        /// The node name.
+        name: Vec<u8>,
+    },
+    /// Somebody else listens on the node's port.
+    #[error("node name {} is to listen on port {port}, where another process listens already, mostly a node of the same number; see which by ss -ltnp, give each node on this machine a number of its own, and start consoles with -hidden or -dist_listen false", Shown(.name))]
+    PortTaken {
+        /// The node name.
+        name: Vec<u8>,
+        /// The port.
+        port: u16,
+    },
+    /// A tool's node, which listens on no known port.
+    #[error("node name {} is {whose}: it listens on no known port and can't be dialled; connect from it instead", Shown(.name))]
     ToolNode {
         /// The node name.
         name: Vec<u8>,
+        /// Whose it is.
+        whose: &'static str,
     },
     /// Too much under way already.
     #[error("{asked}: {reason}; look up less often, or wait until earlier look-ups have ended")]
@@ -179,9 +197,9 @@ impl Error {
             Self::Refused { .. } => Kind::Refused,
             Self::Timeout { .. } | Self::Unserved { .. } => Kind::Timeout,
             Self::Truncated { .. } => Kind::Truncated,
-            Self::Network { .. } => Kind::Network,
+            Self::Network { .. } | Self::PortTaken { .. } => Kind::Network,
             Self::Malformed { .. } => Kind::Malformed,
-            Self::InvalidName { .. } => Kind::InvalidName,
+            Self::InvalidName { .. } | Self::NoOuterPort { .. } => Kind::InvalidName,
             Self::InvalidOption { .. } => Kind::InvalidOption,
             Self::PortOutOfRange { .. } => Kind::PortOutOfRange,
             Self::ToolNode { .. } => Kind::ToolNode,

@@ -24,6 +24,7 @@ fn a_sentence_names_the_question_the_servers_and_the_time() {
 fn hostile_bytes_are_escaped_and_cut() {
     let error = Error::ToolNode {
         name: b"rem-1-\"\n\x1b[31m".to_vec(),
+        whose: "a tool's",
     };
     assert!(
         error.to_string().contains(r#""rem-1-\"\n\x1b[31m""#),
@@ -31,6 +32,7 @@ fn hostile_bytes_are_escaped_and_cut() {
     );
     let long = Error::ToolNode {
         name: vec![b'a'; 1000],
+        whose: "a tool's",
     };
     assert!(long.to_string().contains("(1000 bytes)"));
     assert!(long.to_string().len() < 300);

@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod epmd;
 pub mod error;
 pub mod linked;
+pub mod machine;
 pub mod membership;
 pub mod naming;
 pub mod node_name;
@@ -16,6 +17,8 @@ pub mod pulse;
 pub mod recent;
 pub mod resolver;
 pub mod sockets;
+pub mod template;
+pub mod tools;
 
 // The VM has the functions these call; a test binary and a fuzzer have not.
 #[cfg(not(any(test, fuzzing)))]

@@ -1,4 +1,5 @@
-//! From endpoints to node names: the template filled, and refused what is no name or not allowed. Pure.
+//! From endpoints to node names: the template filled, and refused what is no name, can't be reached or isn't allowed.
+//! Pure.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,7 +7,8 @@ use std::net::IpAddr;
 use crate::addresses::Network;
 use crate::endpoint::Endpoint;
 use crate::membership::{Listed, Refusal};
-use crate::node_name::{self, Filling, PortRules, Template};
+use crate::node_name::{self, PortRules};
+use crate::template::{Filling, Template};
 
 /// How a topology names the nodes of its endpoints, and which it lets in.
 #[derive(Debug)]
@@ -21,43 +23,113 @@ pub struct Naming {
     pub both_families: bool,
 }
 
+/// This node, as far as it has to know itself among what DNS lists.
+pub struct Own<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Whether it uses long names: it can't be linked with nodes that don't do as it does. `None` where links are not
+    /// Erlang's own, to which that doesn't matter.
+    pub long_names: Option<bool>,
+    /// The port that its peers dial, where they do.
+    pub port: Option<u16>,
+    /// Another port of its host leads there, by a mapping: what is at the addresses of its host is at its own.
+    pub mapped: bool,
+    /// Whether what is dialled at an address is on this machine.
+    pub is_here: &'a dyn Fn(IpAddr) -> bool,
+    /// Whether a name is another node's, by a link that there has been: then DNS is wrong about its address.
+    pub is_other: &'a dyn Fn(&str) -> bool,
+}
+
+/// What the endpoints of an answer are called.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// The nodes, each once.
+    pub listed: Vec<Listed>,
+    /// The names that are refused.
+    pub refused: Vec<(String, Refusal)>,
+    /// Those that lead to this node: its own name, and one of the others, if there are any.
+    pub itself: Vec<String>,
+}
+
+/// What of an option doesn't suit the own name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The topology names nodes by address, and this one is named by host.
+    ByHost,
+    /// The own host has capitals, and DNS names come without.
+    Capitals(String),
+    /// By the topology's options this node would be called otherwise.
+    OtherName(String),
+}
+
 impl Naming {
-    /// The nodes at `endpoints`, each once, and the names that are refused. `ipv6` is the family that is dialled.
+    /// The names of the nodes at `endpoints`. `ipv6` is the family that is dialled.
     pub fn names(
         &self,
         endpoints: &[Endpoint],
-        self_name: &str,
+        own: &Own<'_>,
         rules: &PortRules,
         ipv6: bool,
-    ) -> (Vec<Listed>, Vec<(String, Refusal)>) {
-        // Address records carry no port, so nodes found by them share ours.
-        let own_port = node_name::dist_port(self_name.as_bytes(), rules).ok();
+    ) -> Names {
         let mut listed: HashMap<String, Listed> = HashMap::with_capacity(endpoints.len());
-        let mut refused = Vec::new();
+        let mut names = Names::default();
+        // Address records carry no port, so nodes found by them share ours.
+        let own_port = node_name::dist_port(own.name.as_bytes(), rules).ok();
+        let own_addresses = own.addresses(endpoints);
         for endpoint in endpoints {
-            let allowed = self.allowed(&endpoint.addresses);
-            let filling = |ip| Filling {
-                sname: &self.sname,
-                port: endpoint.port.or(own_port),
-                host: endpoint.host.as_deref(),
-                ip,
+            let port = match endpoint.host {
+                Some(_) => endpoint.port,
+                None => endpoint.port.or(own_port),
             };
+            if let (Some(host), None) = (&endpoint.host, port)
+                && self.template.needs_port()
+            {
+                names.refused.push((host.clone(), Refusal::NoPort));
+                continue;
+            }
+            let allowed = self.allowed(&endpoint.addresses);
             // Without an address the name has to wait for one; the host is among the unresolved.
             let of_family = |ip: &&IpAddr| ip.is_ipv6() == ipv6;
             let address = allowed.iter().find(of_family).or(allowed.first());
             let address = address.or(endpoint.addresses.first()).copied();
-            let Some(name) = self.template.fill(&filling(address)) else {
+            let Some(name) = self.template.fill(&Filling {
+                sname: &self.sname,
+                port,
+                host: endpoint.host.as_deref(),
+                ip: address,
+            }) else {
                 continue;
             };
-            if !node_name::is_name(&name) || node_name::dist_port(name.as_bytes(), rules).is_err() {
-                refused.push((name, Refusal::InvalidName));
+            // A host may have capitals in the own name; from DNS it comes without.
+            if name.eq_ignore_ascii_case(own.name) {
+                names.is_itself(own.name.to_owned(), own);
                 continue;
             }
+            let port = match node_name::dist_port(name.as_bytes(), rules) {
+                Ok(port) if node_name::is_name(&name) => port,
+                _ => {
+                    names.refused.push((name, Refusal::InvalidName));
+                    continue;
+                }
+            };
             let literal = host_of(&name).parse::<IpAddr>();
             if literal.as_ref().is_ok_and(|ip| ip.is_ipv6() != ipv6) {
                 if !self.both_families {
-                    refused.push((name, Refusal::OtherFamily));
+                    names.refused.push((name, Refusal::OtherFamily));
                 }
+                continue;
+            }
+            if let Some(refusal) = own.unlike(host_of(&name)) {
+                names.refused.push((name, refusal));
+                continue;
+            }
+            let addresses: &[IpAddr] = match &literal {
+                Ok(literal) => std::slice::from_ref(literal),
+                Err(_) => &endpoint.addresses,
+            };
+            let dialled = addresses.iter().filter(of_family);
+            if own.port == Some(port) && own.is_at(&name, dialled, &own_addresses) {
+                names.is_itself(name, own);
                 continue;
             }
             let (host, mut addresses) = match literal {
@@ -68,7 +140,7 @@ impl Naming {
             // A host without an address that may be dialled would be looked up elsewhere.
             let dialled = host.is_none() || addresses.iter().any(|ip| ip.is_ipv6() == ipv6);
             if !self.allow.is_empty() && (addresses.is_empty() || !dialled) {
-                refused.push((name, Refusal::NotAllowed));
+                names.refused.push((name, Refusal::NotAllowed));
                 continue;
             }
             if !dialled {
@@ -84,7 +156,32 @@ impl Naming {
                     addresses,
                 });
         }
-        (listed.into_values().collect(), refused)
+        names.listed = listed.into_values().collect();
+        names
+    }
+
+    /// What of the options doesn't suit the own name, so that the peers don't find this node as it finds them.
+    pub fn note(&self, own: &str, rules: &PortRules) -> Option<Note> {
+        let host = host_of(own);
+        let address = host.parse::<IpAddr>().ok();
+        // A tool's node, or a name that is none, is not found by others.
+        let port = node_name::dist_port(own.as_bytes(), rules).ok()?;
+        if self.template.has_ip() && address.is_none() {
+            return Some(Note::ByHost);
+        }
+        let name = self.template.fill(&Filling {
+            sname: &self.sname,
+            port: Some(port),
+            host: Some(&host.to_ascii_lowercase()),
+            ip: address,
+        })?;
+        if name == own {
+            None
+        } else if name.eq_ignore_ascii_case(own) {
+            Some(Note::Capitals(host.to_owned()))
+        } else {
+            Some(Note::OtherName(name))
+        }
     }
 
     /// Whether an endpoint's name, or its being let in, depends on its addresses.
@@ -98,6 +195,53 @@ impl Naming {
             addresses.retain(|ip| self.allow.iter().any(|network| network.contains(*ip)));
         }
         addresses
+    }
+}
+
+impl Names {
+    fn is_itself(&mut self, name: String, own: &Own<'_>) {
+        let same = |known: &String| (known == own.name) == (name == own.name);
+        if !self.itself.iter().any(same) {
+            self.itself.push(name);
+        }
+    }
+}
+
+impl Own<'_> {
+    /// Why a node on `host` can't be linked with this one, as OTP sees it (`inet_tcp_dist:splitnode/3`).
+    fn unlike(&self, host: &str) -> Option<Refusal> {
+        match (self.long_names, host.contains('.')) {
+            (Some(true), false) if host.parse::<IpAddr>().is_err() => Some(Refusal::ShortName),
+            (Some(false), true) => Some(Refusal::LongName),
+            _ => None,
+        }
+    }
+
+    /// Whether what listens on this node's port at one of the `addresses` is this node, whatever DNS calls it.
+    fn is_at<'a>(
+        &self,
+        name: &str,
+        mut addresses: impl Iterator<Item = &'a IpAddr>,
+        own: &[IpAddr],
+    ) -> bool {
+        !(self.is_other)(name)
+            && addresses.any(|ip| own.contains(ip) || (!self.mapped && (self.is_here)(*ip)))
+    }
+
+    /// The addresses that this node's name leads to: its host's, where that is one or the port is mapped there. Else
+    /// its sockets tell better than DNS does.
+    fn addresses(&self, endpoints: &[Endpoint]) -> Vec<IpAddr> {
+        let host = host_of(self.name);
+        if let Ok(literal) = host.parse() {
+            return vec![literal];
+        }
+        let is_own = |endpoint: &&Endpoint| {
+            let named = endpoint.host.as_deref();
+            self.mapped && named.is_some_and(|named| named.eq_ignore_ascii_case(host))
+        };
+        let own = endpoints.iter().filter(is_own);
+        own.flat_map(|endpoint| endpoint.addresses.iter().copied())
+            .collect()
     }
 }
 

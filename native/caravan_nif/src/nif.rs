@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use rustler::{Atom, Encoder, Env, OwnedEnv, Resource, ResourceArc, Term};
 
-use crate::discovery::{self, Discovery, Settings};
+use crate::discovery::{self, Discovery};
 use crate::epmd::names::Names;
 use crate::epmd::server::{self, Known};
 use crate::error::{Asked, Error};
-use crate::node_name::{self, PortRules};
-use crate::specs::{LookupSpec, MembershipSpec, PurposeTwin};
-use crate::terms::{self, Failure, Outcome, TurnTwin, atoms};
+use crate::node_name;
+use crate::specs::{Ip, LoadInfo, LookupSpec, MembershipSpec, PurposeTwin};
+use crate::terms::{self, Failure, NoteTwin, Outcome, TurnTwin, atoms};
 use crate::text::{TextBuffer, text};
 use crate::{resolver, runtime};
 
@@ -35,17 +35,10 @@ struct EpmdRef(std::sync::Arc<Known>);
 impl Resource for EpmdRef {}
 
 fn load(_env: Env<'_>, info: Term<'_>) -> bool {
-    let Ok((base_port, dist_port, family)) = info.decode::<(u16, u16, Atom)>() else {
+    let Ok(info) = info.decode::<LoadInfo>() else {
         return false;
     };
-    let rules = PortRules {
-        base_port,
-        dist_port: (dist_port != 0).then_some(dist_port),
-    };
-    discovery::configure(Settings {
-        rules,
-        ipv6: family == atoms::inet6(),
-    });
+    discovery::configure(info.read());
     true
 }
 
@@ -63,6 +56,30 @@ fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
     match node_name::dist_port(text, &discovery::settings().rules) {
         Ok(port) => (atoms::ok(), port).encode(env),
         Err(error) => Failure::from(&error).encode(env),
+    }
+}
+
+#[rustler::nif]
+fn listen<'a>(env: Env<'a>, name: Term<'a>, bound: Option<Ip>) -> Term<'a> {
+    let mut buffer = TextBuffer::new();
+    let Some(text) = text(name, &mut buffer) else {
+        return Failure::from(&node_name::no_text(format!("{name:?}"))).encode(env);
+    };
+    match discovery::listen(text, bound.map(|ip| ip.0)) {
+        Ok(port) => (atoms::ok(), port).encode(env),
+        Err(error) => Failure::from(&error).encode(env),
+    }
+}
+
+#[rustler::nif]
+fn inner_port<'a>(env: Env<'a>, own: Term<'a>, name: Term<'a>) -> Term<'a> {
+    let (mut own_buffer, mut buffer) = (TextBuffer::new(), TextBuffer::new());
+    let port = text(own, &mut own_buffer)
+        .zip(text(name, &mut buffer))
+        .and_then(|(own, name)| discovery::inner_port(own, name));
+    match port {
+        Some(port) => (atoms::ok(), port).encode(env),
+        None => atoms::error().encode(env),
     }
 }
 
@@ -96,11 +113,12 @@ fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> Term<'a> {
 #[rustler::nif]
 fn membership_new(env: Env<'_>, spec: MembershipSpec) -> Term<'_> {
     match spec.read().and_then(Discovery::new) {
-        Ok(discovery) => (
-            atoms::ok(),
-            ResourceArc::new(MembershipRef(std::sync::Arc::new(discovery))),
-        )
-            .encode(env),
+        Ok(discovery) => {
+            let discovery = std::sync::Arc::new(discovery);
+            let note = discovery.note.as_ref().map(NoteTwin::from);
+            let membership = MembershipRef(std::sync::Arc::clone(&discovery));
+            (atoms::ok(), ResourceArc::new(membership), note).encode(env)
+        }
         Err(error) => Failure::from(&error).encode(env),
     }
 }

@@ -1,8 +1,7 @@
-//! Node names (`base-PORT@host`): the port that a name stands for, and names made from a template. Pure.
-
-use std::net::IpAddr;
+//! Node names (`base-PORT@host`): the port that a name stands for. Pure.
 
 use crate::error::Error;
+use crate::tools;
 
 /// The longest node name the VM can hold, in characters (an atom's limit).
 pub const MAX_NAME: usize = 255;
@@ -11,6 +10,12 @@ pub const MAX_NAME: usize = 255;
 pub const DEFAULT_BASE_PORT: u16 = 4370;
 
 const EXPECTED: &str = "a node name such as likes-service-3434@host";
+
+/// The highest number that is an ordinal: the ports up to it need privileges.
+pub const MAX_ORDINAL: u64 = 1023;
+
+/// Where the nodes that `peer` has named listen: below the ports that Linux takes for outgoing connections.
+const PEER_PORTS: std::ops::Range<u64> = 20_000..32_768;
 
 /// How names become ports in this VM (`-caravan base_port N`, `-caravan dist_port N`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,24 +41,76 @@ impl Default for PortRules {
 /// `InvalidName` (empty, too long, not printable ASCII, more than one `@`), `ToolNode`, `PortOutOfRange`.
 pub fn dist_port(name: &[u8], rules: &PortRules) -> Result<u16, Error> {
     let base = base(name)?;
-    if is_tool(base) {
+    if let Some(tool) = tools::tool(base) {
         return Err(Error::ToolNode {
             name: name.to_vec(),
+            whose: tool.whose,
         });
     }
-    if let Some(port) = rules.dist_port {
+    if let Some(port) = peer_port(base).or(rules.dist_port) {
         return Ok(port);
     }
     let port = match number_at_end(base) {
         None => u64::from(rules.base_port),
-        Some(number @ 0..=1023) => u64::from(rules.base_port) + number,
+        Some(number @ 0..=MAX_ORDINAL) => u64::from(rules.base_port) + number,
         Some(number) => number,
     };
     u16::try_from(port).map_err(|_| Error::PortOutOfRange {
         name: name.to_vec(),
         port,
         base_port: rules.base_port,
+        taken: taken_for_port(base),
     })
+}
+
+/// How this VM listens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// The port where it differs from the one that peers dial (`-caravan listen_port N`).
+    pub port: Option<u16>,
+    /// Any free port: a hidden node is not dialled, and has a name that says nothing of ports as often as not.
+    pub anywhere: bool,
+}
+
+/// The port that the node `name` is to listen on; 0 for any free one.
+///
+/// # Errors
+/// Those of [`dist_port`] but `ToolNode`, and `NoOuterPort`.
+pub fn listen_port(name: &[u8], rules: &PortRules, listening: Listening) -> Result<u16, Error> {
+    match dist_port(name, rules) {
+        Err(Error::ToolNode { .. }) => Ok(0),
+        Ok(_) | Err(Error::PortOutOfRange { .. }) if listening.anywhere => Ok(0),
+        Ok(port) => match listening.port {
+            None => Ok(port),
+            Some(inner) if rules.dist_port.is_some() || has_number(name) => Ok(inner),
+            Some(_) => Err(Error::NoOuterPort {
+                name: name.to_vec(),
+            }),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// The port that this node's peers dial, where they do.
+pub fn outer_port(name: &[u8], rules: &PortRules, listening: Listening) -> Option<u16> {
+    dist_port(name, rules).ok().filter(|_| !listening.anywhere)
+}
+
+/// Whether `own` is the name of a tool that asks the node `name`, with its host or without: `rpc-1a-app-3434@host` asks
+/// `app-3434@host`.
+pub fn asks(own: &[u8], name: &[u8]) -> bool {
+    let at = |text: &[u8]| {
+        text.iter()
+            .position(|byte| *byte == b'@')
+            .unwrap_or(text.len())
+    };
+    let (base, host) = own.split_at(at(own));
+    let (asked, asked_host) = name.split_at(at(name));
+    tools::asked(base) == Some(asked) && (asked_host.is_empty() || asked_host == host)
+}
+
+fn has_number(name: &[u8]) -> bool {
+    base(name).is_ok_and(|base| peer_port(base).is_none() && number_at_end(base).is_some())
 }
 
 /// The error for a term that has no text of single bytes; `got` shows it.
@@ -108,24 +165,46 @@ fn fault(name: &[u8]) -> &'static str {
     }
 }
 
-/// `rem-` or `rpc-`, 1 to 4 hex digits and a dash: what `bin/app remote` and `bin/app rpc` put before a release's name
-/// (`rel/overlays` of Mix, `RELEASE_NODE`). Anchored, so that `theorem-4370` and `rpc-4370` are ordinary names.
-fn is_tool(base: &[u8]) -> bool {
-    let Some(rest) = base
-        .strip_prefix(b"rem-")
-        .or_else(|| base.strip_prefix(b"rpc-"))
-    else {
-        return false;
-    };
-    let digits = rest
+/// The port of a node whose name OTP's `peer:random_name/0` has made, `peer-UNIQUE-OSPID`. The last number is the same
+/// for all peers of a node, and often no port, so both make the port. Those of one node are next to each other.
+///
+/// Any free port wouldn't do: such nodes are visible, and `global` has a node cut off that others can't dial.
+fn peer_port(base: &[u8]) -> Option<u16> {
+    let numbers = base.strip_prefix(b"peer-")?;
+    let dash = numbers.iter().position(|byte| *byte == b'-')?;
+    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u64>().ok();
+    let (unique, os_pid) = (number(&numbers[..dash])?, number(&numbers[dash + 1..])?);
+    let place = os_pid.wrapping_mul(61).wrapping_add(unique) % (PEER_PORTS.end - PEER_PORTS.start);
+    u16::try_from(PEER_PORTS.start + place).ok()
+}
+
+/// What the number at the end of a name that is no port may be, if it looks like that.
+#[cold]
+fn taken_for_port(base: &[u8]) -> &'static str {
+    let tail = base.rsplit(|byte| matches!(byte, b'-' | b'_')).next();
+    let tail = tail.unwrap_or_default();
+    let letters = tail
         .iter()
-        .take_while(|byte| byte.is_ascii_hexdigit())
+        .filter(|byte| byte.is_ascii_alphabetic())
         .count();
-    (1..=4).contains(&digits) && rest.get(digits) == Some(&b'-')
+    let number = |digits: &[u8]| number_at_end(digits).unwrap_or(0);
+    match tail.len() {
+        7.. if letters > 0 && tail.iter().all(u8::is_ascii_hexdigit) => {
+            " (the digits at the end of a hash are taken for a port)"
+        }
+        8..=14
+            if letters == 0
+                && (1970..2100).contains(&number(&tail[..4]))
+                && (1..=12).contains(&number(&tail[4..6])) =>
+        {
+            " (the date at its end is taken for a port)"
+        }
+        _ => "",
+    }
 }
 
 /// The number that the digits at the end of `base` make; saturates, since only its being too large matters then.
-fn number_at_end(base: &[u8]) -> Option<u64> {
+pub(crate) fn number_at_end(base: &[u8]) -> Option<u64> {
     let mut number = None;
     let mut unit: u64 = 1;
     for digit in base.iter().rev().take_while(|byte| byte.is_ascii_digit()) {
@@ -134,120 +213,6 @@ fn number_at_end(base: &[u8]) -> Option<u64> {
         unit = unit.saturating_mul(10);
     }
     number
-}
-
-/// A node name with holes: `{sname}-{port}@{host}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
-    parts: Vec<Part>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Text(String),
-    Sname,
-    Port,
-    Host,
-    Ip,
-}
-
-/// What fills a template's holes.
-#[derive(Debug, Clone, Copy)]
-pub struct Filling<'a> {
-    /// The base of the name.
-    pub sname: &'a str,
-    /// The port, where it is known.
-    pub port: Option<u16>,
-    /// The host name, where it is known.
-    pub host: Option<&'a str>,
-    /// The address, where it is known.
-    pub ip: Option<IpAddr>,
-}
-
-impl Template {
-    /// Reads a template.
-    ///
-    /// # Errors
-    /// `InvalidOption` for an unknown hole, an unclosed brace, or a text that does not make one `base@host`.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        let invalid = || {
-            Error::InvalidOption {
-            option: "node_name",
-            expected: "one base@host with the holes {sname}, {port}, {host} and {ip}, such as \"{sname}-{port}@{host}\"".into(),
-            got: text.into(),
-        }
-        };
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some(open) = rest.find(['{', '}']) {
-            let (before, after) = rest.split_at(open);
-            let (hole, after) = after
-                .strip_prefix('{')
-                .and_then(|hole| hole.split_once('}'))
-                .ok_or_else(invalid)?;
-            parts.push(Part::Text(before.into()));
-            parts.push(match hole {
-                "sname" => Part::Sname,
-                "port" => Part::Port,
-                "host" => Part::Host,
-                "ip" => Part::Ip,
-                _ => return Err(invalid()),
-            });
-            rest = after;
-        }
-        parts.push(Part::Text(rest.into()));
-        parts.retain(|part| *part != Part::Text(String::new()));
-        let template = Self { parts };
-        // Filled with plain values it has to make a node name: this finds a missing @ and odd characters alike.
-        if template
-            .plainly_filled("a")
-            .is_some_and(|name| is_name(&name))
-        {
-            Ok(template)
-        } else {
-            Err(invalid())
-        }
-    }
-
-    /// Whether names can be made with this base; one that only makes them too long is fine for shorter hosts.
-    pub fn takes_sname(&self, sname: &str) -> bool {
-        self.plainly_filled(sname)
-            .is_some_and(|name| name.len() > MAX_NAME || is_name(&name))
-    }
-
-    fn plainly_filled(&self, sname: &str) -> Option<String> {
-        self.fill(&Filling {
-            sname,
-            port: Some(1024),
-            host: Some("h"),
-            ip: Some(IpAddr::from([127, 0, 0, 1])),
-        })
-    }
-
-    /// Whether the template has the hole `{host}`.
-    pub fn has_host(&self) -> bool {
-        self.parts.contains(&Part::Host)
-    }
-
-    /// Whether the template has the hole `{ip}`.
-    pub fn has_ip(&self) -> bool {
-        self.parts.contains(&Part::Ip)
-    }
-
-    /// The text with its holes filled; `None` when a hole's value is not known.
-    pub fn fill(&self, filling: &Filling<'_>) -> Option<String> {
-        let mut name = String::with_capacity(64);
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => name.push_str(text),
-                Part::Sname => name.push_str(filling.sname),
-                Part::Port => name.push_str(&filling.port?.to_string()),
-                Part::Host => name.push_str(filling.host?),
-                Part::Ip => name.push_str(&filling.ip?.to_string()),
-            }
-        }
-        Some(name)
-    }
 }
 
 /// Whether the VM would take `name` as a node name: `base@host`, the base of letters, digits, `_` and `-`

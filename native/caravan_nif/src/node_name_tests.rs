@@ -26,19 +26,14 @@ fn the_grammar_of_the_port_table() {
         ("my-app", Ok(4370)),
         ("my-app@host-3434", Ok(4370)),
         ("3434", Ok(3434)),
-        ("peer-3-17184", Ok(17184)),
-        ("rem-a1b2-app-3434", Err(Kind::ToolNode)),
         ("rem-1-app-3434@host", Err(Kind::ToolNode)),
-        ("rpc-FFFF-app", Err(Kind::ToolNode)),
-        ("rpc-0-", Err(Kind::ToolNode)),
-        ("rpc-12345-app-3434", Ok(3434)),
-        ("rem-xyz-app-3434", Ok(3434)),
-        ("theorem-4370", Ok(4370)),
-        ("theorem-a1-4371", Ok(4371)),
-        ("remote-4370", Ok(4370)),
-        ("rpc-4370", Ok(4370)),
-        ("rpc-app", Ok(4370)),
-        ("rem--app", Ok(4370)),
+        ("rabbitmqcli-58-rabbit-25601@host", Err(Kind::ToolNode)),
+        ("a1b-ping@host", Err(Kind::ToolNode)),
+        ("theorem-4370@host", Ok(4370)),
+        ("maint-4370", Ok(4370)),
+        ("peerage-4370", Ok(4370)),
+        ("peer-4370", Ok(4370)),
+        ("peer-3-x-4370", Ok(4370)),
         ("", Err(Kind::InvalidName)),
         ("@host", Err(Kind::InvalidName)),
         ("app-1@", Err(Kind::InvalidName)),
@@ -84,58 +79,94 @@ fn base_port_and_dist_port() {
 }
 
 #[test]
-fn templates() {
-    let filling = Filling {
-        sname: "likes",
-        port: Some(3434),
-        host: Some("n1.example"),
-        ip: Some([10, 0, 0, 1].into()),
+fn peers_of_one_node_are_next_to_each_other() {
+    let first = port("peer-3-17184").unwrap();
+    assert!((20_000..32_768).contains(&first));
+    assert_eq!(port("peer-4-17184@host"), Ok(first + 1));
+    // Others have other places, and no process's number is too large.
+    assert_ne!(port("peer-3-17185"), Ok(first));
+    assert!(port("peer-576460752303419000-4194304").is_ok());
+    let fixed = PortRules {
+        base_port: 4370,
+        dist_port: Some(9100),
     };
-    let fill = |text: &str| Template::parse(text).map(|template| template.fill(&filling).unwrap());
-    assert_eq!(
-        fill("{sname}-{port}@{host}").unwrap(),
-        "likes-3434@n1.example"
-    );
-    assert_eq!(fill("{sname}@{ip}").unwrap(), "likes@10.0.0.1");
-    assert_eq!(
-        fill("fixed-{port}@{host}.internal").unwrap(),
-        "fixed-3434@n1.example.internal"
-    );
-    for bad in [
-        "",
-        "app",
-        "{sname}",
-        "{sname}@",
-        "@{host}",
-        "{sname}@{host",
-        "{sname}}@{host}",
-        "{nope}@{host}",
-        "a b@{host}",
-        "{sname}@{host}@x",
-    ] {
-        let error = Template::parse(bad).unwrap_err();
-        assert_eq!(error.kind(), Kind::InvalidOption, "{bad:?}");
-    }
-    let no_host = Filling {
-        host: None,
-        ..filling
-    };
-    assert_eq!(
-        Template::parse("{sname}@{host}").unwrap().fill(&no_host),
-        None
-    );
+    assert_eq!(dist_port(b"peer-3-17184", &fixed), Ok(first));
 }
 
 #[test]
-fn bases_that_a_template_takes() {
-    let template = Template::parse("{sname}-{port}@{host}").unwrap();
-    let long = "a".repeat(MAX_NAME);
-    for good in ["app", "my_app-1", &long] {
-        assert!(template.takes_sname(good), "{good}");
+fn what_a_number_is_that_is_no_port() {
+    let sentence = |name: &str| {
+        let error = dist_port(name.as_bytes(), &PortRules::default()).unwrap_err();
+        error.to_string()
+    };
+    for name in ["lb-6f3e70001", "lb-6f3e70001@host", "app_a123456789"] {
+        assert!(sentence(name).contains("end of a hash"), "{name}");
     }
-    for bad in ["my app", "a@b", "a.b", "é"] {
-        assert!(!template.takes_sname(bad), "{bad}");
+    for name in ["app-20261126", "app-202611261200@host"] {
+        assert!(sentence(name).contains("the date at its end"), "{name}");
     }
+    for name in ["app-70000", "service70000", "app-20269926", "app-99999999"] {
+        assert!(!sentence(name).contains("taken for a port"), "{name}");
+        assert!(sentence(name).contains("-caravan dist_port"), "{name}");
+    }
+}
+
+#[test]
+fn where_a_node_listens() {
+    let rules = PortRules::default();
+    let listen = |name: &str, listening| {
+        listen_port(name.as_bytes(), &rules, listening).map_err(|error| error.kind())
+    };
+    let own = Listening::default();
+    let anywhere = Listening {
+        anywhere: true,
+        ..own
+    };
+    let inner = Listening {
+        port: Some(3434),
+        ..own
+    };
+    for (name, as_named, hidden, mapped) in [
+        ("app-31234@h", Ok(31234), Ok(0), Ok(3434)),
+        ("rpc-1a-app-31234@h", Ok(0), Ok(0), Ok(0)),
+        ("app@h", Ok(4370), Ok(0), Err(Kind::InvalidName)),
+        ("app-0@h", Ok(4370), Ok(0), Ok(3434)),
+        (
+            "lb-6f3e70001@h",
+            Err(Kind::PortOutOfRange),
+            Ok(0),
+            Err(Kind::PortOutOfRange),
+        ),
+        (
+            "a b@h",
+            Err(Kind::InvalidName),
+            Err(Kind::InvalidName),
+            Err(Kind::InvalidName),
+        ),
+    ] {
+        assert_eq!(listen(name, own), as_named, "{name}");
+        assert_eq!(listen(name, anywhere), hidden, "{name}");
+        assert_eq!(listen(name, inner), mapped, "{name}");
+    }
+    let peer = listen("peer-3-17184@h", inner);
+    assert_eq!(peer, Err(Kind::InvalidName));
+    let fixed = PortRules {
+        base_port: 4370,
+        dist_port: Some(31234),
+    };
+    assert_eq!(listen_port(b"app@h", &fixed, inner), Ok(3434));
+    assert_eq!(outer_port(b"app-31234@h", &rules, inner), Some(31234));
+    assert_eq!(outer_port(b"app-31234@h", &rules, anywhere), None);
+    assert_eq!(outer_port(b"rpc-1a-app-31234@h", &rules, own), None);
+}
+
+#[test]
+fn whom_a_tool_asks() {
+    assert!(asks(b"rpc-1a-app-3434@h", b"app-3434@h"));
+    assert!(asks(b"rpc-1a-app-3434@h", b"app-3434"));
+    assert!(!asks(b"rpc-1a-app-3434@h", b"app-3435@h"));
+    assert!(!asks(b"rpc-1a-app-3434@h", b"app-3434@other"));
+    assert!(!asks(b"app-3434@h", b"app-3434@h"));
 }
 
 #[test]
@@ -156,18 +187,5 @@ proptest! {
             Ok(port) => prop_assert!(port >= 1),
             Err(error) => prop_assert!(matches!(error.kind(), Kind::InvalidName | Kind::PortOutOfRange | Kind::ToolNode)),
         }
-    }
-
-    #[test]
-    fn a_port_survives_the_template(sname in "[a-z][a-z_-]{0,20}[a-z]", number in 1024u16.., host in "[a-z][a-z0-9.-]{0,30}[a-z]") {
-        let template = Template::parse("{sname}-{port}@{host}").unwrap();
-        let name = template.fill(&Filling { sname: &sname, port: Some(number), host: Some(&host), ip: None }).unwrap();
-        prop_assert!(is_name(&name));
-        prop_assert_eq!(dist_port(name.as_bytes(), &PortRules::default()).unwrap(), number);
-    }
-
-    #[test]
-    fn any_template_is_read_or_refused(text in "\\PC{0,60}") {
-        let _ = Template::parse(&text);
     }
 }

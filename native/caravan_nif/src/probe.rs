@@ -90,7 +90,7 @@ struct Answer {
 /// Asks the node, unless an answer of its still counts.
 async fn ask(name: String, patience: Duration, purpose: Purpose) -> Result<Option<Answer>, Error> {
     let start = Instant::now();
-    let Settings { rules, ipv6 } = settings();
+    let Settings { rules, ipv6, .. } = settings();
     let port = node_name::dist_port(name.as_bytes(), &rules)?;
     let host = host_of(&name);
     let known = host.parse().ok().or_else(|| address(host, ipv6));

@@ -1,13 +1,14 @@
 //! What comes from Elixir: the maps that say what to look up and how to keep members.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rustler::{NifMap, NifUnitEnum, NifUntaggedEnum};
+use rustler::{Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
 
-use crate::discovery::{self, Plan};
+use crate::discovery::{self, Plan, Settings};
 use crate::error::Error;
 use crate::membership::Limits;
+use crate::node_name::{Listening, PortRules};
 use crate::probe::Purpose;
 use crate::resolver::{Spec, Type};
 
@@ -54,6 +55,61 @@ enum Nameservers {
     Given(Vec<String>),
 }
 
+/// An address as `:inet` has it.
+pub(crate) struct Ip(pub(crate) IpAddr);
+
+impl<'a> Decoder<'a> for Ip {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        let parts = rustler::types::tuple::get_tuple(term)?;
+        let parts: Vec<u16> = parts
+            .into_iter()
+            .map(Term::decode)
+            .collect::<Result<_, _>>()?;
+        let address = match *parts.as_slice() {
+            [a, b, c, d] => {
+                let octet = |part: u16| u8::try_from(part).map_err(|_| rustler::Error::BadArg);
+                IpAddr::from([octet(a)?, octet(b)?, octet(c)?, octet(d)?])
+            }
+            [a, b, c, d, e, f, g, h] => IpAddr::from([a, b, c, d, e, f, g, h]),
+            _ => return Err(rustler::Error::BadArg),
+        };
+        Ok(Self(address))
+    }
+}
+
+#[derive(NifUnitEnum)]
+enum FamilyTwin {
+    Inet,
+    Inet6,
+}
+
+/// What the library is loaded with.
+#[derive(NifMap)]
+#[rustler(decode)]
+pub(crate) struct LoadInfo {
+    base_port: u16,
+    dist_port: Option<u16>,
+    listen_port: Option<u16>,
+    dialled: bool,
+    family: FamilyTwin,
+}
+
+impl LoadInfo {
+    pub(crate) fn read(self) -> Settings {
+        Settings {
+            rules: PortRules {
+                base_port: self.base_port,
+                dist_port: self.dist_port,
+            },
+            listening: Listening {
+                port: self.listen_port,
+                anywhere: !self.dialled,
+            },
+            ipv6: matches!(self.family, FamilyTwin::Inet6),
+        }
+    }
+}
+
 /// `Caravan.Native.lookup/2`'s argument.
 #[derive(NifMap)]
 #[rustler(decode)]
@@ -74,8 +130,11 @@ pub(crate) struct MembershipSpec {
     nameservers: Nameservers,
     transport: TransportTwin,
     timeout: u64,
-    sname: String,
-    template: String,
+    own: String,
+    long_names: Option<bool>,
+    bound: Option<Ip>,
+    sname: Option<String>,
+    template: Option<String>,
     expire_after: u64,
     withdraw_after: Option<u64>,
     max_members: usize,
@@ -147,6 +206,9 @@ impl MembershipSpec {
                 self.timeout,
             )?,
             queries: self.queries,
+            own: self.own,
+            long_names: self.long_names,
+            bound: self.bound.map(|ip| ip.0),
             sname: self.sname,
             template: self.template,
             allow: self.allow,

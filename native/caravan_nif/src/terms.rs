@@ -10,6 +10,7 @@ use crate::endpoint;
 use crate::epmd::server::Turn;
 use crate::error::{Error, Kind};
 use crate::membership::Refusal;
+use crate::naming::Note;
 use crate::resolver::{self, Transport};
 
 pub(crate) mod atoms {
@@ -17,7 +18,8 @@ pub(crate) mod atoms {
         ok, error, inet6, hosts, udp, tcp,
         nxdomain, nodata, servfail, refused, timeout, truncated, network, malformed,
         invalid_name, invalid_option, port_out_of_range, tool_node, overloaded,
-        max_members, atom_limit, not_allowed, other_family,
+        max_members, atom_limit, not_allowed, other_family, short_name, long_name, no_port,
+        by_host, capitals, other_name,
         epmd, waits, answers,
     }
 }
@@ -190,7 +192,27 @@ struct PollReport {
     moved: Vec<String>,
     refused: Vec<RefusedTwin>,
     unresolved: Vec<String>,
+    itself: Vec<String>,
     incomplete: Option<String>,
+}
+
+/// What of a topology's options doesn't suit the own name: a word and what it is about.
+pub(crate) struct NoteTwin<'a>(Atom, Option<&'a str>);
+
+impl<'a> From<&'a Note> for NoteTwin<'a> {
+    fn from(note: &'a Note) -> Self {
+        match note {
+            Note::ByHost => Self(atoms::by_host(), None),
+            Note::Capitals(host) => Self(atoms::capitals(), Some(host)),
+            Note::OtherName(name) => Self(atoms::other_name(), Some(name)),
+        }
+    }
+}
+
+impl Encoder for NoteTwin<'_> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        (self.0, self.1).encode(env)
+    }
 }
 
 fn transport(transport: Transport) -> Atom {
@@ -235,32 +257,20 @@ impl<'a> From<&'a resolver::Lookup> for Lookup<'a> {
 
 impl From<&Report> for PollReport {
     fn from(report: &Report) -> Self {
+        let none = endpoint::Refused::default;
         let mut by_reason = [
             (
                 Refusal::InvalidName,
                 atoms::invalid_name(),
                 report.lookup.refused.clone(),
             ),
-            (
-                Refusal::MaxMembers,
-                atoms::max_members(),
-                endpoint::Refused::default(),
-            ),
-            (
-                Refusal::AtomLimit,
-                atoms::atom_limit(),
-                endpoint::Refused::default(),
-            ),
-            (
-                Refusal::NotAllowed,
-                atoms::not_allowed(),
-                endpoint::Refused::default(),
-            ),
-            (
-                Refusal::OtherFamily,
-                atoms::other_family(),
-                endpoint::Refused::default(),
-            ),
+            (Refusal::MaxMembers, atoms::max_members(), none()),
+            (Refusal::AtomLimit, atoms::atom_limit(), none()),
+            (Refusal::NotAllowed, atoms::not_allowed(), none()),
+            (Refusal::OtherFamily, atoms::other_family(), none()),
+            (Refusal::ShortName, atoms::short_name(), none()),
+            (Refusal::LongName, atoms::long_name(), none()),
+            (Refusal::NoPort, atoms::no_port(), none()),
         ];
         for (name, reason) in &report.changes.refused {
             for (of, _, counted) in &mut by_reason {
@@ -287,6 +297,7 @@ impl From<&Report> for PollReport {
                 .flat_map(|(_, atom, counted)| refused(*atom, counted))
                 .collect(),
             unresolved: report.unresolved.clone(),
+            itself: report.itself.clone(),
             incomplete: report.lookup.incomplete.as_ref().map(Error::to_string),
         }
     }

@@ -49,6 +49,12 @@ pub enum Refusal {
     NotAllowed,
     /// Its host is an address of the family that is not dialled.
     OtherFamily,
+    /// Its host has no dot, and this node uses long names.
+    ShortName,
+    /// Its host has a dot, and this node uses short names.
+    LongName,
+    /// Its record's port is 0, and names can't be made without one.
+    NoPort,
 }
 
 /// What one answer changed; only transitions.

@@ -1,0 +1,237 @@
+//! Node names made from a template. Pure.
+
+use std::net::IpAddr;
+
+use crate::error::Error;
+use crate::node_name::{self, MAX_NAME, MAX_ORDINAL, PortRules, is_name};
+
+/// A node name with holes: `{sname}-{port}@{host}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Sname,
+    Port,
+    Host,
+    Ip,
+    Number(Number),
+}
+
+/// What stands for the port in names that are like this node's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Number {
+    base_port: u16,
+    own: Own,
+}
+
+/// The number in the own name. Zeros before it keep its length, which is 0 without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    Missing,
+    Ordinal { length: usize },
+    Port { length: usize },
+}
+
+impl Number {
+    /// What names a node on this port, and as the own name does, if that can be.
+    fn text(self, port: Option<u16>) -> Option<String> {
+        let ordinal = |port: u16| {
+            let ordinal = port.checked_sub(self.base_port)?;
+            (u64::from(ordinal) <= MAX_ORDINAL).then_some(ordinal)
+        };
+        match (self.own, port) {
+            (Own::Missing, None) => Some(String::new()),
+            (_, None) => None,
+            (Own::Missing, Some(port)) if port == self.base_port => Some(String::new()),
+            (Own::Missing, Some(port)) => Some(format!("-{port}")),
+            (Own::Port { length }, Some(port)) => Some(format!("{port:0length$}")),
+            (Own::Ordinal { length }, Some(port)) => Some(match ordinal(port) {
+                Some(ordinal) => format!("{ordinal:0length$}"),
+                None => port.to_string(),
+            }),
+        }
+    }
+}
+
+/// What fills a template's holes.
+#[derive(Debug, Clone, Copy)]
+pub struct Filling<'a> {
+    /// The base of the name.
+    pub sname: &'a str,
+    /// The port, where it is known.
+    pub port: Option<u16>,
+    /// The host name, where it is known.
+    pub host: Option<&'a str>,
+    /// The address, where it is known.
+    pub ip: Option<IpAddr>,
+}
+
+impl Template {
+    /// The template of names like this node's own, whose part before the `@` is `base`.
+    ///
+    /// An SRV record carries the peer's port, which takes the place of this node's, in whatever way that stands there.
+    /// Address records carry none: such peers share this node's port, and so its whole base.
+    pub fn like(base: &str, by_host: bool, rules: &PortRules) -> Self {
+        let text = |text: &str| Part::Text(text.to_owned());
+        if !by_host {
+            return Self::of([text(base), text("@"), Part::Ip]);
+        }
+        // Where all nodes share a port, records tell no numbers apart.
+        if rules.dist_port.is_some() {
+            return Self::of([text(base), text("@"), Part::Host]);
+        }
+        let (stem, digits) = split_number(base);
+        let length = if digits.starts_with('0') {
+            digits.len()
+        } else {
+            0
+        };
+        let own = match node_name::number_at_end(base.as_bytes()) {
+            None => Own::Missing,
+            Some(..=MAX_ORDINAL) => Own::Ordinal { length },
+            Some(_) => Own::Port { length },
+        };
+        let number = Part::Number(Number {
+            base_port: rules.base_port,
+            own,
+        });
+        Self::of([text(stem), number, text("@"), Part::Host])
+    }
+
+    /// The form of names whose base is given.
+    pub fn with_sname(by_host: bool) -> Self {
+        let text = |text: &str| Part::Text(text.to_owned());
+        if by_host {
+            Self::of([Part::Sname, text("-"), Part::Port, text("@"), Part::Host])
+        } else {
+            Self::of([Part::Sname, text("@"), Part::Ip])
+        }
+    }
+
+    fn of(parts: impl Into<Vec<Part>>) -> Self {
+        let mut parts = parts.into();
+        parts.retain(|part| *part != Part::Text(String::new()));
+        Self { parts }
+    }
+
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// `InvalidOption` for an unknown hole, an unclosed brace, or a text that does not make one `base@host`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let invalid = || {
+            Error::InvalidOption {
+            option: "node_name",
+            expected: "one base@host with the holes {sname}, {port}, {host} and {ip}, such as \"{sname}-{port}@{host}\"".into(),
+            got: text.into(),
+        }
+        };
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(open) = rest.find(['{', '}']) {
+            let (before, after) = rest.split_at(open);
+            let (hole, after) = after
+                .strip_prefix('{')
+                .and_then(|hole| hole.split_once('}'))
+                .ok_or_else(invalid)?;
+            parts.push(Part::Text(before.into()));
+            parts.push(match hole {
+                "sname" => Part::Sname,
+                "port" => Part::Port,
+                "host" => Part::Host,
+                "ip" => Part::Ip,
+                _ => return Err(invalid()),
+            });
+            rest = after;
+        }
+        parts.push(Part::Text(rest.into()));
+        let template = Self::of(parts);
+        // Filled with plain values it has to make a node name: this finds a missing @ and odd characters alike.
+        if template
+            .plainly_filled("a")
+            .is_some_and(|name| is_name(&name))
+        {
+            Ok(template)
+        } else {
+            Err(invalid())
+        }
+    }
+
+    /// Whether names can be made with this base; one that only makes them too long is fine for shorter hosts.
+    pub fn takes_sname(&self, sname: &str) -> bool {
+        self.plainly_filled(sname)
+            .is_some_and(|name| name.len() > MAX_NAME || is_name(&name))
+    }
+
+    fn plainly_filled(&self, sname: &str) -> Option<String> {
+        self.fill(&Filling {
+            sname,
+            port: Some(1024),
+            host: Some("h"),
+            ip: Some(IpAddr::from([127, 0, 0, 1])),
+        })
+    }
+
+    /// Whether no name can be made without a port.
+    pub fn needs_port(&self) -> bool {
+        self.parts.iter().any(|part| match part {
+            Part::Port => true,
+            Part::Number(number) => number.own != Own::Missing,
+            _ => false,
+        })
+    }
+
+    /// Whether the template has the hole `{host}`.
+    pub fn has_host(&self) -> bool {
+        self.parts.contains(&Part::Host)
+    }
+
+    /// Whether the template has the hole `{ip}`.
+    pub fn has_ip(&self) -> bool {
+        self.parts.contains(&Part::Ip)
+    }
+
+    /// The text with its holes filled; `None` when a hole's value is not known.
+    pub fn fill(&self, filling: &Filling<'_>) -> Option<String> {
+        let mut name = String::with_capacity(64);
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => name.push_str(text),
+                Part::Sname => name.push_str(filling.sname),
+                Part::Port => name.push_str(&filling.port?.to_string()),
+                Part::Host => name.push_str(filling.host?),
+                Part::Ip => name.push_str(&filling.ip?.to_string()),
+                Part::Number(number) => name.push_str(&number.text(filling.port)?),
+            }
+        }
+        Some(name)
+    }
+}
+
+/// This node's base without its number and the `-` or `_` before that: what a template's `{sname}` stands for where
+/// `{port}` has the number. A base that is nothing but a number stays.
+pub fn sname_of(base: &str) -> &str {
+    let (stem, _) = split_number(base);
+    let sname = stem.strip_suffix(['-', '_']).unwrap_or(stem);
+    if sname.is_empty() || stem == base {
+        base
+    } else {
+        sname
+    }
+}
+
+/// A base, and the digits at its end.
+fn split_number(base: &str) -> (&str, &str) {
+    base.split_at(
+        base.trim_end_matches(|char: char| char.is_ascii_digit())
+            .len(),
+    )
+}
+
+#[cfg(test)]
+#[path = "template_tests.rs"]
+mod tests;

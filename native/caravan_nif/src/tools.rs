@@ -1,0 +1,156 @@
+//! The tools whose nodes are told by their names: they listen on any free port and can't be dialled. Pure.
+//!
+//! All of them start hidden nodes for a moment, with names that end in the name of the node they ask, and so in its
+//! port. Visible nodes can't be among them: `global` has a node cut off that some of its peers can't dial.
+
+/// A kind of tool.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tool {
+    /// What its nodes' names look like before the `@`.
+    shape: &'static [Part],
+    /// Who starts it, for people.
+    pub whose: &'static str,
+}
+
+/// A part of a shape. What follows the last part is free, mostly the name of the node that the tool asks.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    Text(&'static str),
+    /// Hex digits, as many of them as one of the ranges says.
+    Hex(&'static [std::ops::RangeInclusive<usize>]),
+    Digits,
+    /// Nothing follows.
+    End,
+}
+
+use Part::{Digits, End, Hex, Text};
+
+const MIX: &str = "a Mix release's (remote, rpc, pid, stop, restart)";
+const RELX: &str = "a relx release's script's";
+const EJABBERD: &str = "ejabberdctl's";
+
+const UUID: Part = Hex(&[3..=3, 8..=8]);
+const RELX_ID: Part = Hex(&[8..=8]);
+
+/// The one table. At most sixteen rows: [`ROWS`] has a bit for each.
+static TOOLS: [Tool; 9] = [
+    // Mix, `mix release`, bin/NAME: rem-$(gen_id)-$RELEASE_NODE, where gen_id prints 2 bytes by od or hexdump.
+    Tool {
+        shape: &[Text("rem-"), Hex(&[1..=4]), Text("-")],
+        whose: MIX,
+    },
+    Tool {
+        shape: &[Text("rpc-"), Hex(&[1..=4]), Text("-")],
+        whose: MIX,
+    },
+    // relx, priv/templates/extended_bin: remsh$(relx_gen_id)-${NAME}, maint$(relx_gen_id)-${NAME}; 4 bytes by od.
+    Tool {
+        shape: &[Text("remsh"), RELX_ID, Text("-")],
+        whose: RELX,
+    },
+    Tool {
+        shape: &[Text("maint"), RELX_ID, Text("-")],
+        whose: RELX,
+    },
+    // rabbitmq_cli, lib/rabbitmq/cli/core/distribution.ex: rabbitmqcli-#{id}-#{rmq_hostname}; the id is a number.
+    Tool {
+        shape: &[Text("rabbitmqcli-"), Digits, Text("-")],
+        whose: "a RabbitMQ command's",
+    },
+    // ejabberd, ejabberdctl.template, uid(): ${uuid}-ctl-${ERLANG_NODE}, and debug and top in place of ctl. The first
+    // 8 digits of a UUID before 23.01, the first 3 since then.
+    Tool {
+        shape: &[UUID, Text("-ctl-")],
+        whose: EJABBERD,
+    },
+    Tool {
+        shape: &[UUID, Text("-debug-")],
+        whose: EJABBERD,
+    },
+    Tool {
+        shape: &[UUID, Text("-top-")],
+        whose: EJABBERD,
+    },
+    // The same, ping: ${uuid}-ping@HOST.
+    Tool {
+        shape: &[UUID, Text("-ping"), End],
+        whose: EJABBERD,
+    },
+];
+
+/// Which rows a name may be of, by its first byte: this is asked for each name that is dialled.
+static ROWS: [u16; 256] = rows();
+
+const fn rows() -> [u16; 256] {
+    let mut rows = [0; 256];
+    let mut row = 0;
+    while row < TOOLS.len() {
+        let mut byte = 0;
+        while byte < rows.len() {
+            let starts = match &TOOLS[row].shape[0] {
+                Text(text) => text.as_bytes()[0] as usize == byte,
+                Hex(_) => (byte as u8).is_ascii_hexdigit(),
+                Digits => (byte as u8).is_ascii_digit(),
+                End => false,
+            };
+            if starts {
+                rows[byte] |= 1 << row;
+            }
+            byte += 1;
+        }
+        row += 1;
+    }
+    rows
+}
+
+/// The tool that `base`, the part of a node's name before the `@`, belongs to.
+#[inline]
+pub fn tool(base: &[u8]) -> Option<&'static Tool> {
+    let rows = ROWS[usize::from(*base.first()?)];
+    if rows == 0 { None } else { among(rows, base) }
+}
+
+fn among(rows: u16, base: &[u8]) -> Option<&'static Tool> {
+    TOOLS
+        .iter()
+        .enumerate()
+        .find(|(row, tool)| rows & (1 << row) != 0 && tool.asks(base).is_some())
+        .map(|(_, tool)| tool)
+}
+
+/// The name, before its `@`, of the node that a tool asks.
+pub fn asked(base: &[u8]) -> Option<&[u8]> {
+    tool(base)?.asks(base)
+}
+
+impl Tool {
+    /// What follows the tool's own part of `base`; `None` where that is no name of such a tool.
+    fn asks<'a>(&self, base: &'a [u8]) -> Option<&'a [u8]> {
+        self.shape
+            .iter()
+            .try_fold(base, |rest, part| part.skip(rest))
+    }
+}
+
+impl Part {
+    fn skip<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
+        let count = |of: fn(&u8) -> bool| text.iter().take_while(|byte| of(byte)).count();
+        match self {
+            Text(prefix) => text.strip_prefix(prefix.as_bytes()),
+            Hex(lengths) => {
+                let digits = count(u8::is_ascii_hexdigit);
+                let fits = lengths.iter().any(|length| length.contains(&digits));
+                fits.then(|| &text[digits..])
+            }
+            Digits => match count(u8::is_ascii_digit) {
+                0 => None,
+                digits => Some(&text[digits..]),
+            },
+            End => text.is_empty().then_some(text),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tools_tests.rs"]
+mod tests;
