@@ -26,23 +26,42 @@ defmodule Caravan.Tools.EjabberdTest do
     modules: {}
     """)
 
-    # MNESIA_OPTIONS are the server's alone; the commands get none of Caravan's flags, and no ERL_DIST_PORT.
-    File.write!(Path.join(dir, "conf/ejabberdctl.cfg"), """
-    ERLANG_NODE=#{@node}
-    MNESIA_OPTIONS="-start_epmd false -epmd_module caravan_epmd -caravan epmd localhost -pa #{ebin}"
-    """)
-
     {_, 0} = System.cmd("chown", ["-R", "ejabberd", dir])
+    ours = ["--config-dir", "#{dir}/conf", "--logs", "#{dir}/log", "--spool", "#{dir}/spool"]
 
     %{
-      ctl:
-        &["--config-dir", "#{dir}/conf", "--logs", "#{dir}/log", "--spool", "#{dir}/spool" | &1]
+      ctl: &(ours ++ &1),
+      config: Path.join(dir, "conf/ejabberdctl.cfg"),
+      flags: "-start_epmd false -epmd_module caravan_epmd -pa #{ebin}"
     }
   end
 
-  test "Debian's ejabberd and ejabberdctl, without ERL_DIST_PORT", %{within: within, ctl: ctl} do
+  test "Debian's ejabberd and ejabberdctl, without ERL_DIST_PORT", context do
+    %{within: within, ctl: ctl, config: config, flags: flags} = context
+
+    # MNESIA_OPTIONS are the server's alone: the commands get none of Caravan's flags.
+    File.write!(config, """
+    ERLANG_NODE=#{@node}
+    MNESIA_OPTIONS="#{flags} -caravan epmd localhost"
+    """)
+
     server = Vm.open("ejabberdctl", ctl.(["foreground"]), [within: within], [])
     Vm.eventually("the server answers", fn -> names(within) == [{"ejabberd-15701", 15_701}] end)
+    commands(within, ctl)
+    assert names(within) == [{"ejabberd-15701", 15_701}]
+    stop(within, ctl, server)
+  end
+
+  test "the same with Caravan's flags for the commands, and nobody who answers as epmd",
+       context do
+    %{within: within, ctl: ctl, config: config, flags: flags} = context
+    File.write!(config, ~s(ERLANG_NODE=#{@node}\nERL_OPTIONS="#{flags}"\nERL_DIST_PORT=15701\n))
+    server = Vm.open("ejabberdctl", ctl.(["foreground"]), [within: within], [])
+    commands(within, ctl)
+    stop(within, ctl, server)
+  end
+
+  defp commands(within, ctl) do
     assert {0, _} = run(within, ctl, ["started"])
 
     for {command, expected} <- [
@@ -58,8 +77,9 @@ defmodule Caravan.Tools.EjabberdTest do
       assert {0, output} = run(within, ctl, command)
       assert output =~ expected, "#{command}: #{output}"
     end
+  end
 
-    assert names(within) == [{"ejabberd-15701", 15_701}]
+  defp stop(within, ctl, server) do
     no_epmd_stays(within)
     assert {0, _} = run(within, ctl, ["stop"])
     assert_receive {^server, {:exit_status, 0}}, 60_000

@@ -38,17 +38,34 @@ defmodule Caravan.Tools.RabbitmqTest do
     %{host: host, within: host ++ ["chroot", system], env: env}
   end
 
+  @flags "-start_epmd false -epmd_module caravan_epmd -pa /mnt/caravan/ebin"
+
   test "RabbitMQ 4 and its tools, without -erl_epmd_port", context do
-    %{host: host, within: within, env: env} = context
+    flags = [RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "#{@flags} -caravan epmd localhost"]
+    server = start(context, flags)
 
-    flags =
-      "-start_epmd false -epmd_module caravan_epmd -caravan epmd localhost -pa /mnt/caravan/ebin"
+    Vm.eventually(
+      "it is there",
+      fn -> names(context.host) == [{"rabbit-25601", 25_601}] end,
+      60_000
+    )
 
-    server = [{:RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS, flags} | env]
-    server = Vm.open("rabbitmq-server", [], [within: within, env: server], [])
-    Vm.eventually("it is there", fn -> names(host) == [{"rabbit-25601", 25_601}] end, 60_000)
-    ctl = &run(within, "rabbitmqctl", &1, env: env)
-    ctl.(["await_startup"])
+    commands(context, server, [])
+  end
+
+  # RabbitMQ's server asks epmd for its own port, unless it is told.
+  test "the same with Caravan's flags for the tools, and nobody who answers as epmd", context do
+    flags = [RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "#{@flags} -erl_epmd_port 25601"]
+    server = start(context, flags)
+    commands(context, server, RABBITMQ_CTL_ERL_ARGS: @flags)
+  end
+
+  defp start(context, flags),
+    do: Vm.open("rabbitmq-server", [], [within: context.within, env: flags ++ context.env], [])
+
+  defp commands(%{host: host, within: within, env: env}, server, flags) do
+    ctl = &Vm.command("rabbitmqctl", &1, within: within, env: flags ++ env, timeout: 60_000)
+    Vm.eventually("it has started", fn -> match?({0, _}, ctl.(["await_startup"])) end, 60_000)
 
     for {command, expected} <- [
           {["status"], "RabbitMQ version: 4."},
@@ -58,13 +75,13 @@ defmodule Caravan.Tools.RabbitmqTest do
           {["cluster_status"], @node},
           {["list_queues"], "Listing queues"}
         ] do
-      output = ctl.(command)
+      assert {0, output} = ctl.(command)
       assert output =~ expected, "#{command}: #{output}"
     end
 
-    assert run(within, "rabbitmq-diagnostics", ["ping"], env: env) =~ "Ping succeeded"
+    assert run(within, "rabbitmq-diagnostics", ["ping"], env: flags ++ env) =~ "Ping succeeded"
     no_epmd_stays(host)
-    ctl.(["stop"])
+    assert {0, _} = ctl.(["stop"])
     assert_receive {^server, {:exit_status, 0}}, 60_000
     assert names(host) == nil
   end
