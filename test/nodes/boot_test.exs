@@ -59,7 +59,7 @@ defmodule Caravan.Nodes.BootTest do
     line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan base_prot 4370))
 
     assert line =~
-             ~s(expected base_port N, dist_port N, listen_port N, hidden_port own, got "base_prot")
+             ~s(expected base_port N, dist_port N, listen_port N, hidden_port own, epmd ADDRESS, got "base_prot")
   end
 
   test "a name whose number is no port", %{tmp_dir: dir} do
