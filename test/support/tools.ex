@@ -31,7 +31,7 @@ defmodule Caravan.Tools do
       found = Regex.scan(~r/^name (\S+) at port (\d+)$/m, output, capture: :all_but_first)
       Enum.sort(for [name, port] <- found, do: {name, String.to_integer(port)})
     else
-      {1, "epmd: Cannot connect to local epmd\n"} -> nil
+      {1, "epmd: " <> _nobody_or_just_gone} -> nil
     end
   end
 
