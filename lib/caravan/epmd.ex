@@ -25,11 +25,16 @@ defmodule Caravan.Epmd do
   defp serve(address, name, port) do
     # Hidden nodes are not listed: most of them are tools, and listen nowhere.
     :ok = :net_kernel.monitor_nodes(true, node_type: :visible)
-    {:ok, epmd} = Native.epmd(address, name, port)
 
-    # What is logged while the VM boots is printed twice, as it is and by the handler that comes later.
-    if :init.notify_when_started(self()) == :started, do: send(self(), {:init, :started})
-    loop(epmd, address, [])
+    case Native.epmd(address, name, port) do
+      {:ok, epmd} ->
+        # What is logged while the VM boots is printed twice, as it is and by the handler that comes later.
+        if :init.notify_when_started(self()) == :started, do: send(self(), {:init, :started})
+        loop(epmd, address, [])
+
+      :error ->
+        :logger.error(~c"caravan: epmd on ~ts: the library's thread did not start", [address])
+    end
   end
 
   # The last argument is what to log when the VM has booted, the newest first; nil from then on.
