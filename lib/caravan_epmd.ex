@@ -12,7 +12,7 @@ defmodule :caravan_epmd do
   after that, `Caravan.Resolution` and `Caravan.Gate` are called, and the kernel's environment read.
   """
 
-  alias Caravan.{Backlog, Gate, Native, Resolution}
+  alias Caravan.{Backlog, Epmd, Gate, Native, Resolution}
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
@@ -66,9 +66,18 @@ defmodule :caravan_epmd do
   # Distribution starts before this one of the kernel's children.
   defp booting?, do: :erlang.whereis(:kernel_safe_sup) == :undefined
 
-  @doc "There is nobody to register with. -1 lets the VM make a random creation, so that old pids stay dead."
+  @doc """
+  There is nobody to register with. -1 lets the VM make a random creation, so that old pids stay dead.
+
+  When net_kernel comes here this node listens, and so it may begin to answer in epmd's place (`-caravan epmd`).
+  """
   @spec register_node(atom() | charlist(), :inet.port_number(), atom()) :: {:ok, -1}
-  def register_node(_name, _port, _family), do: {:ok, -1}
+  def register_node(name, port, _family) do
+    if self() == :erlang.whereis(:net_kernel),
+      do: guarded(fn -> Epmd.start(name, port) end, :failed)
+
+    {:ok, -1}
+  end
 
   @doc false
   def register_node(_name, _port), do: {:ok, -1}

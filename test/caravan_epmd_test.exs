@@ -5,7 +5,8 @@ defmodule CaravanEpmdTest do
 
   test "it uses :erlang, :init, :inet, the kernel's environment and the library only" do
     allowed = [:erlang, :init, :inet, :application, Caravan.Native]
-    assert used(@epmd) -- (allowed ++ [Caravan.Backlog, Caravan.Gate, Caravan.Resolution]) == []
+    own = [Caravan.Backlog, Caravan.Epmd, Caravan.Gate, Caravan.Resolution]
+    assert used(@epmd) -- (allowed ++ own) == []
   end
 
   test "the stubs use nothing of Elixir's before the library is in" do
@@ -24,6 +25,10 @@ defmodule CaravanEpmdTest do
              [:erlang, :inet, :lists, Caravan.Native, Caravan.Messages] == []
 
     assert used(Caravan.Messages) -- [:erlang] == []
+  end
+
+  test "nor does what answers in epmd's place" do
+    assert used(Caravan.Epmd) -- [:erlang, :init, :net_kernel, :logger, Caravan.Native] == []
   end
 
   defp used(module) do

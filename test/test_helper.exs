@@ -1,6 +1,6 @@
-# Real nodes, releases, real DNS servers, network namespaces and chaos each need more than this machine
-# may have: `mix test --include nodes` and so on.
-ExUnit.start(exclude: [:nodes, :releases, :dns, :netns, :chaos], capture_log: true)
+# Real nodes, releases, real DNS servers, network namespaces, chaos and other people's tools each need more than this
+# machine may have: `mix test --include nodes` and so on.
+ExUnit.start(exclude: [:nodes, :releases, :dns, :netns, :chaos, :tools], capture_log: true)
 
 # A topology works only on a distributed node; one that doesn't listen needs no port and no epmd.
 unless Node.alive?() do

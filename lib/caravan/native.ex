@@ -14,7 +14,8 @@ defmodule Caravan.Native do
     {:base_port, :port, 4370},
     {:dist_port, :port, nil},
     {:listen_port, :port, nil},
-    {:hidden_port, :own, nil}
+    {:hidden_port, :own, nil},
+    {:epmd, :address, nil}
   ]
 
   @doc """
@@ -24,9 +25,26 @@ defmodule Caravan.Native do
   def load do
     with {:ok, flags} <- flags(given(), :maps.from_list(defaults(@flags))) do
       {hidden_port, info} = :maps.take(:hidden_port, flags)
+      {epmd, info} = :maps.take(:epmd, info)
       dialled = listens?() and (not hidden?() or hidden_port == :own)
-      load_library(:maps.merge(info, %{dialled: dialled, family: family()}))
+
+      with :ok <- load_library(:maps.merge(info, %{dialled: dialled, family: family()})),
+           do: check_epmd(epmd)
     end
+  end
+
+  # Read by the library, which is there only now.
+  defp check_epmd(address) do
+    if address == nil or epmd_address(address),
+      do: :ok,
+      else: bad_flag(:epmd, :address, ["\"", address, "\""])
+  end
+
+  @doc "Where this node is to answer in epmd's place (`-caravan epmd`), as the flag has it; nil without the flag."
+  @spec epmd_flag() :: charlist() | nil
+  def epmd_flag do
+    {:ok, flags} = flags(given(), :maps.from_list(defaults(@flags)))
+    :maps.get(:epmd, flags)
   end
 
   @doc "The address that this node's distribution listens on, where that is one only."
@@ -166,12 +184,17 @@ defmodule Caravan.Native do
 
   defp word(:port), do: "N"
   defp word(:own), do: "own"
+  defp word(:address), do: "ADDRESS"
 
   defp expected(:port), do: "a port from 1 to 65535"
   defp expected(:own), do: "own"
 
+  defp expected(:address),
+    do: "localhost, an address such as {127,0,0,1}, or one with a port such as {{127,0,0,1},4369}"
+
   defp value(:own, ~c"own"), do: {:ok, :own}
   defp value(:own, _text), do: :error
+  defp value(:address, text), do: {:ok, text}
 
   defp value(:port, digits) when digits != [] and length(digits) <= 5 do
     if :lists.all(fn digit -> digit in ?0..?9 end, digits),
@@ -237,6 +260,12 @@ defmodule Caravan.Native do
   def linked(node), do: first_use(:linked, [node])
   def was_linked(node), do: first_use(:was_linked, [node])
   def stopped_lately, do: first_use(:stopped_lately, [])
+  def epmd(address, name, port), do: first_use(:epmd, [address, name, port])
+
+  def epmd_linked(epmd, self, peer, up),
+    do: first_use(:epmd_linked, [epmd, self, peer, up])
+
+  def epmd_address(text), do: first_use(:epmd_address, [text])
 
   # Whoever gets into a stub comes before the library. It is called again only when the library has taken its place:
   # one that lacks the function would never answer.

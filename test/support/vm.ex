@@ -158,14 +158,18 @@ defmodule Caravan.Vm do
     end
   end
 
-  @doc "The arguments that make `erl` a node of Caravan's."
+  @doc "The arguments that make `erl` a node of Caravan's; with `plain: true` one that has only the cookie in common."
   def arguments(args, opts \\ []) do
+    if opts[:plain], do: ["-setcookie", @cookie | args], else: ours(opts) ++ args
+  end
+
+  defp ours(opts) do
     ip = Keyword.get(opts, :ip, {127, 0, 0, 1})
     ebin = Keyword.get(opts, :ebin, Application.app_dir(:caravan, "ebin"))
     elixir = :elixir |> :code.lib_dir() |> Path.join("ebin")
 
     ~w(-start_epmd false -epmd_module caravan_epmd -setcookie #{@cookie} -pa #{ebin} -pa #{elixir}) ++
-      ["-kernel", "inet_dist_use_interface", "#{:io_lib.format("~w", [ip])}"] ++ args
+      ["-kernel", "inet_dist_use_interface", "#{:io_lib.format("~w", [ip])}"]
   end
 
   def cookie, do: @cookie

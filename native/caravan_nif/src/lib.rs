@@ -5,6 +5,7 @@
 pub mod addresses;
 pub mod discovery;
 pub mod endpoint;
+pub mod epmd;
 pub mod error;
 pub mod handshake;
 pub mod identify;

@@ -5,10 +5,12 @@ use std::time::Duration;
 use rustler::{Atom, Encoder, Env, Resource, ResourceArc, Term};
 
 use crate::discovery::{self, Discovery};
+use crate::epmd::names::Names;
+use crate::epmd::server::{self, Known};
 use crate::error::{Asked, Error};
 use crate::node_name;
 use crate::specs::{Ip, LoadInfo, LookupSpec, MembershipSpec, PurposeTwin};
-use crate::terms::{self, Failure, NoteTwin, Outcome, atoms};
+use crate::terms::{self, Failure, NoteTwin, Outcome, TurnTwin, atoms};
 use crate::text::{TextBuffer, text};
 use crate::vm::Beam;
 use crate::{resolver, runtime};
@@ -26,6 +28,12 @@ impl Resource for MembershipRef {
         runtime::leave(self.0);
     }
 }
+
+/// What an epmd of Caravan's knows, held by the process that feeds it.
+struct EpmdRef(std::sync::Arc<Known>);
+
+#[rustler::resource_impl]
+impl Resource for EpmdRef {}
 
 fn load(_env: Env<'_>, info: Term<'_>) -> bool {
     match info.decode::<(&str, LoadInfo)>() {
@@ -228,6 +236,49 @@ fn was_linked(node: Term<'_>) -> bool {
 #[rustler::nif]
 fn stopped_lately() -> bool {
     crate::probe::stopped_lately()
+}
+
+#[rustler::nif]
+fn epmd_address(text: Term<'_>) -> bool {
+    socket_address(text).is_some()
+}
+
+#[rustler::nif]
+fn epmd<'a>(env: Env<'a>, address: Term<'a>, name: Term<'a>, port: u16) -> Term<'a> {
+    let mut buffer = TextBuffer::new();
+    let name = text(name, &mut buffer).and_then(|name| std::str::from_utf8(name).ok());
+    let (Some(address), Some(name)) = (socket_address(address), name) else {
+        return atoms::error().encode(env);
+    };
+    let names = Names::new(name, port, discovery::settings().rules);
+    let known = std::sync::Arc::new(Known::new(names));
+    let owner = env.pid();
+    let tell = move |turn| runtime::send(&owner, &TurnTwin(turn));
+    match runtime::serve(env, server::serve(address, known.clone(), tell)) {
+        Ok(()) => (atoms::ok(), ResourceArc::new(EpmdRef(known))).encode(env),
+        Err(_no_thread) => atoms::error().encode(env),
+    }
+}
+
+#[rustler::nif]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "NIF arguments arrive by value"
+)]
+fn epmd_linked(epmd: ResourceArc<EpmdRef>, own: Term<'_>, peer: Term<'_>, up: bool) -> Atom {
+    let (mut own_buffer, mut peer_buffer) = (TextBuffer::new(), TextBuffer::new());
+    let own = text(own, &mut own_buffer).and_then(|name| std::str::from_utf8(name).ok());
+    let peer = text(peer, &mut peer_buffer).and_then(|name| std::str::from_utf8(name).ok());
+    if let (Some(own), Some(peer)) = (own, peer) {
+        epmd.0.names().linked(own, peer, up);
+    }
+    atoms::ok()
+}
+
+fn socket_address(term: Term<'_>) -> Option<std::net::SocketAddr> {
+    let mut buffer = TextBuffer::new();
+    let text = text(term, &mut buffer)?;
+    server::address(std::str::from_utf8(text).ok()?, discovery::settings().ipv6)
 }
 
 fn started<'a>(env: Env<'a>, outcome: Result<(), Error>) -> Term<'a> {

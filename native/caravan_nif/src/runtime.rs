@@ -117,23 +117,49 @@ where
         Err(error) => return Err(Error::no_thread(asked, &error)),
     };
     let reply = Reply::new(env, tag, asked);
+    spawn(env, runtime, async move {
+        // Moved in, so that it ends with the task, however that ends.
+        let _place = place;
+        let answer = work.await;
+        reply.send(&answer);
+    });
+    Ok(())
+}
+
+/// Runs `work` on the runtime for as long as the calling process lives; it may never end by itself.
+///
+/// # Errors
+/// When the thread could not be started.
+pub(crate) fn serve(
+    env: Env<'_>,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    spawn(env, runtime()?, work);
+    Ok(())
+}
+
+fn spawn(env: Env<'_>, runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) {
     let request = ResourceArc::new(Request {
         abort: OnceCell::new(),
     });
     let monitored = request.monitor(Some(env), &env.pid()).is_some();
     let held = request.clone();
     let task = runtime.spawn(async move {
-        // Moved in, so that they end with the task, however it ends.
-        let (_place, _held) = (place, held);
-        let answer = work.await;
-        reply.send(&answer);
+        // Moved in, so that the monitor ends with the task.
+        let _held = held;
+        work.await;
     });
     if monitored {
         let _ = request.abort.set(task.abort_handle());
     } else {
         task.abort();
     }
-    Ok(())
+}
+
+/// Sends to a process from the runtime's thread.
+pub(crate) fn send(to: &LocalPid, message: &impl Encoder) {
+    // An error means that the process is gone: nobody is left to be told.
+    let _ = OwnedEnv::new().send_and_clear(to, |env| message.encode(env));
 }
 
 /// The answer that a process waits for. Dropped unsent, by a panic or an abort, it sends an error.

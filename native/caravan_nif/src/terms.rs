@@ -8,6 +8,7 @@ use rustler::{Atom, Encoder, Env, NifMap, NifStruct, Term};
 
 use crate::discovery::{Admission, Report};
 use crate::endpoint;
+use crate::epmd::server::Turn;
 use crate::error::{Details, Error, Kind};
 use crate::handshake::Identity;
 use crate::membership::Refusal;
@@ -22,6 +23,7 @@ pub(crate) mod atoms {
         question, servers, elapsed_ms, rcode, partial,
         max_members, atom_limit, no_answer, not_allowed, other_family, short_name, long_name, no_port,
         by_host, capitals, other_name,
+        epmd, waits, answers,
     }
 }
 
@@ -141,6 +143,18 @@ impl Encoder for Outcome<Admission> {
                 (atoms::ok(), report).encode(env)
             }
             Err(error) => Failure::from(error).encode(env),
+        }
+    }
+}
+
+/// `{:epmd, :answers}` or `{:epmd, {:waits, reason}}`.
+pub(crate) struct TurnTwin(pub(crate) Turn);
+
+impl Encoder for TurnTwin {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match &self.0 {
+            Turn::Answers => (atoms::epmd(), atoms::answers()).encode(env),
+            Turn::Waits(reason) => (atoms::epmd(), (atoms::waits(), reason)).encode(env),
         }
     }
 }

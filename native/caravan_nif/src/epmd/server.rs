@@ -1,0 +1,285 @@
+//! The server behind `-caravan epmd`. It answers what [`Names`] knows; while another one does so at its address it is
+//! registered there, like any node, and waits.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::names::Names;
+use super::{
+    MAX_REQUEST, Node, Request, STAYS, alive_answer, alive_request, is_alive, names_answer,
+    port_answer,
+};
+
+/// Where epmd listens.
+pub const PORT: u16 = 4369;
+
+/// How many clients may be about to ask at a time; the oldest has to go for one more.
+const MAX_ASKING: usize = 64;
+
+/// How long a client may take to ask, and to read the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a taken address is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The first time it is tried sooner, without a word: who has just stopped, as this VM's own former server, takes a moment
+/// to let go.
+const SOON: Duration = Duration::from_millis(100);
+
+/// What becomes of the server; each is told once.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The address can't be had now, for this reason.
+    Waits(String),
+    /// It answers, after it had to wait.
+    Answers,
+}
+
+/// Reads `localhost`, `{127,0,0,1}` or `{{127,0,0,1},4369}`: the VM reads the values of an application's flags as terms,
+/// and ends a release that has another one.
+pub fn address(text: &str, ipv6: bool) -> Option<SocketAddr> {
+    let pair = inside(text).and_then(|pair| pair.rsplit_once(','));
+    let (host, port) = match pair {
+        Some((host, port)) if host == LOCALHOST || host.ends_with('}') => {
+            (host, port.parse().ok()?)
+        }
+        _no_pair => (text, PORT),
+    };
+    let ip = match (host, ipv6) {
+        (LOCALHOST, false) => IpAddr::from(Ipv4Addr::LOCALHOST),
+        (LOCALHOST, true) => IpAddr::from(Ipv6Addr::LOCALHOST),
+        _tuple => tuple(inside(host)?)?,
+    };
+    (port != 0).then_some(SocketAddr::new(ip, port))
+}
+
+const LOCALHOST: &str = "localhost";
+
+fn inside(tuple: &str) -> Option<&str> {
+    tuple.strip_prefix('{')?.strip_suffix('}')
+}
+
+fn tuple(numbers: &str) -> Option<IpAddr> {
+    let numbers: Option<Vec<u16>> = numbers
+        .split(',')
+        .map(|number| number.parse().ok())
+        .collect();
+    let numbers = numbers?;
+    if let Ok(segments) = <[u16; 8]>::try_from(numbers.as_slice()) {
+        return Some(segments.into());
+    }
+    let octets: Option<Vec<u8>> = numbers
+        .into_iter()
+        .map(|number| number.try_into().ok())
+        .collect();
+    Some(<[u8; 4]>::try_from(octets?).ok()?.into())
+}
+
+/// What is known, to the server and to the VM that feeds it.
+#[derive(Debug)]
+pub struct Known(Mutex<Names>);
+
+impl Known {
+    /// What `names` holds.
+    pub fn new(names: Names) -> Self {
+        Self(Mutex::new(names))
+    }
+
+    /// The names themselves; not to be kept over an await.
+    pub fn names(&self) -> MutexGuard<'_, Names> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers at `address` for as long as it is polled.
+pub async fn serve(address: SocketAddr, known: Arc<Known>, tell: impl Fn(Turn)) {
+    let listener = listen(address, &known, tell).await;
+    let mut asking = Asking::default();
+    let mut alive = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _from)) => asking.add(answer(stream, address.port(), Arc::clone(&known))),
+                // Whoever it was has gone again, or there is no descriptor left.
+                Err(_) => sleep(SOON).await,
+            },
+            Some(asked) = asking.tasks.join_next() => {
+                if let Ok(Some(node)) = asked {
+                    alive.spawn(node.stay());
+                }
+            }
+            Some(_) = alive.join_next() => {}
+        }
+    }
+}
+
+async fn listen(address: SocketAddr, known: &Known, tell: impl Fn(Turn)) -> TcpListener {
+    let mut told = None;
+    let mut pause = SOON;
+    loop {
+        let error = match TcpListener::bind(address).await {
+            Ok(listener) => {
+                if told.is_some() {
+                    tell(Turn::Answers);
+                }
+                return listener;
+            }
+            Err(error) => error,
+        };
+        if pause == RETRY {
+            let guest = be_guest(address, known).await;
+            let reason = match guest {
+                Some(_) => "an epmd or another node answers there, and knows this one".into(),
+                None => error.to_string(),
+            };
+            if told.as_ref() != Some(&reason) {
+                tell(Turn::Waits(reason.clone()));
+                told = Some(reason);
+            }
+            if let Some(mut host) = guest {
+                let _gone = host.read(&mut [0]).await;
+                pause = SOON;
+                continue;
+            }
+        }
+        sleep(pause).await;
+        pause = RETRY;
+    }
+}
+
+/// Registers the own node with whoever answers at the address: the tools ask there.
+async fn be_guest(mut address: SocketAddr, known: &Known) -> Option<TcpStream> {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _one => {}
+    }
+    let request = alive_request(known.names().own());
+    let register = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(&request).await?;
+        let mut answer = [0; 6];
+        stream.read_exact(&mut answer[..2]).await?;
+        let creation = if answer[0] == b'v' { 4 } else { 2 };
+        stream.read_exact(&mut answer[2..2 + creation]).await?;
+        io::Result::Ok(is_alive([answer[0], answer[1]]).then_some(stream))
+    };
+    timeout(PATIENCE, register).await.ok()?.ok()?
+}
+
+/// The clients that are about to ask. Who connects and says nothing makes room for who comes later.
+#[derive(Default)]
+struct Asking {
+    tasks: JoinSet<Option<Alive>>,
+    oldest_first: VecDeque<AbortHandle>,
+}
+
+impl Asking {
+    fn add(&mut self, task: impl Future<Output = Option<Alive>> + Send + 'static) {
+        self.oldest_first.retain(|task| !task.is_finished());
+        if self.oldest_first.len() >= MAX_ASKING
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            oldest.abort();
+        }
+        self.oldest_first.push_back(self.tasks.spawn(task));
+    }
+}
+
+/// A node that is registered until this is dropped.
+struct Alive {
+    name: String,
+    stream: TcpStream,
+    known: Arc<Known>,
+}
+
+impl Alive {
+    /// Stays until the node hangs up; it has nothing more to say.
+    async fn stay(mut self) {
+        let _ = self.stream.read_u8().await;
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.known.names().leave(&self.name);
+    }
+}
+
+/// Serves one client, which asks one thing. A node that has registered itself is what remains.
+async fn answer(stream: TcpStream, own_port: u16, known: Arc<Known>) -> Option<Alive> {
+    timeout(PATIENCE, answer_patiently(stream, own_port, known))
+        .await
+        .ok()?
+        .ok()?
+}
+
+async fn answer_patiently(
+    mut stream: TcpStream,
+    own_port: u16,
+    known: Arc<Known>,
+) -> io::Result<Option<Alive>> {
+    let length = usize::from(stream.read_u16().await?);
+    let mut request = [0; MAX_REQUEST];
+    let Some(request) = request.get_mut(..length) else {
+        return Ok(None);
+    };
+    stream.read_exact(request).await?;
+    let answer = match Request::read(request) {
+        Some(Request::Alive(node)) if is_local(&stream) => {
+            return register(stream, node, known).await;
+        }
+        Some(Request::Port(name)) => port_answer(known.names().find(&name).as_deref()),
+        Some(Request::Names) => names_answer(own_port, known.names().present()),
+        Some(Request::Kill) if is_local(&stream) => STAYS.to_vec(),
+        Some(Request::Alive(_) | Request::Kill) | None => return Ok(None),
+    };
+    stream.write_all(&answer).await?;
+    Ok(None)
+}
+
+async fn register(
+    mut stream: TcpStream,
+    node: Node,
+    known: Arc<Known>,
+) -> io::Result<Option<Alive>> {
+    let (name, highest) = (node.name.clone(), node.highest);
+    if !known.names().register(node) {
+        stream.write_all(&alive_answer(highest, None)).await?;
+        return Ok(None);
+    }
+    let mut alive = Alive {
+        name,
+        stream,
+        known,
+    };
+    let answer = alive_answer(highest, Some(random()));
+    alive.stream.write_all(&answer).await?;
+    Ok(Some(alive))
+}
+
+/// Only who is on this host is found at its ports, so nobody else may register, as with epmd.
+fn is_local(stream: &TcpStream) -> bool {
+    match (stream.peer_addr(), stream.local_addr()) {
+        (Ok(peer), Ok(local)) => peer.ip().to_canonical().is_loopback() || peer.ip() == local.ip(),
+        _gone => false,
+    }
+}
+
+/// A creation has to differ from that of the node's last life; nobody has to be kept from guessing it.
+fn random() -> u32 {
+    (RandomState::new().hash_one(()) >> 32) as u32
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;
