@@ -12,7 +12,7 @@ defmodule Caravan.Dials do
   # Each dial calls the connect function in a process of its own. One that takes more than a moment keeps going, but gives
   # up its place, so that addresses where nobody answers hold nobody else up.
 
-  alias Caravan.{Gate, Links, Native, Refusal}
+  alias Caravan.{BoundedCall, Gate, Links, Native, Refusal}
 
   @probe_timeout 2_000
   # A dial that takes longer than this makes room for the next one.
@@ -52,7 +52,7 @@ defmodule Caravan.Dials do
   @typep probe :: %{node: node, asks: :probe | :why | :whether, unless: identity | nil}
   @typep dial :: %{
            node: node,
-           pid: pid,
+           call: BoundedCall.t(),
            timer: reference,
            place?: boolean,
            direct?: boolean
@@ -108,10 +108,9 @@ defmodule Caravan.Dials do
   @doc "Ends all dials; nothing is heard of them any more."
   @spec stop(t) :: t
   def stop(dials) do
-    for {ref, %{pid: pid, timer: timer}} <- dials.pending do
+    for {_ref, %{call: call, timer: timer}} <- dials.pending do
       Process.cancel_timer(timer)
-      Process.demonitor(ref, [:flush])
-      Process.exit(pid, :kill)
+      BoundedCall.stop(call)
     end
 
     new(dials.links, dials.concurrency)
@@ -127,9 +126,7 @@ defmodule Caravan.Dials do
 
   defp identify(dials, node, asks, unless) do
     ref = make_ref()
-
     asked = Native.identify(ref, Atom.to_string(node), Atom.to_string(node()), @probe_timeout)
-
     asked(dials, ref, asked, %{node: node, asks: asks, unless: unless})
   end
 
@@ -163,75 +160,48 @@ defmodule Caravan.Dials do
     end
   end
 
-  # Linked, so that it ends with the topology; the result is the reason it ends with, so that a result
-  # and a crash arrive in the same way.
   defp dial(dials, node, direct?) do
-    links = dials.links
-
-    {pid, ref} =
-      :erlang.spawn_opt(
-        fn ->
-          try do
-            Links.connect(links, node)
-          catch
-            kind, reason -> exit({:shutdown, {:raised, Exception.format_banner(kind, reason)}})
-          else
-            result -> exit({:shutdown, {:answered, result}})
-          end
-        end,
-        [:link, :monitor]
-      )
-
+    call = BoundedCall.start(fn -> Links.connect(dials.links, node) end, @dial_timeout)
+    timer = Process.send_after(self(), {:slow, call.ref}, @moment)
+    dial = %{node: node, call: call, timer: timer, place?: true, direct?: direct?}
     direct = if direct?, do: dials.direct + 1, else: dials.direct
-
-    pend(%{dials | places: dials.places + 1, direct: direct}, ref, %{
-      node: node,
-      pid: pid,
-      timer: overdue(ref, @moment),
-      place?: true,
-      direct?: direct?
-    })
+    pend(%{dials | places: dials.places + 1, direct: direct}, call.ref, dial)
   end
 
-  defp overdue(ref, ms), do: Process.send_after(self(), {:overdue, ref}, ms)
-
-  defp dialled(dials, ref, %{place?: true} = dial, :overdue) do
-    dial = %{dial | place?: false, timer: overdue(ref, @dial_timeout - @moment)}
-    {:pending, fill(pend(%{dials | places: dials.places - 1}, ref, dial))}
+  defp dialled(dials, ref, dial, :slow) do
+    dials = %{dials | places: dials.places - 1}
+    {:pending, fill(pend(dials, ref, %{dial | place?: false}))}
   end
 
-  # Its end arrives as a message, as any other.
-  defp dialled(dials, _ref, %{pid: pid}, :overdue) do
-    Process.exit(pid, :kill)
-    {:pending, dials}
+  defp dialled(dials, ref, dial, message) do
+    case BoundedCall.answer(dial.call, message) do
+      :pending ->
+        {:pending, dials}
+
+      result ->
+        Process.cancel_timer(dial.timer)
+        places = if dial.place?, do: dials.places - 1, else: dials.places
+        direct = if dial.direct?, do: dials.direct - 1, else: dials.direct
+        dials = fill(forget(%{dials | places: places, direct: direct}, ref))
+        ended(dials, dial.node, result)
+    end
   end
 
-  defp dialled(dials, ref, dial, {:ended, reason}) do
-    Process.cancel_timer(dial.timer)
-    places = if dial.place?, do: dials.places - 1, else: dials.places
-    direct = if dial.direct?, do: dials.direct - 1, else: dials.direct
-    dials = fill(forget(%{dials | places: places, direct: direct}, ref))
-    ended(dials, dial, reason)
-  end
-
-  defp ended(dials, %{node: node}, reason) do
+  defp ended(dials, node, result) do
     # This may be anything from a closed port to another cookie.
-    if reason == {:shutdown, {:answered, false}} and Links.probes?(dials.links),
+    if result == {:ok, false} and Links.probes?(dials.links),
       do: {:pending, identify(dials, node, :why, nil)},
-      else: {:dialled, node, result(reason), leave(dials, node)}
+      else: {:dialled, node, result(result), leave(dials, node)}
   end
 
-  defp result({:shutdown, {:answered, true}}), do: :ok
+  defp result({:ok, true}), do: :ok
 
-  defp result(reason) do
+  defp result(result) do
     sentence =
-      case reason do
-        {:shutdown, {:answered, false}} -> "the connect function answered false"
-        {:shutdown, {:answered, :ignored}} -> "this node is not distributed"
-        {:shutdown, {:answered, other}} -> "the connect function answered #{inspect(other)}"
-        {:shutdown, {:raised, banner}} -> "the connect function raised: #{banner}"
-        :killed -> "the connect function did not return within #{@dial_timeout} ms"
-        other -> "the connect function ended with #{inspect(other)}"
+      case result do
+        {:ok, :ignored} -> "this node is not distributed"
+        {:ok, other} -> "the connect function answered #{inspect(other)}"
+        {:error, reason} -> "the connect function failed: #{reason}"
       end
 
     {:error, :dial, sentence, nil}

@@ -131,7 +131,8 @@ defmodule Caravan.Topology do
   def handle_info({:DOWN, ref, :process, _pid, reason}, state),
     do: {:noreply, settle(answer(state, ref, {:ended, reason}))}
 
-  def handle_info({:overdue, ref}, state), do: {:noreply, settle(answer(state, ref, :overdue))}
+  def handle_info({timer, ref}, state) when timer in [:slow, :overdue],
+    do: {:noreply, settle(answer(state, ref, timer))}
 
   def handle_info({event, node, info}, state) when event in [:nodeup, :nodedown],
     do: {:noreply, settle(Peering.link(state, event, node, info))}

@@ -160,8 +160,7 @@ defmodule Caravan.TopologyDialsTest do
     assert_receive {:dial, _, dialler}, @wait
     ref = Process.monitor(dialler)
     [dial] = Map.keys(:sys.get_state(topology).dials.pending)
-    # First its place, then its life.
-    for _ <- 1..2, do: send(topology, {:overdue, dial})
+    send(topology, {:overdue, dial})
     assert_receive {:DOWN, ^ref, _, _, :killed}, @wait
     assert await_event([:peer, :dial_failed]).reason =~ "did not return within 15000 ms"
     assert_receive {:dial, _, _}, @wait
@@ -198,7 +197,7 @@ defmodule Caravan.TopologyDialsTest do
     FakeMesh.link(context.mesh, node)
     send(topology, {:nodeup, node, []})
     GenServer.cast(topology, {:leaving, node})
-    send(topology, {:DOWN, ref, :process, dialler, {:shutdown, {:answered, true}}})
+    send(topology, {:DOWN, ref, :process, dialler, {:shutdown, {:ok, true}}})
     assert %{state: :leaving} = peer(context, node)
   end
 
