@@ -230,3 +230,21 @@ fn who_joins_after_the_answers_have_dropped_it_leaves_like_any_other() {
     }
     assert_eq!(left, [(late, 15)]);
 }
+
+#[test]
+fn names_that_were_never_linked_do_not_end_the_trust_where_nothing_can_be_probed() {
+    let mut set = Membership::new(Limits {
+        probes: false,
+        ..limits(10)
+    });
+    let vm = Fresh(|name: &str| name.starts_with("good"));
+    let hour = |hours: u64| Duration::from_secs(hours * HOUR);
+    // Each day a pod dies before anybody is linked with it.
+    for day in 0..100 {
+        let names = [format!("good{day}@h"), format!("bad{day}@h")];
+        let listed: Vec<_> = names.iter().map(|name| node(name)).collect();
+        let first = set.answer(hour(day * 24), whole(0, listed.clone()), SELF, &vm);
+        let then = set.answer(hour(day * 24 + 1), whole(0, listed), SELF, &vm);
+        assert_eq!(first.added.len() + then.added.len(), 2, "day {day}");
+    }
+}

@@ -179,6 +179,9 @@ impl Membership {
         }
         if !self.budget.trusts() && !std::mem::replace(&mut pass.settled, true) {
             self.budget.settle(|name| pass.vm.has_answered(name));
+            if !self.limits.probes {
+                self.budget.forgive(pass.now);
+            }
         }
         self.budget.trusts()
     }
