@@ -297,8 +297,10 @@ impl Discovery {
                 };
                 let mut changes = membership.answer(now, answer, self_name, vm);
                 changes.refused.extend(refused);
-                // What was refused or waits may find a place later.
+                // What was refused or waits may find a place later, and what is taken for this node by its address may
+                // turn out to be another.
                 let accepted = lookup.incomplete.is_none()
+                    && itself.iter().all(|name| name == self_name)
                     && changes.refused.is_empty()
                     && changes.waiting == 0
                     && lookup.refused.count == 0;
@@ -397,3 +399,7 @@ impl Drop for Discovery {
         standing::leave(self.owner.id, state.membership.names());
     }
 }
+
+#[cfg(test)]
+#[path = "discovery_tests.rs"]
+mod tests;
