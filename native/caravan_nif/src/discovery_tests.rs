@@ -1,9 +1,14 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use hickory_resolver::proto::op::{Message, MessageType};
 use hickory_resolver::proto::rr::rdata::{A, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record};
 use tokio::net::UdpSocket;
 
 use super::*;
+use crate::membership::Limits;
+use crate::resolver::Type;
 
 /// A VM that knows nothing.
 struct Blank;
@@ -21,7 +26,7 @@ impl Vm for Blank {
 }
 
 /// A server that lists one service on port 3434 of `host`, which is at 127.0.0.1.
-async fn server(host: &'static str) -> std::net::SocketAddr {
+async fn server(host: &'static str) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
@@ -44,7 +49,7 @@ async fn server(host: &'static str) -> std::net::SocketAddr {
     address
 }
 
-fn plan(own: &str, server: std::net::SocketAddr) -> Plan {
+fn plan(own: &str, server: SocketAddr) -> Plan {
     Plan {
         queries: vec!["_app._tcp.test".into()],
         spec: Spec {

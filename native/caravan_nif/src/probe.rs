@@ -10,13 +10,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout_at};
 
-use crate::discovery::{Settings, address, settings};
+use crate::address_book::address;
 use crate::error::{Asked, Error};
 use crate::naming::host_of;
 use crate::node_name;
 use crate::places;
 use crate::pulse;
 use crate::recent::Recent;
+use crate::settings::{Settings, settings};
 use crate::sockets;
 
 /// A node that takes longer than this to hang up may have gone on only just now. One that is busy starting takes long, too.
