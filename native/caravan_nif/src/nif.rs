@@ -199,13 +199,7 @@ fn probe<'a>(
 ) -> Term<'a> {
     let asked = Asked::nobody("probed", &name);
     let patience = Duration::from_millis(timeout);
-    let work = async move {
-        let answer = crate::probe::probe(name.clone(), patience, purpose.into()).await;
-        if answer.is_ok() {
-            crate::linked::note_answer(&name);
-        }
-        Outcome(answer)
-    };
+    let work = async move { Outcome(crate::probe::probe(name, patience, purpose.into()).await) };
     started(env, runtime::probe(env, tag, asked, work))
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout_at};
 
 use crate::address_book::address;
 use crate::error::{Asked, Error};
+use crate::linked;
 use crate::naming::host_of;
 use crate::node_name;
 use crate::places;
@@ -66,7 +67,8 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
         // What is left of the patience then is for who can tell more than that.
         let _ = timeout_at(deadline, sleep(pulse::feel(RECOVERY))).await;
     }
-    let Some(answer) = ask(name, start, deadline, purpose).await? else {
+    let Some(answer) = ask(&name, start, deadline, purpose).await? else {
+        note_answer(&name, purpose);
         return Ok(());
     };
     let recovers = match purpose {
@@ -86,7 +88,15 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
             asked: answer.asked,
         });
     }
+    note_answer(&name, purpose);
     Ok(())
+}
+
+/// Peers that answer are worth their place. A link's probe has an address for the host, so its name may be no peer's.
+fn note_answer(name: &str, purpose: Purpose) {
+    if purpose != Purpose::Link {
+        linked::note_answer(name);
+    }
 }
 
 /// Whether a node that is no member yet is there, and awake. `addresses` are its host's; without any the system is asked.
@@ -134,12 +144,12 @@ struct Answer {
 
 /// Asks the node, unless an answer of its still counts.
 async fn ask(
-    name: String,
+    name: &str,
     start: Instant,
     deadline: tokio::time::Instant,
     purpose: Purpose,
 ) -> Result<Option<Answer>, Error> {
-    let target = Target::of(&name)?;
+    let target = Target::of(name)?;
     let answered = |address| answers().has(&address, Instant::now());
     if purpose != Purpose::Redial && target.known.is_some_and(answered) {
         return Ok(None);
