@@ -23,6 +23,7 @@ pub mod resolver;
 pub mod settings;
 pub mod sockets;
 pub mod standing;
+pub(crate) mod target;
 pub mod template;
 pub mod tools;
 
