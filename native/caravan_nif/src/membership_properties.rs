@@ -132,3 +132,81 @@ proptest! {
         }
     }
 }
+
+/// What `Discovery` keeps besides the members: the address book.
+#[derive(Default)]
+struct Shelf(HashMap<String, Vec<IpAddr>>);
+
+impl Shelf {
+    fn note(&mut self, set: &Membership, changes: &Changes) {
+        for host in &changes.gone {
+            self.0.remove(host);
+        }
+        for name in changes.added.iter().chain(&changes.moved) {
+            if let Some((Some(host), addresses)) = set.location(name)
+                && !addresses.is_empty()
+            {
+                self.0.insert(host.into(), addresses.to_vec());
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whoever_comes_goes_and_waits_all_books_are_kept(steps in proptest::collection::vec((0u64..7, 0u32..2, 0u8..8, proptest::collection::vec((0u8..16, 0u8..3), 0..8)), 1..80), max in 1usize..6) {
+        // An even number's node is up.
+        let up = |name: &str| name.trim_start_matches('n').split('@').next().unwrap().parse::<u8>().unwrap() % 2 == 0;
+        let vm = Fresh(|name: &str| up(name) && name.starts_with("n1"));
+        let mut set = Membership::new(limits(max));
+        let mut shelf = Shelf::default();
+        let mut under_way: Vec<String> = Vec::new();
+        let mut now = 0;
+        for (step, query, kind, numbers) in steps {
+            now += step;
+            let at = Duration::from_secs(now);
+            let before: HashSet<String> = set.names().cloned().collect();
+            let changes = match kind {
+                0 => {
+                    set.failed(query);
+                    Changes::default()
+                }
+                1 => {
+                    let ended: Vec<_> = under_way.drain(..).map(|name| (name.clone(), up(&name))).collect();
+                    set.probed(at, &ended, &vm)
+                }
+                2 => set.again(at, query, &vm),
+                _ => {
+                    let listed = numbers.iter().map(|(number, last)| Listed {
+                        name: format!("n{number}@h{}", number % 4),
+                        host: Some(format!("h{}", number % 4)),
+                        addresses: [*last].iter().filter(|last| **last > 0).map(|last| [10, 0, 0, *last].into()).collect(),
+                    }).collect();
+                    set.answer(at, Answer { incomplete: kind == 3, ..whole(query, listed) }, SELF, &vm)
+                }
+            };
+            shelf.note(&set, &changes);
+            while under_way.len() < 3 && let Some(probed) = set.next_probe() {
+                prop_assert!(!under_way.contains(&probed.name));
+                under_way.push(probed.name);
+            }
+            // What was told is what has become of the members.
+            let after: HashSet<String> = set.names().cloned().collect();
+            let added: HashSet<String> = changes.added.iter().cloned().collect();
+            let expired: HashSet<String> = changes.expired.iter().cloned().collect();
+            prop_assert_eq!(&after - &before, &added - &expired);
+            prop_assert_eq!(&before - &after, &expired - &added);
+            prop_assert!(set.len() <= max);
+            // Each host knows how many of them it has, and nothing else is a host.
+            let mut hosts: HashMap<String, usize> = HashMap::new();
+            for member in set.members.values() {
+                *hosts.entry(member.host.clone().unwrap()).or_default() += 1;
+            }
+            prop_assert_eq!(set.hosts.counts(), hosts.clone());
+            prop_assert!(shelf.0.keys().all(|host| hosts.contains_key(host)));
+            // Whoever is missed is looked for when an answer comes again.
+            prop_assert!(set.missing >= set.members.values().filter(|member| member.missed != 0).count());
+            prop_assert!(after.iter().all(|name| set.candidates.get(name).is_none()));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Names that are no members yet: they wait for a place, for an atom, or until their host has answered a probe. Pure.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::words::Listed;
@@ -12,26 +12,21 @@ const LEAST: usize = 64;
 /// Who waits longer than this is told of.
 const LONG: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Probe {
-    /// None is wanted: another one would tell nothing new.
-    None,
-    Due,
-    UnderWay,
-}
-
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) node: Listed,
     /// The queries that have listed it, a bit each.
     pub(super) sources: u64,
+    /// Those of them whose latest successful answer lacks it.
+    pub(super) missed: u64,
     /// Its host has answered a probe.
     pub(super) answered: bool,
     /// When it was last listed.
     pub(super) seen: Duration,
     since: Duration,
     failures: u32,
-    probe: Probe,
+    /// A probe of its host is due. None is where another one would tell nothing new.
+    due: bool,
 }
 
 #[derive(Debug)]
@@ -40,7 +35,8 @@ pub(super) struct Candidates {
     most: usize,
     /// Those whose probe is due, the most promising first. Some may be none any more.
     due: VecDeque<String>,
-    under_way: usize,
+    /// Those that are being probed. Some may be none any more, or be some again.
+    under_way: HashSet<String>,
 }
 
 impl Candidates {
@@ -50,7 +46,7 @@ impl Candidates {
             by_name: HashMap::new(),
             most: max_members.max(LEAST),
             due: VecDeque::new(),
-            under_way: 0,
+            under_way: HashSet::new(),
         }
     }
 
@@ -70,7 +66,7 @@ impl Candidates {
 
     /// How many are due or under way.
     pub(super) fn probing(&self) -> usize {
-        self.due.len() + self.under_way
+        self.due.len() + self.under_way.len()
     }
 
     /// Has it waited in vain or for long, or do so many others wait that it may?
@@ -89,18 +85,27 @@ impl Candidates {
             .or_insert_with(|| Candidate {
                 node: node.clone(),
                 sources: 0,
+                missed: 0,
                 answered: false,
                 seen: now,
                 since: now,
                 failures: 0,
-                probe: Probe::None,
+                due: false,
             });
         candidate.sources |= source;
+        candidate.missed &= !source;
         candidate.seen = now;
         if !node.addresses.is_empty() {
             candidate.node.addresses = node.addresses;
         }
         candidate
+    }
+
+    /// A query was answered in whole. Whoever is listed is seen after that.
+    pub(super) fn miss(&mut self, source: u64) {
+        for candidate in self.by_name.values_mut() {
+            candidate.missed |= candidate.sources & source;
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Candidate> {
@@ -114,10 +119,10 @@ impl Candidates {
     /// Its host is to be probed, unless that has told enough.
     pub(super) fn want_probe(&mut self, name: &str) {
         if let Some(candidate) = self.by_name.get_mut(name)
-            && candidate.probe == Probe::None
             && !candidate.answered
+            && !self.under_way.contains(name)
         {
-            candidate.probe = Probe::Due;
+            candidate.due = true;
         }
     }
 
@@ -158,7 +163,7 @@ impl Candidates {
         let mut due: Vec<_> = self
             .by_name
             .iter()
-            .filter(|(_, candidate)| candidate.probe == Probe::Due)
+            .filter(|(_, candidate)| candidate.due)
             .map(|(name, candidate)| (candidate.failures, Reverse(candidate.seen), name.clone()))
             .collect();
         due.sort_unstable();
@@ -168,15 +173,11 @@ impl Candidates {
     /// Whose probe begins now.
     pub(super) fn next_probe(&mut self) -> Option<&Listed> {
         while let Some(name) = self.due.pop_front() {
-            if self
-                .by_name
-                .get(&name)
-                .is_some_and(|candidate| candidate.probe == Probe::Due)
+            if let Some(candidate) = self.by_name.get_mut(&name)
+                && std::mem::take(&mut candidate.due)
             {
-                self.under_way += 1;
-                let candidate = self.by_name.get_mut(&name)?;
-                candidate.probe = Probe::UnderWay;
-                return Some(&candidate.node);
+                self.under_way.insert(name.clone());
+                return self.by_name.get(&name).map(|candidate| &candidate.node);
             }
         }
         None
@@ -184,9 +185,8 @@ impl Candidates {
 
     /// A probe has ended. The next one is due when the name is listed again.
     pub(super) fn probed(&mut self, name: &str, answered: bool) {
-        self.under_way = self.under_way.saturating_sub(1);
+        self.under_way.remove(name);
         if let Some(candidate) = self.by_name.get_mut(name) {
-            candidate.probe = Probe::None;
             candidate.answered |= answered;
             candidate.failures += u32::from(!answered);
         }

@@ -52,4 +52,10 @@ impl Hosts {
         }
         last
     }
+
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> HashMap<String, usize> {
+        let count = |(name, host): (&String, &Host)| (name.clone(), host.members);
+        self.0.iter().map(count).collect()
+    }
 }
