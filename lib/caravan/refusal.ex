@@ -4,11 +4,14 @@ defmodule Caravan.Refusal do
 
   alias Caravan.{Dials, Native}
 
+  # A node that refuses a handshake does so at once. What takes longer has run out of time.
+  @at_once 2_000
+
   @typep answer :: {:ok, Dials.identity()} | {:error, {atom, String.t()}}
 
-  @doc "What `Caravan.Native.identify/4` has answered after the dial of `node` failed."
-  @spec result(node, answer) :: Dials.result()
-  def result(node, {:ok, {name, _creation} = identity}) do
+  @doc "What `Caravan.Native.identify/4` has answered after the dial of `node` failed, which `took` so many ms."
+  @spec result(node, answer, took :: integer) :: Dials.result()
+  def result(node, {:ok, {name, _creation} = identity}, took) do
     cond do
       name == Atom.to_string(node()) ->
         :self
@@ -19,6 +22,11 @@ defmodule Caravan.Refusal do
             "does, or make the topology's names fit (options :node_name, :node_sname, :type)",
           identity
         )
+
+      took > @at_once ->
+        {:error, :dial,
+         "the node there is#{on_port(node)} and answers to that name now, but the handshake wasn't through when it was " <>
+           "given up after #{took} ms: the node was stopped or too busy", nil}
 
       tls?() ->
         refused(
@@ -35,7 +43,7 @@ defmodule Caravan.Refusal do
     end
   end
 
-  def result(node, {:error, {:handshake, sentence}}) do
+  def result(node, {:error, {:handshake, sentence}}, _took) do
     # What an answer over TLS would say can't be read without it.
     if tls?(),
       do:
@@ -47,7 +55,7 @@ defmodule Caravan.Refusal do
   end
 
   # Nobody is there: that is what a probe would have told.
-  def result(_node, {:error, {_kind, sentence}}), do: {:error, :probe, sentence, nil}
+  def result(_node, {:error, {_kind, sentence}}, _took), do: {:error, :probe, sentence, nil}
 
   defp refused(sentence, identity \\ :unknown), do: {:error, :dial, sentence, identity}
 
