@@ -20,16 +20,13 @@ defmodule Caravan.Gate do
 
   @doc "Does a link to `node` have to pass? Only to one that was lost, and where `global` takes links down for that."
   @spec holds?(node | charlist) :: boolean
-  def holds?(node), do: Native.was_linked(node) and separates?() and not hidden?()
+  def holds?(node), do: Native.was_linked(node) and separates?() and not Native.hidden?()
 
-  # `global` puts into the environment what it goes by (global.erl, init/1).
+  # Links of hidden nodes mean nothing to it. `global` puts into the environment what it goes by (global.erl, init/1).
   defp separates? do
     :application.get_env(:kernel, :connect_all) == {:ok, true} and
       :application.get_env(:kernel, :prevent_overlapping_partitions) == {:ok, true}
   end
-
-  # Links of hidden nodes, as a release's tools are, mean nothing to `global`.
-  defp hidden?, do: :init.get_argument(:hidden) != :error
 
   @doc """
   May a link to `node`, which has its address for a host, be made? The answer comes by `deadline`, in ms of monotonic time.

@@ -28,7 +28,7 @@ defmodule Caravan.Refusal do
          "the node there is#{on_port(node)} and answers to that name now, but the handshake wasn't through when it was " <>
            "given up after #{took} ms: the node was stopped or too busy", nil}
 
-      tls?() ->
+      Native.tls?() ->
         refused(
           "the node there speaks plain distribution, and this one TLS (-proto_dist)",
           identity
@@ -45,7 +45,7 @@ defmodule Caravan.Refusal do
 
   def result(node, {:error, {:handshake, sentence}}, _took) do
     # What an answer over TLS would say can't be read without it.
-    if tls?(),
+    if Native.tls?(),
       do:
         refused(
           "the host answers#{on_port(node)}, but the handshake over TLS failed: one side refuses the other's " <>
@@ -58,15 +58,6 @@ defmodule Caravan.Refusal do
   def result(_node, {:error, {_kind, sentence}}, _took), do: {:error, :probe, sentence, nil}
 
   defp refused(sentence, identity \\ :unknown), do: {:error, :dial, sentence, identity}
-
-  defp tls? do
-    case :init.get_argument(:proto_dist) do
-      {:ok, protocols} -> protocols |> List.last() |> List.last() |> tls?()
-      :error -> false
-    end
-  end
-
-  defp tls?(protocol), do: protocol in [~c"inet_tls", ~c"inet6_tls"]
 
   defp on_port(node) do
     case Native.dist_port(node) do

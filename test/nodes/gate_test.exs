@@ -119,14 +119,24 @@ defmodule Caravan.Nodes.GateTest do
     end
   end
 
-  test "nor by a hidden node, such as a release's tool" do
-    tool = start_node(["-hidden"])
-    {_lost, node, _port} = link = link(tool)
-    # Links of hidden nodes aren't noted by themselves.
-    Vm.eval(tool, "'Elixir.Caravan.Native':linked('#{node}')")
-    listener = lose(tool, link)
-    Vm.eval(tool, "erlang:send({nobody, '#{node}'}, hello), ok")
-    assert_handshake(listener)
+  test "a node that -hidden false leaves visible holds a lost one as all do", context do
+    vm = start_node(["-hidden", "false"])
+    %{node: node, listener: listener} = lose(%{context | vm: vm})
+    Vm.eval(vm, "erlang:send({nobody, '#{node}'}, hello), ok")
+    {:ok, probe} = :gen_tcp.accept(listener, @wait)
+    assert :gen_tcp.recv(probe, 0, @wait) == {:error, :closed}
+  end
+
+  for flags <- ["-hidden", "-dist_listen false"] do
+    test "nor by a hidden node, such as a release's tool: #{flags}" do
+      tool = start_node(OptionParser.split(unquote(flags)))
+      {_lost, node, _port} = link = link(tool)
+      # Links of hidden nodes aren't noted by themselves.
+      Vm.eval(tool, "'Elixir.Caravan.Native':linked('#{node}')")
+      listener = lose(tool, link)
+      Vm.eval(tool, "erlang:send({nobody, '#{node}'}, hello), ok")
+      assert_handshake(listener)
+    end
   end
 
   test "nobody waits long for one that isn't there", context do
