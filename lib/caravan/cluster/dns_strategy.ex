@@ -15,8 +15,8 @@ defmodule Caravan.Cluster.DnsStrategy do
 
   #{Caravan.Options.table(:topology)}
 
-  Custom functions to `connect`, `disconnect` and `list_nodes` are honoured. Peers are probed over TCP
-  before they are dialled only with Erlang's own `connect`; with a `list_nodes` that isn't Erlang's own,
+  Custom functions to `connect`, `disconnect` and `list_nodes` are honoured. Peers are probed over TCP,
+  and asked why a dial failed, only with Erlang's own `connect`; with a `list_nodes` that isn't Erlang's own,
   that function is asked at each look-up who is connected.
 
   libcluster isn't needed to compile Caravan: any map or struct with the fields of a
