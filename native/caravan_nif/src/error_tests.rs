@@ -14,7 +14,7 @@ fn a_sentence_names_the_question_the_servers_and_the_time() {
     let sentence = error.to_string();
     assert!(
         sentence.starts_with(
-            r#"looked up "app.test A" at 127.0.0.1:53 and [::1]:53 for 2000 ms: no answer"#
+            r#"looked up "app.test A" at 127.0.0.1:53 and [::1]:53 (2000 ms): no answer"#
         ),
         "{sentence}"
     );

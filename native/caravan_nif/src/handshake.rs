@@ -37,10 +37,11 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotAllowed => "the node there lets only some nodes in (net_kernel:allow/1), and not this one",
-            Self::Busy => "the node there is busy with another handshake of this node",
+            Self::NotAllowed => "the node there lets only certain nodes in (net_kernel:allow/1), and this is none of them",
+            Self::Busy => "the node there is busy with another handshake from this node",
             Self::NotErlang => {
-                "what listens there doesn't speak plain Erlang distribution: it speaks TLS, or is something else"
+                "what listens there doesn't speak plain Erlang distribution: it is a node that speaks TLS (start both with the same \
+                 -proto_dist), or no node at all"
             }
         })
     }
