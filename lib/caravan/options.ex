@@ -156,7 +156,7 @@ defmodule Caravan.Options do
     with [after: ms] when ms > options.expire_after <- options.disconnect do
       raise_invalid(
         "option :disconnect of #{where.()}: expected [after: ms] with at most expire_after " <>
-          "(#{options.expire_after}), got #{inspect(options.disconnect)}; members are forgotten before"
+          "(#{options.expire_after}), got #{inspect(options.disconnect)}; after that members are forgotten anyway"
       )
     end
 

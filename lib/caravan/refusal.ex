@@ -1,6 +1,6 @@
 defmodule Caravan.Refusal do
   @moduledoc false
-  # Why a handshake failed, from what the node there calls itself, or from why it doesn't tell.
+  # Why a handshake failed, judging by what the node there calls itself, or by why it doesn't tell.
 
   alias Caravan.{Dials, Native}
 

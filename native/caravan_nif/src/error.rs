@@ -109,8 +109,8 @@ pub enum Error {
     },
     /// SRV records whose targets are all no hosts.
     #[error(
-        "{asked}: none of the {count} targets of its SRV records can be a host, {} for one; give them names of letters, digits, - and _, \
-         with dots between",
+        "{asked}: none of the {count} targets of its SRV records can be a host, {} for one; give them names of letters, \
+         digits, - and _, with dots between",
         Shown(.example.as_bytes())
     )]
     NoHost {
@@ -168,7 +168,7 @@ pub enum Error {
         port: u16,
     },
     /// A tool's node, which listens on no known port.
-    #[error("node name {} is {whose}: it listens on no known port and can't be dialled; connect from it instead", Shown(.name))]
+    #[error("node name {} belongs to {whose}: it listens on no known port and can't be dialled; connect from it instead", Shown(.name))]
     ToolNode {
         /// The node name.
         name: Vec<u8>,

@@ -60,7 +60,7 @@ fn details_are_what_the_sentence_tells() {
     assert!(
         Error::ToolNode {
             name,
-            whose: "a tool's"
+            whose: "a tool"
         }
         .details()
         .is_none()
@@ -71,7 +71,7 @@ fn details_are_what_the_sentence_tells() {
 fn hostile_bytes_are_escaped_and_cut() {
     let error = Error::ToolNode {
         name: b"rem-1-\"\n\x1b[31m".to_vec(),
-        whose: "a tool's",
+        whose: "a tool",
     };
     assert!(
         error.to_string().contains(r#""rem-1-\"\n\x1b[31m""#),
@@ -79,7 +79,7 @@ fn hostile_bytes_are_escaped_and_cut() {
     );
     let long = Error::ToolNode {
         name: vec![b'a'; 1000],
-        whose: "a tool's",
+        whose: "a tool",
     };
     assert!(long.to_string().contains("(1000 bytes)"));
     assert!(long.to_string().len() < 300);
