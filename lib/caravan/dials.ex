@@ -19,8 +19,8 @@ defmodule Caravan.Dials do
   @moment 250
   # The kernel gives a handshake 7 s.
   @dial_timeout 15_000
-  # Probes and dials under way for each place among the dials, and in all: half of what the library takes of all
-  # topologies together.
+  # Probes and dials under way for each place among the dials, and in all: half of the probes that the library takes from
+  # all topologies together.
   @under_way 4
   @most 512
 
@@ -30,9 +30,9 @@ defmodule Caravan.Dials do
     :concurrency,
     # What is under way, by the reference its message will carry.
     pending: %{},
-    # Probed, or nothing to probe, and waiting for a place among the dials.
+    # Probed, or not to be probed, and waiting for a place among the dials.
     ready: :queue.new(),
-    # Places taken, and dials that went straight to the peer, whether they have a place still or not.
+    # Places taken, and dials that went straight to the peer, whether they still have a place or not.
     places: 0,
     direct: 0,
     nodes: MapSet.new()

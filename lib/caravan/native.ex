@@ -148,8 +148,11 @@ defmodule Caravan.Native do
 
   defp flags([name | values], flags) do
     case row(name, @flags) do
-      {key, takes, _default} -> flag(key, takes, values, flags)
-      :unknown -> {:error, sentence(["flag -caravan: expected ", usage(@flags), unknown(name)])}
+      {key, takes, _default} ->
+        flag(key, takes, values, flags)
+
+      :unknown ->
+        {:error, sentence(["flag -caravan: expected one of ", usage(@flags), unknown(name)])}
     end
   end
 

@@ -66,7 +66,7 @@ defmodule Caravan.NodeServer do
   defp hear({:listening, node, addresses}, state),
     do: %{state | known: Whereabouts.said(state.known, node, addresses)}
 
-  # What it was told before it has not heard, or has forgotten.
+  # Whatever it was told before, it has not heard or has forgotten.
   defp hear({:starting, node, addresses}, state) do
     Draining.greet([node])
     spawn(fn -> say(node, :listening, remote(node)) end)
@@ -157,7 +157,7 @@ defmodule Caravan.NodeServer do
     end
   end
 
-  # Who asks for what is being tried already waits for that.
+  # Whoever asks for a host that is being tried waits for the outcome.
   defp try_guesses(state, waiting, node, guesses) do
     case Enum.find(state.trials, fn {_, trial} ->
            {trial.node, trial.guesses} == {node, guesses}

@@ -1,6 +1,6 @@
 defmodule Caravan.Refusal do
   @moduledoc false
-  # Why a handshake failed, from what the node there calls itself, or from why it doesn't tell.
+  # Why a handshake failed, judging by what the node there calls itself, or by why it doesn't tell.
 
   alias Caravan.{Dials, Native}
 
@@ -18,8 +18,8 @@ defmodule Caravan.Refusal do
 
       name != Atom.to_string(node) ->
         refused(
-          "the node there calls itself #{name}, and Erlang connects to no node under another name: name it as DNS " <>
-            "does, or make the topology's names fit (options :node_name, :node_sname, :type)",
+          "the node there calls itself #{name}, and Erlang links to a node under its own name only: name it as DNS " <>
+            "does, or make the topology's names match (options :node_name, :node_sname, :type)",
           identity
         )
 
@@ -30,14 +30,14 @@ defmodule Caravan.Refusal do
 
       Native.tls?() ->
         refused(
-          "the node there speaks plain distribution, and this one TLS (-proto_dist)",
+          "the node there speaks plain distribution, and this one TLS: start both with the same -proto_dist",
           identity
         )
 
       true ->
         refused(
-          "the node there is#{on_port(node)} and answers to that name, but refused the handshake: its cookie is " <>
-            "another one than this node's, or it went down meanwhile",
+          "the node there answers#{on_port(node)} and has that name, but refused the handshake: most likely the cookies " <>
+            "differ, so start both nodes with the same one; or it was just going down",
           identity
         )
     end
@@ -48,7 +48,7 @@ defmodule Caravan.Refusal do
     if Native.tls?(),
       do:
         refused(
-          "the host answers#{on_port(node)}, but the handshake over TLS failed: one side refuses the other's " <>
+          "the host answers#{on_port(node)}, but the handshake over TLS failed: one side rejects the other's " <>
             "certificate, the cookies differ, or the node there has another name"
         ),
       else: refused(sentence)

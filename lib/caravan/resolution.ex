@@ -99,9 +99,7 @@ defmodule Caravan.Resolution do
 
   # To a hidden node all others are hidden, too.
   defp nodes do
-    if :init.get_argument(:hidden) == :error,
-      do: :erlang.nodes(:visible),
-      else: :erlang.nodes(:connected)
+    if Native.hidden?(), do: :erlang.nodes(:connected), else: :erlang.nodes(:visible)
   end
 
   # Written out, since a comprehension would call Enum.
