@@ -22,7 +22,7 @@ defmodule CaravanEpmdTest do
     assert used(Caravan.Gate) -- [:erlang, :init, :application, :sys, Caravan.Native] == []
 
     assert used(Caravan.Resolution) --
-             [:erlang, :inet, :lists, Caravan.Native, Caravan.Messages] == []
+             [:erlang, :init, :inet, :lists, Caravan.Native, Caravan.Messages] == []
 
     assert used(Caravan.Messages) -- [:erlang] == []
   end

@@ -20,10 +20,10 @@ defmodule Caravan.NodeServer do
   def init([]) do
     # A lost node may be dialled again within milliseconds, and has to be known as lost by then.
     Process.flag(:priority, :high)
-    :ok = :net_kernel.monitor_nodes(true, node_type: :all)
-    nodes = :erlang.nodes(:connected)
+    :ok = :net_kernel.monitor_nodes(true, node_type: :visible)
+    nodes = :erlang.nodes(:visible)
     Draining.greet(nodes)
-    Enum.each(:erlang.nodes(:visible), &Native.linked/1)
+    Enum.each(nodes, &Native.linked/1)
 
     # Where the guesses of a host are tried: whom it is for, and what has been and is to be tried, by the probe's tag.
     state = %{known: Whereabouts.new(), trials: %{}}
@@ -34,8 +34,8 @@ defmodule Caravan.NodeServer do
   # Nodes are told of themselves, too, when they get their name.
   def handle_info({:nodeup, node, _info}, state) when node == node(), do: {:noreply, state}
 
-  def handle_info({:nodeup, node, info}, state) do
-    if List.keyfind(info, :node_type, 0) == {:node_type, :visible}, do: Native.linked(node)
+  def handle_info({:nodeup, node, _info}, state) do
+    Native.linked(node)
     Draining.greet([node])
     {:noreply, up(state, node, :listening)}
   end

@@ -89,12 +89,19 @@ defmodule Caravan.Resolution do
   end
 
   defp ask_all(search) do
-    asked = ask(:erlang.nodes(:connected), search, 0)
+    asked = ask(nodes(), search, 0)
 
     until =
       if search.patient?, do: :erlang.min(now() + @again, search.deadline), else: search.deadline
 
     await(%{search | asked: asked}, asked, until)
+  end
+
+  # To a hidden node all others are hidden, too.
+  defp nodes do
+    if :init.get_argument(:hidden) == :error,
+      do: :erlang.nodes(:visible),
+      else: :erlang.nodes(:connected)
   end
 
   # Written out, since a comprehension would call Enum.
