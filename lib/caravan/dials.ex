@@ -48,11 +48,13 @@ defmodule Caravan.Dials do
           nodes: MapSet.t(node)
         }
 
-  # `unless`: who must not be there, since it has refused a handshake.
-  @typep probe :: %{node: node, asks: :probe | :why | :whether, unless: identity | nil}
+  # What is asked: `:probe`; `:why`, after a dial that took so many ms; `:whether` it is another node than `unless`, which
+  # has refused a handshake.
+  @typep probe :: %{node: node, asks: :probe | {:why, integer} | :whether, unless: identity | nil}
   @typep dial :: %{
            node: node,
            call: BoundedCall.t(),
+           at: integer,
            timer: reference,
            place?: boolean,
            direct?: boolean
@@ -143,8 +145,8 @@ defmodule Caravan.Dials do
   defp probed(dials, %{node: node, asks: :whether}, {:ok, _another}),
     do: probed(dials, %{node: node, asks: :probe}, :ok)
 
-  defp probed(dials, %{node: node, asks: :why}, answer),
-    do: {:dialled, node, Refusal.result(node, answer), leave(dials, node)}
+  defp probed(dials, %{node: node, asks: {:why, took}}, answer),
+    do: {:dialled, node, Refusal.result(node, answer, took), leave(dials, node)}
 
   defp probed(dials, %{node: node}, {:error, {_kind, sentence}}),
     do: {:dialled, node, {:error, :probe, sentence, nil}, leave(dials, node)}
@@ -163,7 +165,7 @@ defmodule Caravan.Dials do
   defp dial(dials, node, direct?) do
     call = BoundedCall.start(fn -> Links.connect(dials.links, node) end, @dial_timeout)
     timer = Process.send_after(self(), {:slow, call.ref}, @moment)
-    dial = %{node: node, call: call, timer: timer, place?: true, direct?: direct?}
+    dial = %{node: node, call: call, at: now(), timer: timer, place?: true, direct?: direct?}
     direct = if direct?, do: dials.direct + 1, else: dials.direct
     pend(%{dials | places: dials.places + 1, direct: direct}, call.ref, dial)
   end
@@ -183,14 +185,14 @@ defmodule Caravan.Dials do
         places = if dial.place?, do: dials.places - 1, else: dials.places
         direct = if dial.direct?, do: dials.direct - 1, else: dials.direct
         dials = fill(forget(%{dials | places: places, direct: direct}, ref))
-        ended(dials, dial.node, result)
+        ended(dials, dial, result)
     end
   end
 
-  defp ended(dials, node, result) do
+  defp ended(dials, %{node: node, at: at}, result) do
     # This may be anything from a closed port to another cookie.
     if result == {:ok, false} and Links.probes?(dials.links),
-      do: {:pending, identify(dials, node, :why, nil)},
+      do: {:pending, identify(dials, node, {:why, now() - at}, nil)},
       else: {:dialled, node, result(result), leave(dials, node)}
   end
 
@@ -209,6 +211,8 @@ defmodule Caravan.Dials do
 
   defp pend(dials, ref, what), do: %{dials | pending: Map.put(dials.pending, ref, what)}
   defp forget(dials, ref), do: %{dials | pending: Map.delete(dials.pending, ref)}
+
+  defp now, do: System.monotonic_time(:millisecond)
 
   defp enter(dials, node), do: %{dials | nodes: MapSet.put(dials.nodes, node)}
   defp leave(dials, node), do: %{dials | nodes: MapSet.delete(dials.nodes, node)}

@@ -34,7 +34,7 @@ defmodule Caravan.NodeServer do
   # Nodes are told of themselves, too, when they get their name.
   def handle_info({:nodeup, node, _info}, state) when node == node(), do: {:noreply, state}
 
-  def handle_info({:nodeup, node, _info}, state) do
+  def handle_info({:nodeup, node, info}, state) when is_atom(node) and is_list(info) do
     Native.linked(node)
     Draining.greet([node])
     {:noreply, up(state, node, :listening)}
@@ -50,6 +50,13 @@ defmodule Caravan.NodeServer do
     do: {:noreply, tried(state, ref, result)}
 
   def handle_info(message, state), do: {:noreply, hear(Messages.read(message), state)}
+
+  # Anyone in the cluster may call and cast, too, and would end this by that.
+  @impl true
+  def handle_call(_no_question_of_ours, _from, state), do: {:noreply, state}
+
+  @impl true
+  def handle_cast(_no_message_of_ours, state), do: {:noreply, state}
 
   defp hear({word, node}, state) do
     Topologies.cast_all({word, node})

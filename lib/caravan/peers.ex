@@ -184,6 +184,10 @@ defmodule Caravan.Peers do
   @spec same(t, integer, node) :: change
   def same(peers, now, node) do
     case peers.by_node do
+      # What was learnt of it has become void meanwhile: another address may have been asked.
+      %{^node => %{state: :dialling, standing: :member, refuser: nil} = peer} ->
+        {[], enqueue(peers, peer, :idle, now)}
+
       %{^node => %{state: :dialling, standing: :member} = peer} ->
         {[], wait_for_another(peers, now, peer)}
 
@@ -199,8 +203,11 @@ defmodule Caravan.Peers do
   @spec self(t, integer, node) :: change
   def self(peers, now, node) do
     case peers.by_node do
-      %{^node => %{state: :dialling} = peer} ->
+      %{^node => %{state: :dialling, standing: :member} = peer} ->
         {[:self], put(peers, since(%{peer | state: :self}, now))}
+
+      %{^node => %{state: :dialling} = peer} ->
+        {[:forgotten], forget(peers, peer)}
 
       _ ->
         {[], peers}

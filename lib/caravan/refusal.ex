@@ -4,11 +4,14 @@ defmodule Caravan.Refusal do
 
   alias Caravan.{Dials, Native}
 
+  # A node that refuses a handshake does so at once. What takes longer has run out of time.
+  @at_once 2_000
+
   @typep answer :: {:ok, Dials.identity()} | {:error, {atom, String.t()}}
 
-  @doc "What `Caravan.Native.identify/4` has answered after the dial of `node` failed."
-  @spec result(node, answer) :: Dials.result()
-  def result(node, {:ok, {name, _creation} = identity}) do
+  @doc "What `Caravan.Native.identify/4` has answered after the dial of `node` failed, which `took` so many ms."
+  @spec result(node, answer, took :: integer) :: Dials.result()
+  def result(node, {:ok, {name, _creation} = identity}, took) do
     cond do
       name == Atom.to_string(node()) ->
         :self
@@ -20,11 +23,17 @@ defmodule Caravan.Refusal do
           identity
         )
 
-      tls?() ->
+      # A plain node waits for the rest of a TLS greeting until its time is up: that says nothing of being busy.
+      Native.tls?() ->
         refused(
           "the node there speaks plain distribution, and this one TLS: start both with the same -proto_dist",
           identity
         )
+
+      took > @at_once ->
+        {:error, :dial,
+         "the node there answers#{on_port(node)} and has that name, but the handshake was not done when it was given up " <>
+           "after #{took} ms: the node was stopped or too busy", nil}
 
       true ->
         refused(
@@ -35,9 +44,9 @@ defmodule Caravan.Refusal do
     end
   end
 
-  def result(node, {:error, {:handshake, sentence}}) do
+  def result(node, {:error, {:handshake, sentence}}, _took) do
     # What an answer over TLS would say can't be read without it.
-    if tls?(),
+    if Native.tls?(),
       do:
         refused(
           "the host answers#{on_port(node)}, but the handshake over TLS failed: one side rejects the other's " <>
@@ -47,18 +56,9 @@ defmodule Caravan.Refusal do
   end
 
   # Nobody is there: that is what a probe would have told.
-  def result(_node, {:error, {_kind, sentence}}), do: {:error, :probe, sentence, nil}
+  def result(_node, {:error, {_kind, sentence}}, _took), do: {:error, :probe, sentence, nil}
 
   defp refused(sentence, identity \\ :unknown), do: {:error, :dial, sentence, identity}
-
-  defp tls? do
-    case :init.get_argument(:proto_dist) do
-      {:ok, protocols} -> protocols |> List.last() |> List.last() |> tls?()
-      :error -> false
-    end
-  end
-
-  defp tls?(protocol), do: protocol in [~c"inet_tls", ~c"inet6_tls"]
 
   defp on_port(node) do
     case Native.dist_port(node) do

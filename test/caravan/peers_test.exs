@@ -153,6 +153,23 @@ defmodule Caravan.PeersTest do
     end
   end
 
+  test "who moves while it is asked whether it is the same is dialled at once all the same" do
+    {_, peers} = Peers.dial_failed(dialling(@a), 0, @a, :dial, "no", {"x@y", 1})
+    {[@a], peers} = Peers.due(peers, 2_000, 9)
+    {[], peers} = run(peers, move: [2_000, @a], same: [2_100, @a])
+    assert {[@a], _} = Peers.due(peers, 2_100, 9)
+    assert Peers.refuser(peers, 2_100, @a) == nil
+  end
+
+  test "this node itself is forgotten when it is no member any more, be it before that is known" do
+    assert {[], peers} = Peers.expire(dialling(@a), @a)
+    assert {[:forgotten], peers} = Peers.self(peers, 10, @a)
+    assert Peers.list(peers, 10) == []
+
+    {[:self], peers} = Peers.self(dialling(@a), 10, @a)
+    assert {[:forgotten], _} = Peers.expire(peers, @a)
+  end
+
   test "this node itself under another name is dialled once, and again where the name has moved" do
     assert {[:self], peers} = Peers.self(dialling(@a), 10, @a)
     assert [%{state: :self, next_dial: nil}] = Peers.list(peers, 10)
