@@ -1,122 +1,34 @@
 //! One topology's discovery: looks up a query, makes node names of the endpoints, keeps the membership and the address
 //! book.
 
+mod plan;
 mod proving;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use once_cell::sync::{Lazy, OnceCell};
+use once_cell::sync::Lazy;
 
-use crate::addresses::{Book, Network, Owner};
+use crate::address_book;
+use crate::addresses::Owner;
 use crate::error::Error;
 use crate::linked;
 use crate::machine;
-use crate::membership::{Answer, Changes, Limits, MAX_QUERIES, Membership, Vm};
+use crate::membership::{Answer, Changes, Membership, Vm};
 use crate::naming::{Names, Naming, Note, Own};
-use crate::node_name::{self, Listening, PortRules};
-use crate::recent::Recent;
-use crate::resolver::{self, Lookup, Missing, Spec, Type};
+use crate::node_name;
+use crate::resolver::{self, Lookup, Missing, Spec};
+use crate::settings::{Settings, settings};
 use crate::standing;
-use crate::template::{self, Template};
 
+pub use self::plan::Plan;
 pub use self::proving::Admission;
 use self::proving::Probes;
 
-/// How this VM speaks distribution; set once, when the library is loaded.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Settings {
-    /// How names become ports.
-    pub rules: PortRules,
-    /// How this node listens.
-    pub listening: Listening,
-    /// Whether distribution runs over IPv6.
-    pub ipv6: bool,
-}
-
-static SETTINGS: OnceCell<Settings> = OnceCell::new();
-static BOOK: Lazy<RwLock<Book>> = Lazy::new(RwLock::default);
-/// The hosts that links were lately begun to. One that is tried again may be elsewhere than the book says.
-static TRIES: Lazy<Mutex<Recent<String>>> =
-    Lazy::new(|| Mutex::new(Recent::new(Duration::from_secs(10))));
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 static NEXT_OWNER: AtomicU64 = AtomicU64::new(0);
-
-/// Sets how this VM speaks distribution; the first call counts.
-pub fn configure(settings: Settings) {
-    let _ = SETTINGS.set(settings);
-}
-
-/// How this VM speaks distribution.
-pub fn settings() -> Settings {
-    SETTINGS.get().copied().unwrap_or_default()
-}
-
-/// The address that discovery found for a host, in the wanted family.
-pub fn address(host: &str, ipv6: bool) -> Option<IpAddr> {
-    BOOK.read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(host, ipv6)
-        .next()
-}
-
-/// The port that the node `name`, bound to one address or to none, is to listen on; 0 for any free one.
-///
-/// # Errors
-/// Those of the name, and `PortTaken`.
-pub fn listen(name: &[u8], bound: Option<IpAddr>) -> Result<u16, Error> {
-    let Settings {
-        rules,
-        listening,
-        ipv6,
-    } = settings();
-    let port = node_name::listen_port(name, &rules, listening)?;
-    if port != 0 && machine::is_taken(port, bound, ipv6) {
-        return Err(Error::PortTaken {
-            name: name.to_vec(),
-            port,
-        });
-    }
-    Ok(port)
-}
-
-/// The port that a release's tool named `own` has to dial where its node `name` listens on another than others dial.
-pub fn inner_port(own: &[u8], name: &[u8]) -> Option<u16> {
-    let port = settings().listening.port?;
-    node_name::asks(own, name).then_some(port)
-}
-
-/// Notes that a link to a host is begun. Was one begun shortly before?
-pub fn tried(host: &str) -> bool {
-    TRIES
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .note(host.to_ascii_lowercase(), Instant::now())
-}
-
-/// What a topology looks up and how it names the nodes.
-pub struct Plan {
-    /// The queries.
-    pub queries: Vec<String>,
-    /// All but the query of each look-up.
-    pub spec: Spec,
-    /// This node's name.
-    pub own: String,
-    /// Whether it uses long names; `None` where its links are not Erlang's own.
-    pub long_names: Option<bool>,
-    /// The address that it listens on, where that is one only.
-    pub bound: Option<IpAddr>,
-    /// The base of the names, if it isn't the own one.
-    pub sname: Option<String>,
-    /// The form of the names, if it isn't that of the own one.
-    pub template: Option<String>,
-    /// The networks that nodes may be in; none for all.
-    pub allow: Vec<String>,
-    /// How long members are kept, and how many.
-    pub limits: Limits,
-}
 
 /// A topology's membership, and what fills it.
 pub struct Discovery {
@@ -171,64 +83,11 @@ impl Discovery {
     /// # Errors
     /// `InvalidOption` for a template, a base of names or a network that is none, `InvalidName` for such a query.
     pub fn new(plan: Plan) -> Result<Self, Error> {
-        let rules = settings().rules;
-        let by_host = plan.spec.record_type == Type::Srv;
-        let base = plan
-            .own
-            .split_once('@')
-            .map_or(&*plan.own, |(base, _)| base);
-        let template = match (&plan.template, &plan.sname) {
-            (Some(text), _) => Template::parse(text)?,
-            (None, Some(_)) => Template::with_sname(by_host),
-            (None, None) => Template::like(base, by_host, &rules),
-        };
-        if template.has_host() && !by_host {
-            return Err(Error::InvalidOption {
-                option: "node_name",
-                expected:
-                    "no {host} unless type is :srv, since address records name no host; use {ip}"
-                        .into(),
-                got: plan.template.unwrap_or_default(),
-            });
-        }
-        // Address records carry no port: such peers share this node's, and so its whole base.
-        let own_sname = if by_host {
-            template::sname_of(base)
-        } else {
-            base
-        };
-        let sname = plan.sname.unwrap_or_else(|| own_sname.to_owned());
-        if plan.queries.is_empty() || plan.queries.len() > MAX_QUERIES {
-            return Err(Error::InvalidOption {
-                option: "query",
-                expected: "1 to 64 names".into(),
-                got: format!("{} names", plan.queries.len()),
-            });
-        }
-        for query in &plan.queries {
-            resolver::name(query)?;
-        }
-        if !template.takes_sname(&sname) {
-            return Err(Error::InvalidOption {
-                option: "node_sname",
-                expected: "what can stand in a node name: letters, digits, - and _".into(),
-                got: sname,
-            });
-        }
-        let allow: Vec<Network> = plan
-            .allow
-            .iter()
-            .map(|text| Network::parse(text))
-            .collect::<Result<_, _>>()?;
+        plan.check_queries()?;
+        let naming = plan.naming()?;
         let state = State {
             membership: Membership::new(plan.limits),
             known: plan.queries.iter().map(|_| None).collect(),
-        };
-        let naming = Naming {
-            sname,
-            template,
-            both_families: plan.spec.record_type == Type::Ip,
-            allow,
         };
         Ok(Self {
             queries: plan.queries,
@@ -236,7 +95,7 @@ impl Discovery {
                 id: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
                 bound: !naming.allow.is_empty(),
             },
-            note: naming.note(&plan.own, &rules),
+            note: naming.note(&plan.own, &settings().rules),
             naming,
             long_names: plan.long_names,
             bound: plan.bound,
@@ -297,8 +156,10 @@ impl Discovery {
                 };
                 let mut changes = membership.answer(now, answer, self_name, vm);
                 changes.refused.extend(refused);
-                // What was refused or waits may find a place later.
+                // What was refused or waits may find a place later, and what is taken for this node by its address may
+                // turn out to be another.
                 let accepted = lookup.incomplete.is_none()
+                    && itself.iter().all(|name| name == self_name)
                     && changes.refused.is_empty()
                     && changes.waiting == 0
                     && lookup.refused.count == 0;
@@ -362,18 +223,18 @@ impl Discovery {
         if changes.reread {
             state.known.fill_with(|| None);
         }
-        let mut book = BOOK.write().unwrap_or_else(PoisonError::into_inner);
-        for host in &changes.gone {
-            book.remove(self.owner, host);
-        }
-        for name in changes.added.iter().chain(&changes.moved) {
-            if let Some((Some(host), addresses)) = state.membership.location(name)
-                && !addresses.is_empty()
-            {
-                book.put(self.owner, host, addresses);
+        address_book::change(|book| {
+            for host in &changes.gone {
+                book.remove(self.owner, host);
             }
-        }
-        drop(book);
+            for name in changes.added.iter().chain(&changes.moved) {
+                if let Some((Some(host), addresses)) = state.membership.location(name)
+                    && !addresses.is_empty()
+                {
+                    book.put(self.owner, host, addresses);
+                }
+            }
+        });
         // Whoever comes and goes at once is gone.
         standing::enter(self.owner.id, changes.added.iter().chain(&changes.returned));
         standing::leave(
@@ -390,10 +251,12 @@ impl Discovery {
 
 impl Drop for Discovery {
     fn drop(&mut self) {
-        BOOK.write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove_owner(self.owner);
+        address_book::change(|book| book.remove_owner(self.owner));
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         standing::leave(self.owner.id, state.membership.names());
     }
 }
+
+#[cfg(test)]
+#[path = "discovery_tests.rs"]
+mod tests;

@@ -1,9 +1,13 @@
 //! Every way Caravan can fail, each with the word Elixir sees and a sentence a person can act on.
 
-use std::fmt;
-use std::io;
-use std::time::Duration;
+mod people;
+mod programs;
 
+use std::io;
+
+pub use self::people::{Asked, told};
+use self::people::{Nor, Shown};
+pub use self::programs::{Details, Kind};
 use crate::places;
 
 /// What went wrong. `kind()` is the closed word of `%Caravan.Error{}`, `to_string()` its sentence.
@@ -110,7 +114,7 @@ pub enum Error {
     /// SRV records whose targets are all no hosts.
     #[error(
         "{asked}: none of the {count} targets of its SRV records can be a host, {} for one; give them names of letters, \
-         digits, - and _, with dots between",
+         digits, - and _ with dots between",
         Shown(.example.as_bytes())
     )]
     NoHost {
@@ -242,65 +246,6 @@ impl Error {
             cure: "let the process have more threads (ulimit -u) and memory",
         }
     }
-
-    /// The closed word of this error.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::NxDomain { .. } => Kind::Nxdomain,
-            Self::NoData { .. } => Kind::Nodata,
-            Self::ServFail { .. } => Kind::Servfail,
-            Self::Refused { .. } => Kind::Refused,
-            Self::Timeout { .. } | Self::Silent { .. } | Self::Unserved { .. } => Kind::Timeout,
-            Self::Truncated { .. } => Kind::Truncated,
-            Self::Network { .. } | Self::PortTaken { .. } => Kind::Network,
-            Self::Handshake { .. } => Kind::Handshake,
-            Self::Malformed { .. } => Kind::Malformed,
-            Self::InvalidName { .. } | Self::NoHost { .. } | Self::NoOuterPort { .. } => {
-                Kind::InvalidName
-            }
-            Self::InvalidOption { .. } => Kind::InvalidOption,
-            Self::PortOutOfRange { .. } => Kind::PortOutOfRange,
-            Self::ToolNode { .. } => Kind::ToolNode,
-            Self::Overloaded { .. } => Kind::Overloaded,
-            Self::BrokenOff { .. } => Kind::Internal,
-        }
-    }
-
-    /// What a program may want to know of the look-up or the probe that failed; `None` for other errors.
-    pub fn details(&self) -> Option<Details<'_>> {
-        let (asked, rcode) = match self {
-            Self::NxDomain { asked, .. } => (asked, Some(3)),
-            Self::NoData { asked, .. } => (asked, Some(0)),
-            Self::ServFail { asked, rcode, .. } => (asked, Some(*rcode)),
-            Self::Refused { asked } => (asked, Some(5)),
-            Self::Timeout { asked }
-            | Self::Silent { asked }
-            | Self::Unserved { asked }
-            | Self::Truncated { asked, .. }
-            | Self::Network { asked, .. }
-            | Self::Handshake { asked, .. }
-            | Self::Malformed { asked, .. }
-            | Self::NoHost { asked, .. }
-            | Self::Overloaded { asked, .. }
-            | Self::BrokenOff { asked } => (asked, None),
-            Self::InvalidName { .. }
-            | Self::InvalidOption { .. }
-            | Self::NoOuterPort { .. }
-            | Self::PortTaken { .. }
-            | Self::PortOutOfRange { .. }
-            | Self::ToolNode { .. } => return None,
-        };
-        Some(Details { asked, rcode })
-    }
-}
-
-/// The details of an error, for programs.
-#[derive(Debug, Clone, Copy)]
-pub struct Details<'a> {
-    /// Who was asked for what, and for how long.
-    pub asked: &'a Asked,
-    /// The response code of the answer, where one came and was the failure (IANA's DNS RCODEs).
-    pub rcode: Option<u16>,
 }
 
 /// Why there is no more of an answer that was cut.
@@ -317,110 +262,6 @@ pub enum Cut {
         "since it has more records than a DNS message can hold, 64 KiB; publish fewer of them under that name"
     )]
     TooBig,
-}
-
-/// What the operating system said about a connection.
-pub fn told(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::TimedOut => "no answer in time".into(),
-        io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".into(),
-        io::ErrorKind::UnexpectedEof => {
-            "the server closed the connection before it answered".into()
-        }
-        _ => error.to_string(),
-    }
-}
-
-/// The closed list of error words; `terms.rs` turns each into the atom of the same spelling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "each variant is documented at the error of its name"
-)]
-pub enum Kind {
-    Nxdomain,
-    Nodata,
-    Servfail,
-    Refused,
-    Timeout,
-    Truncated,
-    Network,
-    Handshake,
-    Malformed,
-    InvalidName,
-    InvalidOption,
-    PortOutOfRange,
-    ToolNode,
-    Overloaded,
-    Internal,
-}
-
-/// The beginning of a look-up's or a probe's error sentence: what was done, of whom, for how long.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    /// "looked up" or "probed".
-    pub did: &'static str,
-    /// The name asked for, with its record type (`_app._tcp.example.org SRV`), or the node probed.
-    pub question: String,
-    /// The servers asked, in order, or where the node was probed.
-    pub servers: Vec<String>,
-    /// The time spent.
-    pub elapsed: Duration,
-}
-
-impl Asked {
-    /// Before any server was asked.
-    pub fn nobody(did: &'static str, question: &str) -> Self {
-        Self {
-            did,
-            question: question.to_owned(),
-            servers: Vec::new(),
-            elapsed: Duration::ZERO,
-        }
-    }
-}
-
-impl fmt::Display for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let servers = match self.servers.as_slice() {
-            [] => "no server".to_owned(),
-            servers => servers.join(" and "),
-        };
-        write!(
-            f,
-            "{} {} at {servers} ({} ms)",
-            self.did,
-            Shown(self.question.as_bytes()),
-            self.elapsed.as_millis()
-        )
-    }
-}
-
-/// Names that were tried as well.
-struct Nor<'a>(&'a [String]);
-
-impl fmt::Display for Nor<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        write!(f, ", nor is there {}", self.0.join(" or "))
-    }
-}
-
-/// Bytes from outside, made printable and short: they may be hostile, and they end up in a log.
-struct Shown<'a>(&'a [u8]);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MOST: usize = 80;
-        write!(f, "\"{}", self.0[..self.0.len().min(MOST)].escape_ascii())?;
-        if self.0.len() > MOST {
-            write!(f, "…\" ({} bytes)", self.0.len())
-        } else {
-            write!(f, "\"")
-        }
-    }
 }
 
 #[cfg(test)]

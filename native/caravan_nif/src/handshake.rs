@@ -98,9 +98,14 @@ pub fn read_challenge(message: &[u8]) -> Result<Identity, Refusal> {
         .filter(|(head, _)| head[0] == b'N')
         .ok_or(Refusal::NotErlang)?;
     let length = usize::from(u16::from_be_bytes([head[17], head[18]]));
-    let name = rest.get(..length).ok_or(Refusal::NotErlang)?;
+    let odd = |char: char| char.is_control() || char.is_whitespace();
+    let name = rest
+        .get(..length)
+        .and_then(|name| std::str::from_utf8(name).ok())
+        .filter(|name| !name.contains(odd))
+        .ok_or(Refusal::NotErlang)?;
     Ok(Identity {
-        name: String::from_utf8(name.to_vec()).map_err(|_| Refusal::NotErlang)?,
+        name: name.to_owned(),
         creation: u32::from_be_bytes([head[13], head[14], head[15], head[16]]),
     })
 }
@@ -138,6 +143,9 @@ mod tests {
         };
         assert_eq!(read_challenge(&message), Ok(expected));
         assert_eq!(read_challenge(&message[..21]), Err(Refusal::NotErlang));
+        // It ends up in a log.
+        message[19..22].copy_from_slice(b"x\n@");
+        assert_eq!(read_challenge(&message), Err(Refusal::NotErlang));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use tokio::time::timeout_at;
 use crate::error::Error;
 use crate::handshake::{self, Identity, Refusal};
 use crate::node_name::MAX_NAME;
-use crate::probe::Target;
 use crate::sockets;
+use crate::target::Target;
 
 /// The longest message is the challenge, with the longest name.
 const MAX_MESSAGE: usize = 32 + MAX_NAME;

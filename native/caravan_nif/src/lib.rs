@@ -2,6 +2,7 @@
 //!
 //! Arrows point down only: the border (`nif`, `terms`, `specs`, `text`, `vm`) -> IO (`runtime`, `discovery`, `resolver`) -> the pure parts.
 
+pub mod address_book;
 pub mod addresses;
 pub mod discovery;
 pub mod endpoint;
@@ -19,8 +20,10 @@ pub mod probe;
 pub mod pulse;
 pub mod recent;
 pub mod resolver;
+pub mod settings;
 pub mod sockets;
 pub mod standing;
+pub(crate) mod target;
 pub mod template;
 pub mod tools;
 

@@ -110,6 +110,7 @@ impl Membership {
                 member.absent |= member.missed & source;
                 member.missed |= member.sources & source;
             }
+            self.candidates.miss(source);
         }
         for node in answer.listed {
             // A host may have capitals in the own name; from DNS it comes without.

@@ -208,3 +208,43 @@ fn where_nothing_can_be_probed_the_links_are_the_proof() {
     let rest = set.answer(Duration::from_secs(1), whole(0, listed()), SELF, &THERE);
     assert_eq!((rest.added.len(), set.len()), (5, 10));
 }
+
+#[test]
+fn who_joins_after_the_answers_have_dropped_it_leaves_like_any_other() {
+    let mut set = Membership::new(limits(2));
+    let at = Duration::from_secs;
+    let of = |names: &[&str]| whole(0, names.iter().map(|name| node(name)).collect());
+    let first = set.answer(at(0), of(&["a@h", "b@h"]), SELF, &NOWHERE);
+    assert_eq!((first.added.len(), first.waiting), (1, 1));
+    let late = set.next_probe().expect("one waits for a probe").name;
+    let rest = if late == "a@h" { "b@h" } else { "a@h" };
+    let second = set.answer(at(1), of(&[rest]), SELF, &NOWHERE);
+    assert_eq!((second.refused.len(), second.waiting), (0, 0));
+    let joined = set.probed(at(2), &[(late.clone(), true)], &NOWHERE);
+    assert_eq!(joined.added, [late.as_str()]);
+    // The same answer comes again and again, and is not read any more.
+    let mut left = Vec::new();
+    for now in (5..60).step_by(5) {
+        let changes = set.again(at(now), 0, &NOWHERE);
+        left.extend(changes.expired.into_iter().map(|name| (name, now)));
+    }
+    assert_eq!(left, [(late, 15)]);
+}
+
+#[test]
+fn names_that_were_never_linked_do_not_end_the_trust_where_nothing_can_be_probed() {
+    let mut set = Membership::new(Limits {
+        probes: false,
+        ..limits(10)
+    });
+    let vm = Fresh(|name: &str| name.starts_with("good"));
+    let hour = |hours: u64| Duration::from_secs(hours * HOUR);
+    // Each day a pod dies before anybody is linked with it.
+    for day in 0..100 {
+        let names = [format!("good{day}@h"), format!("bad{day}@h")];
+        let listed: Vec<_> = names.iter().map(|name| node(name)).collect();
+        let first = set.answer(hour(day * 24), whole(0, listed.clone()), SELF, &vm);
+        let then = set.answer(hour(day * 24 + 1), whole(0, listed), SELF, &vm);
+        assert_eq!(first.added.len() + then.added.len(), 2, "day {day}");
+    }
+}

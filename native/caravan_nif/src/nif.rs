@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustler::{Atom, Encoder, Env, Resource, ResourceArc, Term};
 
-use crate::discovery::{self, Discovery};
+use crate::discovery::Discovery;
 use crate::epmd::names::Names;
 use crate::epmd::server::{self, Known};
 use crate::error::{Asked, Error};
@@ -13,7 +13,7 @@ use crate::specs::{Ip, LoadInfo, LookupSpec, MembershipSpec, PurposeTwin};
 use crate::terms::{self, Failure, NoteTwin, Outcome, TurnTwin, atoms};
 use crate::text::{TextBuffer, text};
 use crate::vm::Beam;
-use crate::{resolver, runtime};
+use crate::{address_book, resolver, runtime, settings};
 
 rustler::init!("Elixir.Caravan.Native", load = load);
 
@@ -38,7 +38,7 @@ impl Resource for EpmdRef {}
 fn load(_env: Env<'_>, info: Term<'_>) -> bool {
     match info.decode::<(&str, LoadInfo)>() {
         Ok((env!("CARGO_PKG_VERSION"), info)) => {
-            discovery::configure(info.read());
+            settings::configure(info.read());
             true
         }
         _of_another_version => false,
@@ -56,7 +56,7 @@ fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
     let Some(text) = text(name, &mut buffer) else {
         return Failure::from(&node_name::no_text(format!("{name:?}"))).encode(env);
     };
-    match node_name::dist_port(text, &discovery::settings().rules) {
+    match node_name::dist_port(text, &settings::settings().rules) {
         Ok(port) => (atoms::ok(), port).encode(env),
         Err(error) => Failure::from(&error).encode(env),
     }
@@ -68,7 +68,7 @@ fn listen<'a>(env: Env<'a>, name: Term<'a>, bound: Option<Ip>) -> Term<'a> {
     let Some(text) = text(name, &mut buffer) else {
         return Failure::from(&node_name::no_text(format!("{name:?}"))).encode(env);
     };
-    match discovery::listen(text, bound.map(|ip| ip.0)) {
+    match settings::listen(text, bound.map(|ip| ip.0)) {
         Ok(port) => (atoms::ok(), port).encode(env),
         Err(error) => Failure::from(&error).encode(env),
     }
@@ -79,7 +79,7 @@ fn inner_port<'a>(env: Env<'a>, own: Term<'a>, name: Term<'a>) -> Term<'a> {
     let (mut own_buffer, mut buffer) = (TextBuffer::new(), TextBuffer::new());
     let port = text(own, &mut own_buffer)
         .zip(text(name, &mut buffer))
-        .and_then(|(own, name)| discovery::inner_port(own, name));
+        .and_then(|(own, name)| settings::inner_port(own, name));
     match port {
         Some(port) => (atoms::ok(), port).encode(env),
         None => atoms::error().encode(env),
@@ -92,7 +92,7 @@ fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
     let host = text(host, &mut buffer).and_then(|host| std::str::from_utf8(host).ok());
     found(
         env,
-        host.and_then(|host| discovery::address(host, family == atoms::inet6())),
+        host.and_then(|host| address_book::address(host, family == atoms::inet6())),
     )
 }
 
@@ -115,7 +115,7 @@ fn found(env: Env<'_>, address: Option<std::net::IpAddr>) -> Term<'_> {
 fn tried(host: Term<'_>) -> bool {
     let mut buffer = TextBuffer::new();
     let host = text(host, &mut buffer).and_then(|host| std::str::from_utf8(host).ok());
-    host.is_some_and(discovery::tried)
+    host.is_some_and(address_book::tried)
 }
 
 #[rustler::nif]
@@ -199,13 +199,7 @@ fn probe<'a>(
 ) -> Term<'a> {
     let asked = Asked::nobody("probed", &name);
     let patience = Duration::from_millis(timeout);
-    let work = async move {
-        let answer = crate::probe::probe(name.clone(), patience, purpose.into()).await;
-        if answer.is_ok() {
-            crate::linked::note_answer(&name);
-        }
-        Outcome(answer)
-    };
+    let work = async move { Outcome(crate::probe::probe(name, patience, purpose.into()).await) };
     started(env, runtime::probe(env, tag, asked, work))
 }
 
@@ -250,7 +244,7 @@ fn epmd<'a>(env: Env<'a>, address: Term<'a>, name: Term<'a>, port: u16) -> Term<
     let (Some(address), Some(name)) = (socket_address(address), name) else {
         return atoms::error().encode(env);
     };
-    let names = Names::new(name, port, discovery::settings().rules);
+    let names = Names::new(name, port, settings::settings().rules);
     let known = std::sync::Arc::new(Known::new(names));
     let owner = env.pid();
     let tell = move |turn| runtime::send(&owner, &TurnTwin(turn));
@@ -278,7 +272,7 @@ fn epmd_linked(epmd: ResourceArc<EpmdRef>, own: Term<'_>, peer: Term<'_>, up: bo
 fn socket_address(term: Term<'_>) -> Option<std::net::SocketAddr> {
     let mut buffer = TextBuffer::new();
     let text = text(term, &mut buffer)?;
-    server::address(std::str::from_utf8(text).ok()?, discovery::settings().ipv6)
+    server::address(std::str::from_utf8(text).ok()?, settings::settings().ipv6)
 }
 
 fn started<'a>(env: Env<'a>, outcome: Result<(), Error>) -> Term<'a> {

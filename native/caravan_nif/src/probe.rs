@@ -7,17 +7,16 @@ use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout_at};
 
-use crate::discovery::{Settings, address, settings};
 use crate::error::{Asked, Error};
-use crate::naming::host_of;
-use crate::node_name;
+use crate::linked;
 use crate::places;
 use crate::pulse;
 use crate::recent::Recent;
 use crate::sockets;
+use crate::target::Target;
 
 /// A node that takes longer than this to hang up may have resumed only just now. One that is busy starting takes long, too.
 const AWAKE: Duration = Duration::from_millis(250);
@@ -65,7 +64,8 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
         // What is left of the patience then is for who can tell more than that.
         let _ = timeout_at(deadline, sleep(pulse::feel(RECOVERY))).await;
     }
-    let Some(answer) = ask(name, start, deadline, purpose).await? else {
+    let Some(answer) = ask(&name, start, deadline, purpose).await? else {
+        note_answer(&name, purpose);
         return Ok(());
     };
     let recovers = match purpose {
@@ -85,7 +85,15 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
             asked: answer.asked,
         });
     }
+    note_answer(&name, purpose);
     Ok(())
+}
+
+/// Peers that answer are worth their place. A link's probe has an address for the host, so its name may be no peer's.
+fn note_answer(name: &str, purpose: Purpose) {
+    if purpose != Purpose::Link {
+        linked::note_answer(name);
+    }
 }
 
 /// Whether a node that is no member yet is there, and awake. `addresses` are its host's; without any the system is asked.
@@ -133,12 +141,12 @@ struct Answer {
 
 /// Asks the node, unless an answer of its still counts.
 async fn ask(
-    name: String,
+    name: &str,
     start: Instant,
     deadline: tokio::time::Instant,
     purpose: Purpose,
 ) -> Result<Option<Answer>, Error> {
-    let target = Target::of(&name)?;
+    let target = Target::of(name)?;
     let answered = |address| answers().has(&address, Instant::now());
     if purpose != Purpose::Redial && target.known.is_some_and(answered) {
         return Ok(None);
@@ -167,70 +175,6 @@ async fn ask(
 
 fn answers() -> MutexGuard<'static, Recent<SocketAddr>> {
     ANSWERED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Where a node should listen, as its name and the address book tell.
-pub(crate) struct Target<'a> {
-    name: &'a str,
-    host: &'a str,
-    port: u16,
-    ipv6: bool,
-    /// Its address, where nobody need be asked for it.
-    known: Option<SocketAddr>,
-}
-
-impl<'a> Target<'a> {
-    pub(crate) fn of(name: &'a str) -> Result<Self, Error> {
-        Self::new(name, address)
-    }
-
-    /// The same of a node whose host is in no address book, but has been found at `addresses`.
-    fn at(name: &'a str, addresses: &[IpAddr]) -> Result<Self, Error> {
-        Self::new(name, |_host, ipv6| {
-            addresses.iter().copied().find(|ip| ip.is_ipv6() == ipv6)
-        })
-    }
-
-    fn new(name: &'a str, find: impl FnOnce(&str, bool) -> Option<IpAddr>) -> Result<Self, Error> {
-        let Settings { rules, ipv6, .. } = settings();
-        let port = node_name::dist_port(name.as_bytes(), &rules)?;
-        let host = host_of(name);
-        let known = host.parse().ok().or_else(|| find(host, ipv6));
-        Ok(Self {
-            name,
-            host,
-            port,
-            ipv6,
-            known: known.map(|ip: IpAddr| SocketAddr::new(ip, port)),
-        })
-    }
-
-    pub(crate) fn asked(&self, start: Instant) -> Asked {
-        let Self { host, port, .. } = self;
-        let place = self.known.map(|address| address.to_string());
-        Asked {
-            did: "probed",
-            question: self.name.to_owned(),
-            servers: vec![place.unwrap_or_else(|| format!("{host}:{port}"))],
-            elapsed: start.elapsed(),
-        }
-    }
-
-    pub(crate) async fn connect(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let address = match self.known {
-            Some(address) => address,
-            None => lookup_host((self.host, self.port))
-                .await?
-                .find(|address| address.is_ipv6() == self.ipv6)
-                .ok_or_else(|| {
-                    io::Error::new(
-                        io::ErrorKind::AddrNotAvailable,
-                        "the host has no address of this node's family",
-                    )
-                })?,
-        };
-        Ok((TcpStream::connect(address).await?, address))
-    }
 }
 
 /// Hangs up, and waits until the other end has done so, too.

@@ -114,3 +114,14 @@ async fn nobody_listens() {
     };
     assert!(error.to_string().contains("nothing listens"), "{error}");
 }
+
+#[tokio::test]
+async fn a_peer_that_answers_is_remembered_but_not_under_the_name_of_a_link() {
+    for (purpose, remembered) in [(Purpose::Dial, true), (Purpose::Link, false)] {
+        let (listener, name) = listener().await;
+        let peer = async { drop(listener.accept().await.unwrap()) };
+        let (result, ()) = tokio::join!(probe(name.clone(), PATIENCE, purpose), peer);
+        assert_eq!(result, Ok(()));
+        assert_eq!(linked::has_answered(&name), remembered, "{purpose:?}");
+    }
+}

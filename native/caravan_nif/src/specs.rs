@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use rustler::{Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
 
-use crate::discovery::{self, Plan, Settings};
+use crate::discovery::Plan;
 use crate::error::Error;
 use crate::membership::Limits;
 use crate::node_name::{Listening, PortRules};
 use crate::probe::Purpose;
 use crate::resolver::{Spec, Type};
+use crate::settings::{Settings, settings};
 
 #[derive(NifUnitEnum)]
 enum TypeTwin {
@@ -171,7 +172,7 @@ fn spec(
         nameservers,
         tcp,
         timeout: Duration::from_millis(timeout),
-        ipv6: discovery::settings().ipv6,
+        ipv6: settings().ipv6,
         known: None,
     })
 }

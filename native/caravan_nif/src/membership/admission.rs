@@ -179,6 +179,9 @@ impl Membership {
         }
         if !self.budget.trusts() && !std::mem::replace(&mut pass.settled, true) {
             self.budget.settle(|name| pass.vm.has_answered(name));
+            if !self.limits.probes {
+                self.budget.forgive(pass.now);
+            }
         }
         self.budget.trusts()
     }
@@ -233,13 +236,15 @@ impl Membership {
             host,
             addresses,
             sources: candidate.sources,
-            missed: 0,
+            missed: candidate.missed,
             absent: 0,
             missing_since: None,
             withdrawn: false,
             since: pass.now,
             proven,
         };
+        // The answers may have dropped it while it waited.
+        self.missing += usize::from(member.missed != 0);
         self.members.insert(name.to_owned(), member);
         pass.changes.added.push(name.to_owned());
     }

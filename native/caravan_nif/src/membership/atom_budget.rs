@@ -1,10 +1,13 @@
 //! How many atoms a topology may make: they are for ever, and DNS may be hostile. Pure: the time is an argument.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// The time in which an empty budget is full again.
 const REFILL: Duration = Duration::from_secs(3_600);
+
+/// After this long nobody can say any more that a name led nowhere because DNS is hostile.
+const FORGIVEN: Duration = Duration::from_secs(24 * 3_600);
 
 /// A bucket of atoms that refills evenly.
 #[derive(Debug)]
@@ -12,8 +15,8 @@ pub(super) struct AtomBudget {
     size: usize,
     /// When it is full again.
     full_at: Duration,
-    /// Names that became atoms on trust and have led nowhere yet.
-    unproven: HashSet<Box<str>>,
+    /// Names that became atoms on trust and have led nowhere yet, and when they did.
+    unproven: HashMap<Box<str>, Duration>,
 }
 
 impl AtomBudget {
@@ -21,7 +24,7 @@ impl AtomBudget {
         Self {
             size: size.max(1),
             full_at: Duration::ZERO,
-            unproven: HashSet::new(),
+            unproven: HashMap::new(),
         }
     }
 
@@ -36,7 +39,7 @@ impl AtomBudget {
     }
 
     /// May a name still be trusted before anything has answered there? Names that lead nowhere never get more than half a
-    /// budget, however long they come.
+    /// budget, however long they come, unless they are forgiven.
     pub(super) fn trusts(&self) -> bool {
         self.unproven.len() < self.size.div_ceil(2)
     }
@@ -49,12 +52,18 @@ impl AtomBudget {
     /// Spends an atom on a name that nothing has answered for yet.
     pub(super) fn trust(&mut self, now: Duration, name: &str) {
         self.spend(now);
-        self.unproven.insert(name.into());
+        self.unproven.insert(name.into(), now);
     }
 
     /// Takes in which of the trusted names have led somewhere meanwhile.
     pub(super) fn settle(&mut self, has_answered: impl Fn(&str) -> bool) {
-        self.unproven.retain(|name| !has_answered(name));
+        self.unproven.retain(|name, _| !has_answered(name));
+    }
+
+    /// Forgets those of long ago: for where no probe can prove later names, which would wait for ever.
+    pub(super) fn forgive(&mut self, now: Duration) {
+        self.unproven
+            .retain(|_, at| now.saturating_sub(*at) < FORGIVEN);
     }
 
     fn spent(&self, now: Duration) -> Duration {

@@ -25,6 +25,8 @@ pub(super) struct Candidate {
     pub(super) node: Listed,
     /// The queries that have listed it, a bit each.
     pub(super) sources: u64,
+    /// Those of them whose latest successful answer lacks it.
+    pub(super) missed: u64,
     /// Its host has answered a probe.
     pub(super) answered: bool,
     /// When it was last listed.
@@ -89,6 +91,7 @@ impl Candidates {
             .or_insert_with(|| Candidate {
                 node: node.clone(),
                 sources: 0,
+                missed: 0,
                 answered: false,
                 seen: now,
                 since: now,
@@ -96,11 +99,19 @@ impl Candidates {
                 probe: Probe::None,
             });
         candidate.sources |= source;
+        candidate.missed &= !source;
         candidate.seen = now;
         if !node.addresses.is_empty() {
             candidate.node.addresses = node.addresses;
         }
         candidate
+    }
+
+    /// A query was answered in whole. Whoever is listed is seen after that.
+    pub(super) fn miss(&mut self, source: u64) {
+        for candidate in self.by_name.values_mut() {
+            candidate.missed |= candidate.sources & source;
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Candidate> {

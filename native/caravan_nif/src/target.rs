@@ -1,0 +1,125 @@
+//! Where a node should listen, and the connection there.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::address_book::address;
+use crate::error::{Asked, Error};
+use crate::naming::host_of;
+use crate::node_name;
+use crate::settings::{Settings, settings};
+
+/// The system can't be told to stop resolving a host, and may take long. So no more are given to it than this; who gives
+/// up while it waits for a place leaves nothing behind.
+static RESOLVING: Semaphore = Semaphore::const_new(8);
+
+/// Where a node should listen, as its name and the address book tell.
+pub(crate) struct Target<'a> {
+    name: &'a str,
+    host: &'a str,
+    port: u16,
+    ipv6: bool,
+    /// Its address, where nobody need be asked for it.
+    pub(crate) known: Option<SocketAddr>,
+}
+
+impl<'a> Target<'a> {
+    pub(crate) fn of(name: &'a str) -> Result<Self, Error> {
+        Self::new(name, address)
+    }
+
+    /// The same of a node whose host is in no address book, but has been found at `addresses`.
+    pub(crate) fn at(name: &'a str, addresses: &[IpAddr]) -> Result<Self, Error> {
+        Self::new(name, |_host, ipv6| {
+            addresses.iter().copied().find(|ip| ip.is_ipv6() == ipv6)
+        })
+    }
+
+    fn new(name: &'a str, find: impl FnOnce(&str, bool) -> Option<IpAddr>) -> Result<Self, Error> {
+        let Settings { rules, ipv6, .. } = settings();
+        let port = node_name::dist_port(name.as_bytes(), &rules)?;
+        let host = host_of(name);
+        let known = host.parse().ok().or_else(|| find(host, ipv6));
+        Ok(Self {
+            name,
+            host,
+            port,
+            ipv6,
+            known: known.map(|ip: IpAddr| SocketAddr::new(ip, port)),
+        })
+    }
+
+    pub(crate) fn asked(&self, start: Instant) -> Asked {
+        let Self { host, port, .. } = self;
+        let place = self.known.map(|address| address.to_string());
+        Asked {
+            did: "probed",
+            question: self.name.to_owned(),
+            servers: vec![place.unwrap_or_else(|| format!("{host}:{port}"))],
+            elapsed: start.elapsed(),
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let address = match self.known {
+            Some(address) => address,
+            None => {
+                let place = (self.host.to_owned(), self.port);
+                bounded(move || place.to_socket_addrs())
+                    .await??
+                    .find(|address| address.is_ipv6() == self.ipv6)
+                    .ok_or_else(|| {
+                        io::Error::new(
+                            io::ErrorKind::AddrNotAvailable,
+                            "the host has no address of this node's family",
+                        )
+                    })?
+            }
+        };
+        Ok((TcpStream::connect(address).await?, address))
+    }
+}
+
+/// Runs what blocks on a thread that may, when there is a place for it. Its place is free when it has ended, even where
+/// nobody waits for that any more.
+async fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let place = RESOLVING.acquire().await.map_err(io::Error::other)?;
+    let task = spawn_blocking(move || {
+        let _place = place;
+        work()
+    });
+    task.await.map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex, mpsc};
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn hosts_that_nobody_waits_for_any_more_are_not_resolved() {
+        let (resolver_is_stuck, gate) = mpsc::channel::<()>();
+        let (gate, begun) = (Arc::new(Mutex::new(gate)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..100 {
+            let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
+            let host = bounded(move || {
+                begun.fetch_add(1, Ordering::SeqCst);
+                let _open = gate.lock().unwrap().recv();
+            });
+            assert!(timeout(Duration::from_millis(1), host).await.is_err());
+        }
+        drop(resolver_is_stuck);
+        assert_eq!(bounded(|| 7).await.unwrap(), 7);
+        assert!((1..=8).contains(&begun.load(Ordering::SeqCst)));
+    }
+}
