@@ -31,9 +31,9 @@ defmodule Caravan.Gate do
   @doc """
   May a link to `node`, which has its address for a host, be made? The answer comes by `deadline`, in ms of monotonic time.
 
-  `{:error, :timeout}`: not now. No live node is there, or it came back only after a second or more, this one has just
-  resumed, or there is no socket to ask with. Waiting for a peer takes its time on purpose: some callers try again at once, and give up after a few tries.
-  Whatever else is wrong the link's own set-up will tell.
+  `{:error, :timeout}`: not now. No live node is there, or it came back only after a second or more, or this one has just
+  resumed or has no socket to ask with. Waiting for a peer takes its time on purpose: some callers try again at once, and
+  give up after a few tries. Whatever else is wrong the link's own set-up will tell.
   """
   @spec pass(charlist, integer) :: :ok | {:error, :timeout}
   def pass(node, deadline) do

@@ -23,16 +23,17 @@ defmodule Caravan.Refusal do
           identity
         )
 
-      took > @at_once ->
-        {:error, :dial,
-         "the node there is#{on_port(node)} and answers to that name now, but the handshake wasn't through when it was " <>
-           "given up after #{took} ms: the node was stopped or too busy", nil}
-
+      # A plain node waits for the rest of a TLS greeting until its time is up: that says nothing of being busy.
       Native.tls?() ->
         refused(
           "the node there speaks plain distribution, and this one TLS: start both with the same -proto_dist",
           identity
         )
+
+      took > @at_once ->
+        {:error, :dial,
+         "the node there answers#{on_port(node)} and has that name, but the handshake was not done when it was given up " <>
+           "after #{took} ms: the node was stopped or too busy", nil}
 
       true ->
         refused(

@@ -114,7 +114,7 @@ pub enum Error {
     /// SRV records whose targets are all no hosts.
     #[error(
         "{asked}: none of the {count} targets of its SRV records can be a host, {} for one; give them names of letters, \
-         digits, - and _, with dots between",
+         digits, - and _ with dots between",
         Shown(.example.as_bytes())
     )]
     NoHost {
