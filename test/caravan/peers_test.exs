@@ -153,12 +153,22 @@ defmodule Caravan.PeersTest do
     end
   end
 
-  test "who moves while it is asked whether it is the same is dialled at once all the same" do
-    {_, peers} = Peers.dial_failed(dialling(@a), 0, @a, :dial, "no", {"x@y", 1})
-    {[@a], peers} = Peers.due(peers, 2_000, 9)
-    {[], peers} = run(peers, move: [2_000, @a], same: [2_100, @a])
-    assert {[@a], _} = Peers.due(peers, 2_100, 9)
-    assert Peers.refuser(peers, 2_100, @a) == nil
+  test "while a peer is asked whether it is the same a move, or a poll, has it dialled at once all the same" do
+    refused = fn n, peers ->
+      {_, peers} = Peers.dial_failed(peers, n * 1_000_000, @a, :dial, "no", {"x@y", 1})
+      {[@a], peers} = Peers.due(peers, n * 1_000_000 + 30_000, 9)
+      peers
+    end
+
+    asked = Enum.reduce(1..12, dialling(@a), refused)
+    now = 12_030_000
+    assert Peers.refuser(asked, now, @a) == {"x@y", 1}
+
+    for peers <- [elem(Peers.move(asked, now, @a), 1), Peers.retry(asked, now)] do
+      {[], peers} = Peers.same(peers, now, @a)
+      assert {[@a], _} = Peers.due(peers, now, 9)
+      assert Peers.refuser(peers, now, @a) == nil
+    end
   end
 
   test "this node itself is forgotten when it is no member any more, be it before that is known" do
