@@ -95,6 +95,15 @@ pub enum Error {
         /// Which node was probed, and for how long.
         asked: Asked,
     },
+    /// The node answered, but too late for a link.
+    #[error(
+        "{asked}: the node answers, but so late that it may have been stopped or cut off until now; it is given time to \
+         hear of that before it is linked again"
+    )]
+    Late {
+        /// Which node was probed, and for how long.
+        asked: Asked,
+    },
     /// What listens where the node should be didn't go on with the handshake.
     #[error("{asked}: {reason}")]
     Handshake {

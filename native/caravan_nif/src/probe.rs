@@ -56,7 +56,7 @@ pub enum Purpose {
 /// to be made either: what OTP has kept for it meanwhile is old. Who wants it will try again.
 ///
 /// # Errors
-/// `Network`, `Timeout` or `Unserved` when nobody is there, and those of the name.
+/// `Network`, `Timeout` or `Unserved` when nobody is there, `Late` when the patience ran out, and those of the name.
 pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result<(), Error> {
     let start = Instant::now();
     let deadline = (start + patience).into();
@@ -74,14 +74,14 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
         Purpose::Link => answer.slow,
     };
     if recovers && timeout_at(deadline, sleep(RECOVERY)).await.is_err() {
-        return Err(Error::Unserved {
+        return Err(Error::Late {
             asked: answer.asked,
         });
     }
     // Only now: until then nobody else shall take it for an answer.
     answers().note(answer.address, Instant::now());
     if purpose == Purpose::Link && answer.waited >= LONG {
-        return Err(Error::Unserved {
+        return Err(Error::Late {
             asked: answer.asked,
         });
     }

@@ -37,7 +37,7 @@ async fn the_time_given_is_part_of_the_patience() {
     let start = Instant::now();
     let peer = async { drop(listener.accept().await.unwrap()) };
     let (result, ()) = tokio::join!(probe(name, PATIENCE, Purpose::Redial), peer);
-    assert!(matches!(result, Err(Error::Unserved { .. })), "{result:?}");
+    assert!(matches!(result, Err(Error::Late { .. })), "{result:?}");
     assert!(start.elapsed() < RECOVERY, "{:?}", start.elapsed());
 }
 
@@ -90,7 +90,7 @@ async fn a_link_that_had_to_wait_long_is_not_made_but_the_next_one_is() {
     let patience = 10 * PATIENCE;
     let link = probe(name.clone(), patience, Purpose::Link);
     let (waited, ()) = tokio::join!(link, peer);
-    assert!(matches!(waited, Err(Error::Unserved { .. })), "{waited:?}");
+    assert!(matches!(waited, Err(Error::Late { .. })), "{waited:?}");
     assert_eq!(probe(name, patience, Purpose::Link).await, Ok(()));
 }
 

@@ -43,7 +43,10 @@ impl Error {
             Self::NoData { .. } => Kind::Nodata,
             Self::ServFail { .. } => Kind::Servfail,
             Self::Refused { .. } => Kind::Refused,
-            Self::Timeout { .. } | Self::Silent { .. } | Self::Unserved { .. } => Kind::Timeout,
+            Self::Timeout { .. }
+            | Self::Silent { .. }
+            | Self::Unserved { .. }
+            | Self::Late { .. } => Kind::Timeout,
             Self::Truncated { .. } => Kind::Truncated,
             Self::Network { .. } | Self::PortTaken { .. } => Kind::Network,
             Self::Handshake { .. } => Kind::Handshake,
@@ -69,6 +72,7 @@ impl Error {
             Self::Timeout { asked }
             | Self::Silent { asked }
             | Self::Unserved { asked }
+            | Self::Late { asked }
             | Self::Truncated { asked, .. }
             | Self::Network { asked, .. }
             | Self::Handshake { asked, .. }

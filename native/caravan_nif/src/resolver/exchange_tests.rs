@@ -9,7 +9,7 @@ use tokio::runtime;
 
 use super::*;
 use crate::endpoint::Data;
-use crate::resolver::manners::{forget_check, of};
+use crate::resolver::manners::of;
 
 const SOON: Duration = Duration::from_millis(40);
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -97,7 +97,8 @@ fn one_that_drops_edns_is_found_out_once() {
     run(async {
         let (server, counted) = server(|edns| !edns).await;
         assert!(ask(server).await >= SOON);
-        assert_eq!((counts(&counted), of(server)), ((1, 1), Manner::Plain));
+        let checked = Manner::PlainUntilChecked;
+        assert_eq!((counts(&counted), of(server)), ((1, 1), checked));
         for _ in 0..3 {
             ask(server).await;
         }
@@ -106,10 +107,29 @@ fn one_that_drops_edns_is_found_out_once() {
 }
 
 #[test]
+fn a_lost_packet_is_no_habit() {
+    run(async {
+        let lost = AtomicUsize::new(1);
+        let (server, counted) =
+            server(move |edns| !edns || lost.swap(0, Ordering::Relaxed) == 0).await;
+        ask(server).await;
+        ask(server).await;
+        let healed = async {
+            while of(server) != Manner::Edns {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(DEADLINE / 2, healed).await.expect("soon");
+        assert_eq!(counts(&counted), (2, 2));
+    });
+}
+
+#[test]
 fn one_that_answers_nothing_else_any_more_is_found_out_too() {
     run(async {
         let (server, counted) = server(|edns| edns).await;
         manners::note(server, false);
+        assert_eq!(of(server), Manner::PlainUntilChecked);
         assert!(ask(server).await >= SOON);
         assert_eq!((counts(&counted), of(server)), ((1, 1), Manner::Edns));
         ask(server).await;
@@ -124,7 +144,6 @@ fn the_check_costs_the_look_up_nothing_and_heals() {
         let (healed, both) = server(|_| true).await;
         for server in [dropping, healed] {
             manners::note(server, false);
-            forget_check(server);
             ask(server).await;
         }
         while of(healed) != Manner::Edns {

@@ -35,34 +35,29 @@ pub(super) fn note(server: SocketAddr, edns: bool) {
     manners().note(server, edns, Instant::now());
 }
 
-/// As if the time for a check had come.
-#[cfg(test)]
-pub(super) fn forget_check(server: SocketAddr) {
-    let long_ago = Instant::now().checked_sub(CHECK);
-    manners().note(
-        server,
-        false,
-        long_ago.expect("a machine that runs for a minute"),
-    );
-}
-
 fn manners() -> MutexGuard<'static, Manners> {
     MANNERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The servers to be asked without EDNS, and when each was last tried with it. Pure.
+/// The servers to be asked without EDNS. Pure.
 #[derive(Default)]
 struct Manners {
-    plain: HashMap<SocketAddr, Instant>,
+    plain: HashMap<SocketAddr, Plain>,
+}
+
+struct Plain {
+    noted: Instant,
+    /// When it is next tried with EDNS. Soon at first: one lost packet may be all there was to it.
+    check_at: Instant,
 }
 
 impl Manners {
     fn of(&mut self, server: SocketAddr, now: Instant) -> Manner {
         match self.plain.get_mut(&server) {
             None => Manner::Edns,
-            Some(tried) if now.saturating_duration_since(*tried) < CHECK => Manner::Plain,
-            Some(tried) => {
-                *tried = now;
+            Some(plain) if now < plain.check_at => Manner::Plain,
+            Some(plain) => {
+                plain.check_at = now + CHECK;
                 Manner::PlainUntilChecked
             }
         }
@@ -73,9 +68,13 @@ impl Manners {
             self.plain.remove(&server);
             return;
         }
-        self.plain.insert(server, now);
+        let plain = Plain {
+            noted: now,
+            check_at: now,
+        };
+        self.plain.entry(server).or_insert(plain).noted = now;
         if self.plain.len() > MOST {
-            let oldest = self.plain.iter().min_by_key(|(_, tried)| **tried);
+            let oldest = self.plain.iter().min_by_key(|(_, plain)| plain.noted);
             if let Some(server) = oldest.map(|(server, _)| *server) {
                 self.plain.remove(&server);
             }
@@ -97,6 +96,8 @@ mod tests {
         let mut manners = Manners::default();
         assert_eq!(manners.of(server(1), start), Manner::Edns);
         manners.note(server(1), false, start);
+        assert_eq!(manners.of(server(1), start), Manner::PlainUntilChecked);
+        manners.note(server(1), false, start);
         assert_eq!(manners.of(server(1), start), Manner::Plain);
         assert_eq!(manners.of(server(2), start), Manner::Edns);
         let later = start + CHECK;
@@ -115,7 +116,7 @@ mod tests {
             manners.note(server(port), false, now);
         }
         assert_eq!(manners.plain.len(), MOST);
-        assert_eq!(manners.of(server(1_000), start), Manner::Plain);
+        assert_ne!(manners.of(server(1_000), start), Manner::Edns);
         assert_eq!(manners.of(server(1), start), Manner::Edns);
     }
 }
