@@ -26,3 +26,6 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # this folder. Where cargo is missing bin/setup will say so.
 CARGO_TARGET_DIR="$root/_build/cargo/$(cargo --version --verbose 2>/dev/null | sed -n 's/^host: //p' || true)"
 export CARGO_TARGET_DIR
+
+# From where this system's own packages come: other Debians are made from there, too.
+debian_mirror() { apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1; }
