@@ -38,7 +38,7 @@ pub struct Settings {
 
 static SETTINGS: OnceCell<Settings> = OnceCell::new();
 static BOOK: Lazy<RwLock<Book>> = Lazy::new(RwLock::default);
-/// The hosts that links were lately begun to. One that is tried again may be elsewhere than the book says.
+/// The nodes that links were lately begun to. One that is tried again may be elsewhere than the book says.
 static TRIES: Lazy<Mutex<Recent<String>>> =
     Lazy::new(|| Mutex::new(Recent::new(Duration::from_secs(10))));
 static START: Lazy<Instant> = Lazy::new(Instant::now);
@@ -88,12 +88,12 @@ pub fn inner_port(own: &[u8], name: &[u8]) -> Option<u16> {
     node_name::asks(own, name).then_some(port)
 }
 
-/// Notes that a link to a host is begun. Was one begun shortly before?
-pub fn tried(host: &str) -> bool {
+/// Notes that a link to a node is begun. Was one begun shortly before?
+pub fn tried(node: &str) -> bool {
     TRIES
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .note(host.to_ascii_lowercase(), Instant::now())
+        .note(node.to_ascii_lowercase(), Instant::now())
 }
 
 /// What a topology looks up and how it names the nodes.
