@@ -154,7 +154,7 @@ defmodule Caravan.Netns.TopologyTest do
       )
 
       assert [line] = said(a, "app-4370@10.77.0.3")
-      assert line =~ "the handshake failed"
+      assert line =~ "the host takes the connection, but nobody serves it"
     end
   end
 
