@@ -200,7 +200,8 @@ defmodule :caravan_epmd do
   defp link(:set_up, name, host, family, address, deadline) do
     guarded(
       fn ->
-        pass(text(name), text(host), corrected(host, family, address, deadline), deadline)
+        name = text(name)
+        pass(name, text(host), corrected(name, host, family, address, deadline), deadline)
       end,
       {:ok, address}
     )
@@ -214,11 +215,11 @@ defmodule :caravan_epmd do
     end
   end
 
-  # Where DNS is wrong about a host, trying it there again does not help, and `global` would take the node for lost. Who
+  # Where DNS is wrong about a host, trying a node there again does not help, and `global` would take the node for lost. Who
   # has a link to the host knows better.
-  defp corrected(host, family, address, deadline) do
+  defp corrected(name, host, family, address, deadline) do
     with {:error, _no_literal} <- literal(host, family),
-         true <- Native.tried(host),
+         true <- Native.tried(name ++ [?@ | text(host)]),
          {:ok, better} <- Resolution.linked(host, family, soon(deadline)) do
       better
     else

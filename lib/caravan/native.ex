@@ -248,7 +248,7 @@ defmodule Caravan.Native do
   def inner_port(own, name), do: first_use(:inner_port, [own, name])
   def address(host, family), do: first_use(:address, [host, family])
   def local_address(remote), do: first_use(:local_address, [remote])
-  def tried(host), do: first_use(:tried, [host])
+  def tried(node), do: first_use(:tried, [node])
   def lookup(ref, spec), do: first_use(:lookup, [ref, spec])
   def membership_new(spec), do: first_use(:membership_new, [spec])
 

@@ -46,9 +46,10 @@ defmodule Caravan.NodeServerTest do
     assert :caravan |> Process.whereis() |> Process.info(:priority) == {:priority, :high}
   end
 
-  test "a host is tried again in whatever case it is written" do
-    refute Native.tried(~c"Tried.test")
-    assert Native.tried(~c"tRIED.test")
+  test "a node is tried again in whatever case its host is written" do
+    refute Native.tried(~c"app-1@Tried.test")
+    assert Native.tried(~c"app-1@tRIED.test")
+    refute Native.tried(~c"app-2@tried.test")
   end
 
   test "the local address towards another" do

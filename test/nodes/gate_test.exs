@@ -110,6 +110,21 @@ defmodule Caravan.Nodes.GateTest do
     assert_handshake(listener)
   end
 
+  # Only a node that is tried again may be elsewhere, not another one on its host.
+  test "nobody is asked for a known host because another node there was linked just before" do
+    [vm | others] =
+      for port <- Vm.free_ports(3) do
+        node = "app-#{port}@localhost"
+        {Vm.start(["-sname", node]), node}
+      end
+
+    # The first of them runs no application :caravan, so it would leave a question unanswered.
+    for {_, node} <- others do
+      {μs, true} = Vm.eval(elem(vm, 0), "timer:tc(net_kernel, connect_node, ['#{node}'])")
+      assert μs < 500_000
+    end
+  end
+
   for flags <- ["-connect_all false", "-kernel prevent_overlapping_partitions false"] do
     test "nor is a lost one where global takes no links down: #{flags}", context do
       vm = start_node(OptionParser.split(unquote(flags)))

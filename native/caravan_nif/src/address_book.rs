@@ -11,7 +11,7 @@ use crate::recent::Recent;
 
 static BOOK: Lazy<RwLock<Book>> = Lazy::new(RwLock::default);
 
-/// The hosts that links were lately begun to. One that is tried again may be elsewhere than the book says.
+/// The nodes that links were lately begun to. One that is tried again may be elsewhere than the book says.
 static TRIES: Lazy<Mutex<Recent<String>>> =
     Lazy::new(|| Mutex::new(Recent::new(Duration::from_secs(10))));
 
@@ -28,10 +28,10 @@ pub fn address(host: &str, ipv6: bool) -> Option<IpAddr> {
         .next()
 }
 
-/// Notes that a link to a host is begun. Was one begun shortly before?
-pub fn tried(host: &str) -> bool {
+/// Notes that a link to a node is begun. Was one begun shortly before?
+pub fn tried(node: &str) -> bool {
     TRIES
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .note(host.to_ascii_lowercase(), Instant::now())
+        .note(node.to_ascii_lowercase(), Instant::now())
 }

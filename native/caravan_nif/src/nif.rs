@@ -112,10 +112,10 @@ fn found(env: Env<'_>, address: Option<std::net::IpAddr>) -> Term<'_> {
 }
 
 #[rustler::nif]
-fn tried(host: Term<'_>) -> bool {
+fn tried(node: Term<'_>) -> bool {
     let mut buffer = TextBuffer::new();
-    let host = text(host, &mut buffer).and_then(|host| std::str::from_utf8(host).ok());
-    host.is_some_and(address_book::tried)
+    let node = text(node, &mut buffer).and_then(|node| std::str::from_utf8(node).ok());
+    node.is_some_and(address_book::tried)
 }
 
 #[rustler::nif]
