@@ -86,8 +86,8 @@ defmodule :caravan_epmd do
   Where a node is: `{:ok, address, port, version}`, or `{:error, reason}` at once for a name that can't be dialled.
 
   Literal addresses and the hosts that discovery found are answered from memory. Other hosts are resolved by the VM
-  and by the connected nodes, but never inside `net_kernel`, which only asks whether this module would handle the name at
-  all. Where nobody knows this node's own host, it is loopback: `bin/app rpc` and its kin need no DNS.
+  and by the connected nodes, but never for `net_kernel`, which only asks first, itself or by a helper, whether this module
+  would handle the name at all. Where nobody knows this node's own host, it is loopback: `bin/app rpc` and its kin need no DNS.
 
   In the process that sets a link up all of this has one deadline, half a second before the kernel's own
   (`net_setuptime`). A lost node has to be awake by then, else the answer is `{:error, :timeout}`.
@@ -117,12 +117,12 @@ defmodule :caravan_epmd do
   defp beside(family), do: Native.bound() || loopback(family)
 
   defp outside(name, host, family) do
-    set_up? = Resolution.set_up?()
-    deadline = now() + if(set_up?, do: set_up_time(), else: @patience)
+    asker = Resolution.asker()
+    deadline = now() + if(asker == :set_up, do: set_up_time(), else: @patience)
 
     with {:ok, port} <- undialled(dist_port(name)),
-         {:ok, address} <- address(host, family, deadline),
-         {:ok, address} <- link(set_up?, name, host, family, address, deadline) do
+         {:ok, address} <- address(host, family, asker, deadline),
+         {:ok, address} <- link(asker, name, host, family, address, deadline) do
       {:ok, address, port, @version}
     end
   end
@@ -146,10 +146,10 @@ defmodule :caravan_epmd do
   defp soon(deadline), do: :erlang.min(now() + @linked_patience, deadline)
   defp now, do: :erlang.monotonic_time(:millisecond)
 
-  defp address(host, family, deadline) do
+  defp address(host, family, asker, deadline) do
     with {:error, _not_literal} <- literal(host, family),
          :error <- known(host, family) do
-      if self() == :erlang.whereis(:net_kernel),
+      if asker == :selection,
         do: {:ok, placeholder(family)},
         else: resolve(host, family, deadline)
     end
@@ -194,9 +194,10 @@ defmodule :caravan_epmd do
   defp family(_family), do: :inet
 
   # Who only asks where a node is need not wait. A gate that fails holds nobody.
-  defp link(false, _name, _host, _family, address, _deadline), do: {:ok, address}
+  defp link(asker, _name, _host, _family, address, _deadline) when asker != :set_up,
+    do: {:ok, address}
 
-  defp link(true, name, host, family, address, deadline) do
+  defp link(:set_up, name, host, family, address, deadline) do
     guarded(
       fn ->
         pass(text(name), text(host), corrected(host, family, address, deadline), deadline)

@@ -77,6 +77,29 @@ defmodule CaravanEpmdTest do
     assert Process.info(self(), :messages) == {:messages, []}
   end
 
+  # net_kernel itself asks that up to OTP 28, and a helper of its since. Then comes the process that makes the link.
+  test "whether a node can be dialled at all is answered at once, without asking anybody" do
+    for host <- [~c"nobody.test", ~c"localhost"] do
+      ask = fn -> @epmd.address_please(~c"app-3434", host, :inet) end
+      assert linked_to_net_kernel(ask, timer?: false) == {:ok, {0, 0, 0, 0}, 3434, 6}
+      refute linked_to_net_kernel(ask, timer?: true) == {:ok, {0, 0, 0, 0}, 3434, 6}
+    end
+  end
+
+  defp linked_to_net_kernel(fun, timer?: timer?) do
+    test = self()
+
+    spawn(fn ->
+      Process.link(Process.whereis(:net_kernel))
+      timer = if timer?, do: spawn_link(fn -> Process.sleep(:infinity) end)
+      send(test, {:answer, fun.()})
+      if timer, do: Process.exit(timer, :kill)
+    end)
+
+    assert_receive {:answer, answer}, 10_000
+    answer
+  end
+
   test "a host that nobody knows, and what is none" do
     for host <- [~c"no host at all", [], [-1], [:a], [0x110000], [[]], [1 | 2], :"no host", {1}] do
       assert {:error, _} = @epmd.address_please(~c"app-3434", host, :inet)

@@ -38,7 +38,7 @@ defmodule Caravan.BoundedCall do
     kind, reason -> {:error, Exception.format_banner(kind, reason)}
   end
 
-  @doc "Takes a message that carries its `ref`. One that is overdue is ended, and that will be told as any other end."
+  @doc "Takes a message that carries its `ref`. An overdue call is ended, and its end is told like any other."
   @spec answer(t, :overdue | {:ended, term}) :: :pending | result
   def answer(call, :overdue) do
     Process.exit(call.pid, :kill)

@@ -19,8 +19,8 @@ defmodule Caravan.Dials do
   @moment 250
   # The kernel gives a handshake 7 s.
   @dial_timeout 15_000
-  # Probes and dials under way for each place among the dials, and in all: half of what the library takes of all
-  # topologies together.
+  # Probes and dials under way for each place among the dials, and in all: half of the probes that the library takes from
+  # all topologies together.
   @under_way 4
   @most 512
 
@@ -30,9 +30,9 @@ defmodule Caravan.Dials do
     :concurrency,
     # What is under way, by the reference its message will carry.
     pending: %{},
-    # Probed, or nothing to probe, and waiting for a place among the dials.
+    # Probed, or not to be probed, and waiting for a place among the dials.
     ready: :queue.new(),
-    # Places taken, and dials that went straight to the peer, whether they have a place still or not.
+    # Places taken, and dials that went straight to the peer, whether they still have a place or not.
     places: 0,
     direct: 0,
     nodes: MapSet.new()
@@ -48,11 +48,13 @@ defmodule Caravan.Dials do
           nodes: MapSet.t(node)
         }
 
-  # `unless`: who must not be there, since it has refused a handshake.
-  @typep probe :: %{node: node, asks: :probe | :why | :whether, unless: identity | nil}
+  # What is asked: `:probe`; `:why`, after a dial that took so many ms; `:whether` it is another node than `unless`, which
+  # has refused a handshake.
+  @typep probe :: %{node: node, asks: :probe | {:why, integer} | :whether, unless: identity | nil}
   @typep dial :: %{
            node: node,
            call: BoundedCall.t(),
+           at: integer,
            timer: reference,
            place?: boolean,
            direct?: boolean
@@ -143,8 +145,8 @@ defmodule Caravan.Dials do
   defp probed(dials, %{node: node, asks: :whether}, {:ok, _another}),
     do: probed(dials, %{node: node, asks: :probe}, :ok)
 
-  defp probed(dials, %{node: node, asks: :why}, answer),
-    do: {:dialled, node, Refusal.result(node, answer), leave(dials, node)}
+  defp probed(dials, %{node: node, asks: {:why, took}}, answer),
+    do: {:dialled, node, Refusal.result(node, answer, took), leave(dials, node)}
 
   defp probed(dials, %{node: node}, {:error, {_kind, sentence}}),
     do: {:dialled, node, {:error, :probe, sentence, nil}, leave(dials, node)}
@@ -163,7 +165,7 @@ defmodule Caravan.Dials do
   defp dial(dials, node, direct?) do
     call = BoundedCall.start(fn -> Links.connect(dials.links, node) end, @dial_timeout)
     timer = Process.send_after(self(), {:slow, call.ref}, @moment)
-    dial = %{node: node, call: call, timer: timer, place?: true, direct?: direct?}
+    dial = %{node: node, call: call, at: now(), timer: timer, place?: true, direct?: direct?}
     direct = if direct?, do: dials.direct + 1, else: dials.direct
     pend(%{dials | places: dials.places + 1, direct: direct}, call.ref, dial)
   end
@@ -183,14 +185,14 @@ defmodule Caravan.Dials do
         places = if dial.place?, do: dials.places - 1, else: dials.places
         direct = if dial.direct?, do: dials.direct - 1, else: dials.direct
         dials = fill(forget(%{dials | places: places, direct: direct}, ref))
-        ended(dials, dial.node, result)
+        ended(dials, dial, result)
     end
   end
 
-  defp ended(dials, node, result) do
+  defp ended(dials, %{node: node, at: at}, result) do
     # This may be anything from a closed port to another cookie.
     if result == {:ok, false} and Links.probes?(dials.links),
-      do: {:pending, identify(dials, node, :why, nil)},
+      do: {:pending, identify(dials, node, {:why, now() - at}, nil)},
       else: {:dialled, node, result(result), leave(dials, node)}
   end
 
@@ -209,6 +211,8 @@ defmodule Caravan.Dials do
 
   defp pend(dials, ref, what), do: %{dials | pending: Map.put(dials.pending, ref, what)}
   defp forget(dials, ref), do: %{dials | pending: Map.delete(dials.pending, ref)}
+
+  defp now, do: System.monotonic_time(:millisecond)
 
   defp enter(dials, node), do: %{dials | nodes: MapSet.put(dials.nodes, node)}
   defp leave(dials, node), do: %{dials | nodes: MapSet.delete(dials.nodes, node)}

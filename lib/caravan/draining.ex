@@ -21,19 +21,19 @@ defmodule Caravan.Draining do
     :ok
   end
 
-  @doc "Tells all connected nodes that this one is going away; those that connect from now on hear it from `greet/1`."
+  @doc "Tells all visible nodes that this one is going away; those that connect from now on hear it from `greet/1`."
   @spec leave() :: :ok
   def leave do
     # First, so that nobody who connects meanwhile is left out.
     :persistent_term.put(@key, true)
-    Messages.tell(:erlang.nodes(:connected), :leaving)
+    Messages.tell(:erlang.nodes(:visible), :leaving)
   end
 
   @doc "The application is started. Those that heard a good-bye and are still linked hear that nothing came of it."
   @spec stay() :: :ok
   def stay do
     _ = :persistent_term.erase(@key)
-    Messages.tell(:erlang.nodes(:connected), :staying)
+    Messages.tell(:erlang.nodes(:visible), :staying)
   end
 
   @doc "Tells `nodes` that this one is going away, if it is: who has it among its peers need not be among its own."

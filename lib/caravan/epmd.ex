@@ -19,7 +19,7 @@ defmodule Caravan.Epmd do
 
   # Release tools are started with the flags of their node. They come and go, and would only say that it answers already.
   defp lasting?(name) do
-    :init.get_argument(:hidden) == :error and match?({:ok, _port}, Native.dist_port(name))
+    not Native.hidden?() and match?({:ok, _port}, Native.dist_port(name))
   end
 
   defp serve(address, name, port) do

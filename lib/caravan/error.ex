@@ -26,7 +26,7 @@ defmodule Caravan.Error do
   | `:overloaded` | too many look-ups or probes under way, or too few file descriptors for them |
   | `:not_loaded` | the native library is missing, or not the one of this version and platform |
   | `:not_started` | the application `:caravan` is not running on this node |
-  | `:internal` | a fault in Caravan; please report it |
+  | `:internal` | a bug in Caravan; please report it |
 
   The `details` of a look-up that failed:
 
@@ -91,6 +91,6 @@ defmodule Caravan.Error do
   @spec overdue(String.t(), pos_integer, pos_integer) :: String.t()
   def overdue(query, timeout, grace) do
     "the look-up of #{query} gave no answer for #{timeout + grace} ms, although the deadline is " <>
-      "#{timeout} ms; this is a fault in Caravan, please report it"
+      "#{timeout} ms; this is a bug in Caravan, please report it"
   end
 end

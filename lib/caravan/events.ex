@@ -16,13 +16,13 @@ defmodule Caravan.Events do
   def unlisted(topology, reason) do
     Logger.warning(
       "#{prefix(topology)}can't list the nodes, since the function list_nodes failed: #{reason}. " <>
-        "The peers stay as they are; asking on quietly"
+        "The peers stay as they are; still asking, but quietly"
     )
   end
 
   def not_disconnected(topology, node, reason) do
     Logger.warning(
-      "#{prefix(topology)}can't disconnect #{node}, since the function disconnect failed: #{reason}. Trying on quietly",
+      "#{prefix(topology)}can't disconnect #{node}, since the function disconnect failed: #{reason}. Still trying, but quietly",
       node: node
     )
   end
@@ -81,7 +81,7 @@ defmodule Caravan.Events do
   def looked_up(topology, %{query: query, result: {:error, error}} = outcome) do
     if outcome.turned? do
       Logger.warning(
-        "#{prefix(topology)}#{error.message}. The peers that are known stay; looking on quietly"
+        "#{prefix(topology)}#{error.message}. The known peers stay; still looking it up, but quietly"
       )
     end
 
@@ -94,8 +94,8 @@ defmodule Caravan.Events do
 
   defp called_otherwise(topology, query, name) do
     Logger.warning(
-      "#{prefix(topology)}the answer for #{query} calls this node #{name}, but its name is #{node()}: peers that " <>
-        "dial #{name} are refused here; give the node that name, or publish its host under its own"
+      "#{prefix(topology)}the answer for #{query} calls this node #{name}, but its name is #{node()}: it refuses " <>
+        "peers that dial #{name}; give the node that name, or publish a record that matches its own"
     )
   end
 
@@ -118,7 +118,7 @@ defmodule Caravan.Events do
   defp verdict(reason) when reason in [:atom_limit, :no_answer], do: "wait"
   defp verdict(_reason), do: "are refused"
 
-  defp why(:invalid_name), do: "they are no host or node names; check what publishes them"
+  defp why(:invalid_name), do: "they can't be host or node names; check what publishes them"
   defp why(:not_allowed), do: "their addresses are outside the networks of the option :allow"
 
   defp why(:other_family),
@@ -129,12 +129,12 @@ defmodule Caravan.Events do
   defp why(:short_name),
     do:
       "their hosts have no dot, and this node uses long names (-name), which can't be linked with short ones; name all " <>
-        "nodes in one way"
+        "nodes the same way"
 
   defp why(:long_name),
     do:
       "their hosts have dots, and this node uses short names (-sname), which can't be linked with long ones; name all " <>
-        "nodes in one way"
+        "nodes the same way"
 
   defp why(:no_port),
     do:
@@ -145,13 +145,13 @@ defmodule Caravan.Events do
 
   defp why(:atom_limit),
     do:
-      "a name becomes an atom, atoms are for ever, and the topology has made as many within an hour as the option " <>
+      "a name becomes an atom, atoms are for ever, and within the last hour the topology has made as many as the option " <>
         ":max_members allows, or the VM's table of atoms is more than three quarters full"
 
   defp why(:no_answer),
     do:
-      "half as many new names as the option :max_members allows have come of late or have never answered, and until " <>
-        "their hosts answer a probe these become no members"
+      "half as many new names as the option :max_members allows have joined lately or have never answered; until their " <>
+        "hosts answer a probe, these don't join"
 
   defp why(reason), do: to_string(reason)
 
@@ -172,7 +172,7 @@ defmodule Caravan.Events do
   def peer(topology, node, {:dial_failed, stage, reason, first?}) do
     if first? do
       Logger.warning(
-        "#{prefix(topology)}can't connect to #{node}: #{reason}. Trying on quietly",
+        "#{prefix(topology)}can't connect to #{node}: #{reason}. Still trying, but quietly",
         node: node
       )
     end
@@ -183,7 +183,7 @@ defmodule Caravan.Events do
   def peer(topology, node, :self) do
     Logger.warning(
       "#{prefix(topology)}#{node} is this node itself, which is called #{node()}. It is not dialled again; name the " <>
-        "nodes as DNS does, or make the topology's names fit (options :node_name, :node_sname, :type)",
+        "nodes as DNS does, or make the topology's names match (options :node_name, :node_sname, :type)",
       node: node
     )
   end

@@ -5,10 +5,10 @@ defmodule Caravan.Gate do
   #
   # A node that was suspended or cut off, and is back, has to hear first that its old links are gone, and what its peers
   # last said to it. Heard when it has new links, that has OTP take links down between nodes that are well, to prevent
-  # overlapping partitions. But where a message is sent to a lost node OTP dials it at once. The system takes the
-  # connection for a node that is suspended, so the new link would be the first that it hears of. And a node that resumes
-  # answers what its peers had asked it before; while a link is being made OTP keeps for it what is only meant for nodes
-  # that are linked, and that is the news of what has been lost.
+  # overlapping partitions. But where a message is sent to a lost node OTP dials it at once. The system accepts the
+  # connection on behalf of a node that is suspended, so the new link would be the first thing that it hears of. And a node
+  # that resumes answers what its peers had asked it before; while a link is being made OTP keeps for it what is only meant
+  # for nodes that are linked: the news of what has been lost.
   #
   # None of this concerns a node that this VM was never linked with, and holding up such links costs a forming cluster
   # more than it saves: `global` takes a node that can't be reached for lost.
@@ -20,23 +20,20 @@ defmodule Caravan.Gate do
 
   @doc "Does a link to `node` have to pass? Only to one that was lost, and where `global` takes links down for that."
   @spec holds?(node | charlist) :: boolean
-  def holds?(node), do: Native.was_linked(node) and separates?() and not hidden?()
+  def holds?(node), do: Native.was_linked(node) and separates?() and not Native.hidden?()
 
-  # `global` puts into the environment what it goes by (global.erl, init/1).
+  # Links of hidden nodes mean nothing to it. `global` puts into the environment what it goes by (global.erl, init/1).
   defp separates? do
     :application.get_env(:kernel, :connect_all) == {:ok, true} and
       :application.get_env(:kernel, :prevent_overlapping_partitions) == {:ok, true}
   end
 
-  # Links of hidden nodes, as a release's tools are, mean nothing to `global`.
-  defp hidden?, do: :init.get_argument(:hidden) != :error
-
   @doc """
   May a link to `node`, which has its address for a host, be made? The answer comes by `deadline`, in ms of monotonic time.
 
-  `{:error, :timeout}`: not now, since there is no live node, or it came back only after a second or more, or this one has
-  just resumed. Where a peer is waited for that takes its time, since some try again at once, and give up after a few
-  times. Whatever else is wrong the link's own set-up will tell.
+  `{:error, :timeout}`: not now. No live node is there, or it came back only after a second or more, or this one has just
+  resumed or has no socket to ask with. Waiting for a peer takes its time on purpose: some callers try again at once, and
+  give up after a few tries. Whatever else is wrong the link's own set-up will tell.
   """
   @spec pass(charlist, integer) :: :ok | {:error, :timeout}
   def pass(node, deadline) do
@@ -51,8 +48,11 @@ defmodule Caravan.Gate do
 
     with :ok <- Native.probe(ref, :erlang.list_to_binary(node), left(deadline), :link) do
       receive do
-        {^ref, {:error, {:timeout, _sentence}}} -> {:error, :timeout}
-        {^ref, _there_or_refused} -> :ok
+        {^ref, {:error, {kind, _sentence}}} when kind in [:timeout, :overloaded] ->
+          {:error, :timeout}
+
+        {^ref, _there_or_refused} ->
+          :ok
       end
     else
       {:error, _overloaded} -> {:error, :timeout}

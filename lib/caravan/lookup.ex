@@ -5,7 +5,7 @@ defmodule Caravan.Lookup do
 
     * `endpoints` - ordered by priority, then weight, then name; never empty
     * `ttl` - how long the answer holds, in seconds
-    * `server` - who answered, as `"127.0.0.1:53"`
+    * `server` - who answered, such as `"127.0.0.1:53"`
     * `transport` - how: `:udp`, `:tcp`, or `:hosts` for the hosts file
     * `elapsed` - the time it took, in microseconds
     * `unresolved` - hosts of SRV records that have no address

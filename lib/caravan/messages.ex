@@ -13,6 +13,9 @@ defmodule Caravan.Messages do
   #
   # The answer to a question is `{reply_to, {:ok, address} | :unknown}`; reply_to is an alias.
   #
+  # A hidden node is told nothing that it hasn't asked for: it may be a C node, such as erl_call, which takes the next
+  # message for the answer to its own question.
+  #
   # Questions are asked while a link is being set up, so this module keeps to :erlang.
 
   @process :caravan

@@ -26,7 +26,7 @@ defmodule Caravan.Native do
     with {:ok, flags} <- flags(given(), :maps.from_list(defaults(@flags))) do
       {hidden_port, info} = :maps.take(:hidden_port, flags)
       {epmd, info} = :maps.take(:epmd, info)
-      dialled = listens?() and (not hidden?() or hidden_port == :own)
+      dialled = listens?() and (not hidden_flag?() or hidden_port == :own)
 
       with :ok <- load_library(:maps.merge(info, %{dialled: dialled, family: family()})),
            do: check_epmd(epmd)
@@ -148,8 +148,11 @@ defmodule Caravan.Native do
 
   defp flags([name | values], flags) do
     case row(name, @flags) do
-      {key, takes, _default} -> flag(key, takes, values, flags)
-      :unknown -> {:error, sentence(["flag -caravan: expected ", usage(@flags), unknown(name)])}
+      {key, takes, _default} ->
+        flag(key, takes, values, flags)
+
+      :unknown ->
+        {:error, sentence(["flag -caravan: expected one of ", usage(@flags), unknown(name)])}
     end
   end
 
@@ -207,10 +210,13 @@ defmodule Caravan.Native do
   defp in_range(port) when port in 1..65_535, do: {:ok, port}
   defp in_range(_number), do: :error
 
-  # As net_kernel reads them.
+  @doc "Is this a hidden node, such as a release's tool? Read as net_kernel reads it: who doesn't listen is hidden, too."
+  @spec hidden?() :: boolean()
+  def hidden?, do: hidden_flag?() or not listens?()
+
   defp listens?, do: not match?({:ok, [[~c"false" | _] | _]}, :init.get_argument(:dist_listen))
 
-  defp hidden? do
+  defp hidden_flag? do
     case :init.get_argument(:hidden) do
       {:ok, [[] | _]} -> true
       {:ok, [[~c"true" | _] | _]} -> true
@@ -219,15 +225,16 @@ defmodule Caravan.Native do
   end
 
   # The family this node's distribution speaks; probes have to use the same.
-  defp family do
-    case :init.get_argument(:proto_dist) do
-      {:ok, values} ->
-        if :lists.last(:lists.append(values)) in [~c"inet6_tcp", ~c"inet6_tls"],
-          do: :inet6,
-          else: :inet
+  defp family, do: if(protocol() in [~c"inet6_tcp", ~c"inet6_tls"], do: :inet6, else: :inet)
 
-      :error ->
-        :inet
+  @doc "Does this node's distribution go over TLS?"
+  @spec tls?() :: boolean()
+  def tls?, do: protocol() in [~c"inet_tls", ~c"inet6_tls"]
+
+  defp protocol do
+    case :init.get_argument(:proto_dist) do
+      {:ok, values} -> :lists.last([~c"inet_tcp" | :lists.append(values)])
+      :error -> ~c"inet_tcp"
     end
   end
 

@@ -20,10 +20,10 @@ defmodule Caravan.NodeServer do
   def init([]) do
     # A lost node may be dialled again within milliseconds, and has to be known as lost by then.
     Process.flag(:priority, :high)
-    :ok = :net_kernel.monitor_nodes(true, node_type: :all)
-    nodes = :erlang.nodes(:connected)
+    :ok = :net_kernel.monitor_nodes(true, node_type: :visible)
+    nodes = :erlang.nodes(:visible)
     Draining.greet(nodes)
-    Enum.each(:erlang.nodes(:visible), &Native.linked/1)
+    Enum.each(nodes, &Native.linked/1)
 
     # Where the guesses of a host are tried: whom it is for, and what has been and is to be tried, by the probe's tag.
     state = %{known: Whereabouts.new(), trials: %{}}
@@ -34,8 +34,8 @@ defmodule Caravan.NodeServer do
   # Nodes are told of themselves, too, when they get their name.
   def handle_info({:nodeup, node, _info}, state) when node == node(), do: {:noreply, state}
 
-  def handle_info({:nodeup, node, info}, state) do
-    if List.keyfind(info, :node_type, 0) == {:node_type, :visible}, do: Native.linked(node)
+  def handle_info({:nodeup, node, info}, state) when is_atom(node) and is_list(info) do
+    Native.linked(node)
     Draining.greet([node])
     {:noreply, up(state, node, :listening)}
   end
@@ -51,6 +51,13 @@ defmodule Caravan.NodeServer do
 
   def handle_info(message, state), do: {:noreply, hear(Messages.read(message), state)}
 
+  # Anyone in the cluster may call and cast, too, and would end this by that.
+  @impl true
+  def handle_call(_no_question_of_ours, _from, state), do: {:noreply, state}
+
+  @impl true
+  def handle_cast(_no_message_of_ours, state), do: {:noreply, state}
+
   defp hear({word, node}, state) do
     Topologies.cast_all({word, node})
     state
@@ -59,7 +66,7 @@ defmodule Caravan.NodeServer do
   defp hear({:listening, node, addresses}, state),
     do: %{state | known: Whereabouts.said(state.known, node, addresses)}
 
-  # What it was told before it has not heard, or has forgotten.
+  # Whatever it was told before, it has not heard or has forgotten.
   defp hear({:starting, node, addresses}, state) do
     Draining.greet([node])
     spawn(fn -> say(node, :listening, remote(node)) end)
@@ -150,7 +157,7 @@ defmodule Caravan.NodeServer do
     end
   end
 
-  # Who asks for what is being tried already waits for that.
+  # Whoever asks for a host that is being tried waits for the outcome.
   defp try_guesses(state, waiting, node, guesses) do
     case Enum.find(state.trials, fn {_, trial} ->
            {trial.node, trial.guesses} == {node, guesses}

@@ -25,13 +25,14 @@ defmodule Caravan.Options do
       shown: "like this node's",
       doc:
         "the peers' names as a template of `{sname}`, `{port}`, `{host}` and `{ip}`; by default like this node's own, " <>
-          "with `node_sname` `\"{sname}-{port}@{host}\"` for `:srv`, else `\"{sname}@{ip}\"`"
+          "or, with `node_sname`, `\"{sname}-{port}@{host}\"` for `:srv`, else `\"{sname}@{ip}\"`"
     ],
     nameservers: [
       type: :nameservers,
       default: :system,
       doc:
-        "the DNS servers to ask; `:system` are those of resolv.conf, with its search list and the hosts file"
+        "the DNS servers to ask, such as `[\"127.0.0.1:8600\"]`; `:system` are those of resolv.conf (on Windows, of the " <>
+          "network's adapters), with its search list and the hosts file"
     ],
     transport: [
       type: {:one_of, [:auto, :tcp]},
@@ -72,13 +73,14 @@ defmodule Caravan.Options do
     dial_concurrency: [
       type: {:integer, 1, 1_024},
       default: 32,
-      doc: "how many peers are dialled at the same time"
+      doc:
+        "how many peers are dialled at the same time; dials that take more than 250 ms no longer count"
     ],
     allow: [
       type: :strings,
       default: [],
       doc:
-        "networks as `[\"10.0.0.0/8\", \"fd00::/8\"]`; members whose address is outside are refused " <>
+        "networks, such as `[\"10.0.0.0/8\", \"fd00::/8\"]`; members whose address is outside are refused " <>
           "before a packet is sent to them; `[]` allows all"
     ]
   ]
@@ -154,7 +156,7 @@ defmodule Caravan.Options do
     with [after: ms] when ms > options.expire_after <- options.disconnect do
       raise_invalid(
         "option :disconnect of #{where.()}: expected [after: ms] with at most expire_after " <>
-          "(#{options.expire_after}), got #{inspect(options.disconnect)}; members are forgotten before"
+          "(#{options.expire_after}), got #{inspect(options.disconnect)}; after that members are forgotten anyway"
       )
     end
 

@@ -19,7 +19,7 @@ defmodule Caravan.Peers do
   #   {:dial_failed, stage, reason, first?}    first?: it was up since the last failure, or never failed
   #
   # A peer that waits (idle, backing off, left alone) has an `entry` in the queue, which is ordered by
-  # time and then at random. Nothing walks over all peers but list/1, members/1, reconcile/2 and halt/2.
+  # time and then at random. Nothing walks over all peers but list/1, members/1, reconcile/2, retry/2 and halt/2.
 
   alias Caravan.Dials
   alias Caravan.Peers.{Delay, Peer}
@@ -184,6 +184,10 @@ defmodule Caravan.Peers do
   @spec same(t, integer, node) :: change
   def same(peers, now, node) do
     case peers.by_node do
+      # What was learnt of it has become void meanwhile: another address may have been asked.
+      %{^node => %{state: :dialling, standing: :member, refuser: nil} = peer} ->
+        {[], enqueue(peers, peer, :idle, now)}
+
       %{^node => %{state: :dialling, standing: :member} = peer} ->
         {[], wait_for_another(peers, now, peer)}
 
@@ -199,19 +203,25 @@ defmodule Caravan.Peers do
   @spec self(t, integer, node) :: change
   def self(peers, now, node) do
     case peers.by_node do
-      %{^node => %{state: :dialling} = peer} ->
+      %{^node => %{state: :dialling, standing: :member} = peer} ->
         {[:self], put(peers, since(%{peer | state: :self}, now))}
+
+      %{^node => %{state: :dialling} = peer} ->
+        {[:forgotten], forget(peers, peer)}
 
       _ ->
         {[], peers}
     end
   end
 
-  @doc "Who waits after a failure is to be dialled now, whatever was learnt of it."
+  @doc "Who waits after a failure is to be dialled now, whatever was learnt of it, also if it is being asked just now."
   @spec retry(t, integer) :: t
   def retry(peers, now) do
-    waiting = for {_, %{state: :backing_off} = peer} <- peers.by_node, do: peer
-    Enum.reduce(waiting, peers, &enqueue(&2, afresh(&1), :idle, now))
+    Enum.reduce(peers.by_node, peers, fn
+      {_, %{state: :backing_off} = peer}, peers -> enqueue(peers, afresh(peer), :idle, now)
+      {_, %{state: :dialling} = peer}, peers -> put(peers, afresh(peer))
+      _, peers -> peers
+    end)
   end
 
   defp afresh(peer), do: unrefused(%{peer | attempts: 0})

@@ -1,64 +1,64 @@
 defmodule Caravan.Refusal do
   @moduledoc false
-  # Why a handshake failed, from what the node there calls itself, or from why it doesn't tell.
+  # Why a handshake failed, judging by what the node there calls itself, or by why it doesn't tell.
 
   alias Caravan.{Dials, Native}
 
+  # A node that refuses a handshake does so at once. What takes longer has run out of time.
+  @at_once 2_000
+
   @typep answer :: {:ok, Dials.identity()} | {:error, {atom, String.t()}}
 
-  @doc "What `Caravan.Native.identify/4` has answered after the dial of `node` failed."
-  @spec result(node, answer) :: Dials.result()
-  def result(node, {:ok, {name, _creation} = identity}) do
+  @doc "What `Caravan.Native.identify/4` has answered after the dial of `node` failed, which `took` so many ms."
+  @spec result(node, answer, took :: integer) :: Dials.result()
+  def result(node, {:ok, {name, _creation} = identity}, took) do
     cond do
       name == Atom.to_string(node()) ->
         :self
 
       name != Atom.to_string(node) ->
         refused(
-          "the node there calls itself #{name}, and Erlang connects to no node under another name: name it as DNS " <>
-            "does, or make the topology's names fit (options :node_name, :node_sname, :type)",
+          "the node there calls itself #{name}, and Erlang links to a node under its own name only: name it as DNS " <>
+            "does, or make the topology's names match (options :node_name, :node_sname, :type)",
           identity
         )
 
-      tls?() ->
+      # A plain node waits for the rest of a TLS greeting until its time is up: that says nothing of being busy.
+      Native.tls?() ->
         refused(
-          "the node there speaks plain distribution, and this one TLS (-proto_dist)",
+          "the node there speaks plain distribution, and this one TLS: start both with the same -proto_dist",
           identity
         )
+
+      took > @at_once ->
+        {:error, :dial,
+         "the node there answers#{on_port(node)} and has that name, but the handshake was not done when it was given up " <>
+           "after #{took} ms: the node was stopped or too busy", nil}
 
       true ->
         refused(
-          "the node there is#{on_port(node)} and answers to that name, but refused the handshake: its cookie is " <>
-            "another one than this node's, or it went down meanwhile",
+          "the node there answers#{on_port(node)} and has that name, but refused the handshake: most likely the cookies " <>
+            "differ, so start both nodes with the same one; or it was just going down",
           identity
         )
     end
   end
 
-  def result(node, {:error, {:handshake, sentence}}) do
+  def result(node, {:error, {:handshake, sentence}}, _took) do
     # What an answer over TLS would say can't be read without it.
-    if tls?(),
+    if Native.tls?(),
       do:
         refused(
-          "the host answers#{on_port(node)}, but the handshake over TLS failed: one side refuses the other's " <>
+          "the host answers#{on_port(node)}, but the handshake over TLS failed: one side rejects the other's " <>
             "certificate, the cookies differ, or the node there has another name"
         ),
       else: refused(sentence)
   end
 
   # Nobody is there: that is what a probe would have told.
-  def result(_node, {:error, {_kind, sentence}}), do: {:error, :probe, sentence, nil}
+  def result(_node, {:error, {_kind, sentence}}, _took), do: {:error, :probe, sentence, nil}
 
   defp refused(sentence, identity \\ :unknown), do: {:error, :dial, sentence, identity}
-
-  defp tls? do
-    case :init.get_argument(:proto_dist) do
-      {:ok, protocols} -> protocols |> List.last() |> List.last() |> tls?()
-      :error -> false
-    end
-  end
-
-  defp tls?(protocol), do: protocol in [~c"inet_tls", ~c"inet6_tls"]
 
   defp on_port(node) do
     case Native.dist_port(node) do

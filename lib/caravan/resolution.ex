@@ -22,7 +22,7 @@ defmodule Caravan.Resolution do
           {:ok, address} | {:error, term}
   def find(host, family, deadline) do
     # Its own host is loopback where nobody knows it: that need not wait.
-    patient? = set_up?() and not own?(host)
+    patient? = asker() == :set_up and not own?(host)
     reply_to = :erlang.alias()
 
     # The system may take long over a host that only others know.
@@ -52,17 +52,27 @@ defmodule Caravan.Resolution do
     answer
   end
 
-  @doc "Does the calling process set up a link? net_kernel is linked to these, and to no others that ask."
-  @spec set_up?() :: boolean
-  def set_up? do
+  @doc """
+  For whom the calling process asks: `:set_up`, to make a link now; `:selection`, to learn whether a node can be dialled at
+  all, by net_kernel itself or, since OTP 29, by a helper of its; or `:other`.
+
+  net_kernel is linked to its helper and to the process that sets a link up. That one has a timer besides, linked, too.
+  """
+  @spec asker() :: :set_up | :selection | :other
+  def asker do
     net_kernel = :erlang.whereis(:net_kernel)
     # Itself it has a link for each node there is.
-    self() != net_kernel and :lists.member(net_kernel, links())
+    if self() == net_kernel, do: :selection, else: asker(net_kernel)
   end
 
-  defp links do
+  defp asker(net_kernel) do
     {:links, links} = :erlang.process_info(self(), :links)
-    links
+
+    case :lists.member(net_kernel, links) do
+      false -> :other
+      true when links == [net_kernel] -> :selection
+      true -> :set_up
+    end
   end
 
   defp getaddr(host, family) do
@@ -89,12 +99,17 @@ defmodule Caravan.Resolution do
   end
 
   defp ask_all(search) do
-    asked = ask(:erlang.nodes(:connected), search, 0)
+    asked = ask(nodes(), search, 0)
 
     until =
       if search.patient?, do: :erlang.min(now() + @again, search.deadline), else: search.deadline
 
     await(%{search | asked: asked}, asked, until)
+  end
+
+  # To a hidden node all others are hidden, too.
+  defp nodes do
+    if Native.hidden?(), do: :erlang.nodes(:connected), else: :erlang.nodes(:visible)
   end
 
   # Written out, since a comprehension would call Enum.

@@ -13,7 +13,7 @@ defmodule Caravan.Telemetry do
     {[:caravan, :peer, :down], [:count], [:topology, :node, :reason],
      "the link to a peer is gone"},
     {[:caravan, :peer, :dial_failed], [:count], [:topology, :node, :stage, :reason],
-     "a peer could not be dialled; `stage` is `:probe` or `:dial`, `reason` a sentence"},
+     "a peer could not be dialled; `stage` is `:probe` where nobody is there, else `:dial`; `reason` is a sentence"},
     {[:caravan, :peer, :forgotten], [:count], [:topology, :node],
      "a peer that is no member any more is dialled no longer"}
   ]

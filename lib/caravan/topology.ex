@@ -116,7 +116,7 @@ defmodule Caravan.Topology do
 
   @impl true
   def handle_cast({:leaving, node}, state),
-    do: {:noreply, settle(Peering.change(state, node, &Peers.left(&1, now(), node)))}
+    do: {:noreply, settle(Peering.left(state, node))}
 
   def handle_cast({:staying, node}, state),
     do: {:noreply, settle(Peering.change(state, node, &Peers.stayed(&1, now(), node)))}

@@ -27,7 +27,12 @@ defmodule Caravan.NodeServerTest do
           {:caravan, 1, :starting, :nobody, [{10, 77, 0, 1}]},
           {:caravan, 1, :something_newer, node()},
           {:caravan, 2, :leaving, node()},
+          {:caravan, 1, :where, make_ref(), [0xD800], :inet},
           {:seen, :nobody, make_ref(), {10, 77, 0, 1}, true},
+          {:nodeup, "nobody", []},
+          {:nodeup, :nobody, :nothing},
+          {:"$gen_call", {self(), make_ref()}, :where},
+          {:"$gen_cast", :leaving},
           {:nodedown, :nobody, []}
         ],
         do: send(:caravan, message)

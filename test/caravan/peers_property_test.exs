@@ -14,17 +14,20 @@ defmodule Caravan.PeersPropertyTest do
           linked? = linked?(peers, node)
 
           {result, after_} =
-            case :rand.uniform(12) do
+            case :rand.uniform(15) do
               1 -> Peers.add(peers, now, node, linked? or :rand.uniform(4) == 1)
               2 -> Peers.expire(peers, node)
               3 -> Peers.withdraw(peers, node)
               4 -> Peers.move(peers, now, node)
               5 -> Peers.up(peers, now, node)
               6 -> Peers.down(peers, now, node, "gone")
-              7 -> Peers.dial_failed(peers, now, node, Enum.random([:probe, :dial]), "no")
+              7 -> failed(peers, now, node)
               8 -> Peers.left(peers, now, node)
               9 -> {[], Peers.halt(peers, now)}
               10 -> Peers.stayed(peers, now, node)
+              11 -> Peers.same(peers, now, node)
+              12 -> Peers.self(peers, now, node)
+              13 -> {[], Peers.retry(peers, now)}
               _ -> Peers.due(peers, now, :rand.uniform(4) - 1)
             end
 
@@ -32,6 +35,11 @@ defmodule Caravan.PeersPropertyTest do
           {now, after_}
         end)
       end
+    end
+
+    defp failed(peers, now, node) do
+      {stage, refuser} = Enum.random(probe: nil, dial: nil, dial: :unknown, dial: {"x@y", 1})
+      Peers.dial_failed(peers, now, node, stage, "no", refuser)
     end
 
     defp linked?(peers, node) do
@@ -59,12 +67,15 @@ defmodule Caravan.PeersPropertyTest do
       for %{standing: s} = peer when s != :member <- all,
           do: assert(peer.state == :dialling or linked?(peers, peer.node))
 
-      # Nobody waits for longer than a minute and its jitter.
-      for {at, _, _} <- queue, do: assert(at <= now + 72_000)
+      # Nobody waits for longer than a minute and its jitter; who can't be told apart from another, ten times as long.
+      for {at, _, node} <- queue do
+        most = if peers.by_node[node].refuser == :unknown, do: 720_000, else: 72_000
+        assert at <= now + most
+      end
 
       unless before.connected == peers.connected, do: assert(peers.changed_at == now)
 
-      for node when is_atom(node) <- result, node not in [:up, :leaving, :forgotten] do
+      for node when is_atom(node) <- result, node not in [:up, :leaving, :forgotten, :self] do
         assert peers.by_node[node].state == :dialling
         assert before.by_node[node].state in [:idle, :backing_off, :leaving]
         refute linked?(before, node)

@@ -153,6 +153,33 @@ defmodule Caravan.PeersTest do
     end
   end
 
+  test "while a peer is asked whether it is the same a move, or a poll, has it dialled at once all the same" do
+    refused = fn n, peers ->
+      {_, peers} = Peers.dial_failed(peers, n * 1_000_000, @a, :dial, "no", {"x@y", 1})
+      {[@a], peers} = Peers.due(peers, n * 1_000_000 + 30_000, 9)
+      peers
+    end
+
+    asked = Enum.reduce(1..12, dialling(@a), refused)
+    now = 12_030_000
+    assert Peers.refuser(asked, now, @a) == {"x@y", 1}
+
+    for peers <- [elem(Peers.move(asked, now, @a), 1), Peers.retry(asked, now)] do
+      {[], peers} = Peers.same(peers, now, @a)
+      assert {[@a], _} = Peers.due(peers, now, 9)
+      assert Peers.refuser(peers, now, @a) == nil
+    end
+  end
+
+  test "this node itself is forgotten when it is no member any more, be it before that is known" do
+    assert {[], peers} = Peers.expire(dialling(@a), @a)
+    assert {[:forgotten], peers} = Peers.self(peers, 10, @a)
+    assert Peers.list(peers, 10) == []
+
+    {[:self], peers} = Peers.self(dialling(@a), 10, @a)
+    assert {[:forgotten], _} = Peers.expire(peers, @a)
+  end
+
   test "this node itself under another name is dialled once, and again where the name has moved" do
     assert {[:self], peers} = Peers.self(dialling(@a), 10, @a)
     assert [%{state: :self, next_dial: nil}] = Peers.list(peers, 10)

@@ -213,11 +213,11 @@ defmodule Caravan.Chaos.VerdictTest do
     defp line(at, text), do: {at, 1, {:log, :warning, "[caravan chaos] " <> text}}
 
     defp failed(at, reason),
-      do: line(at, "can't connect to x@10.66.0.1: #{reason}. Trying on quietly")
+      do: line(at, "can't connect to x@10.66.0.1: #{reason}. Still trying, but quietly")
 
     test "is said again, for another reason too" do
       assert kinds([failed(500, "a"), failed(600, "b")]) == [:repeated]
-      query = "no answer. The peers that are known stay; looking on quietly"
+      query = "no answer. The known peers stay; still looking it up, but quietly"
       assert kinds([line(500, query), line(600, query)]) == [:repeated]
     end
 

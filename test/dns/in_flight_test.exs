@@ -82,7 +82,7 @@ defmodule Caravan.InFlightTest do
       assert error.kind == :overloaded
 
       assert error.message =~
-               ~s(looked up "app.test" at no server for 0 ms: #{@max_in_flight} req)
+               ~s{looked up "app.test" at no server (0 ms): #{@max_in_flight} req}
 
       Process.exit(pid, :kill)
       # At once: long before the minute that those look-ups have.

@@ -2,7 +2,7 @@ defmodule Caravan.Netns.MappedTest do
   @moduledoc false
   # Nodes in containers whose port is another one on their host, as in ECS or with Docker's -p.
   use ExUnit.Case, async: false
-  alias Caravan.{DnsServer, Netns, Vm}
+  alias Caravan.{DnsServer, Netns, ReleaseApp, Vm}
 
   @moduletag :netns
   @moduletag timeout: 180_000
@@ -65,6 +65,35 @@ defmodule Caravan.Netns.MappedTest do
     await(vm, states, &(&1 == [{:"app-31001@h1.netns.test", :self}]))
     error = Vm.eval(vm, "[maps:get(error, P) || P <- #{peers()}]")
     assert error == ["DNS calls this node app-31001@alias.netns.test"]
+  end
+
+  @tag :releases
+  @tag :tmp_dir
+  test "releases are asked by bin/app rpc in their containers, and stopped by bin/app stop",
+       %{lab: lab, dns: dns, tmp_dir: dir} do
+    bin = ReleaseApp.build(dir, Enum.join(flags(), " ") <> "\n")
+
+    [a, b] =
+      for {container, outer, host} <- [{1, 31_001, 1}, {3, 31_003, 2}] do
+        Netns.publish(lab, "n#{host}", container, {outer, @inner})
+        DnsServer.command(dns, "add tiny.test 1 SRV 0 10 #{outer} h#{host}.netns.test")
+
+        ReleaseApp.instance(bin, dir, outer, "#{Netns.hub()}:53",
+          host: Netns.address(host),
+          within: Netns.enter(lab, "c#{container}")
+        )
+      end
+
+    Enum.each([a, b], &ReleaseApp.start/1)
+
+    for {app, other} <- [{a, b}, {b, a}] do
+      assert ReleaseApp.rpc(app, "node()") == ":\"#{app.node}\""
+      await = "Caravan.await(:tiny, min: 1, timeout: 20_000)"
+      assert ReleaseApp.rpc(app, await) == "{:ok, [:\"#{other.node}\"]}"
+    end
+
+    assert {0, _} = ReleaseApp.run(a, ["stop"])
+    Vm.eventually("the other one is alone", fn -> ReleaseApp.rpc(b, "Node.list()") == "[]" end)
   end
 
   defp node(%{lab: lab} = context, container, outer, host) do

@@ -146,7 +146,7 @@ defmodule Caravan.Netns.TopologyTest do
       await(a, peers(:mute, "state"), &(&1 == [:dialling]))
       DnsServer.command(dns, "add mute.test 1 A 10.77.0.4")
       await(a, "lists:member('app-4370@10.77.0.4', nodes())", & &1)
-      # The handshake was given up more than once; one line tells of it.
+      # It was given up more than once; one line tells of it.
       await(
         a,
         "[maps:get(attempts, P) || P <- #{peers(:mute)}, maps:get(node, P) == 'app-4370@10.77.0.3']",
@@ -154,7 +154,7 @@ defmodule Caravan.Netns.TopologyTest do
       )
 
       assert [line] = said(a, "app-4370@10.77.0.3")
-      assert line =~ "the handshake failed"
+      assert line =~ "the host takes the connection, but nobody serves it"
     end
   end
 

@@ -7,7 +7,10 @@ defmodule Caravan.Nodes.BacklogTest do
   @moduletag timeout: 60_000
   setup do: Vm.no_epmd()
 
-  for {what, flags} <- ["a visible node": [], "a hidden node": ["-hidden"]] do
+  for {what, flags} <- [
+        "a visible node": [],
+        "a hidden node": ~w(-hidden -caravan hidden_port own)
+      ] do
     test "#{what} lets more connections wait than OTP would" do
       {_vm, _name, port} = Vm.start_node(unquote(flags))
       assert Vm.backlog(port) == Vm.granted(1_024)

@@ -59,7 +59,7 @@ defmodule Caravan.Nodes.BootTest do
     line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan base_prot 4370))
 
     assert line =~
-             ~s(expected base_port N, dist_port N, listen_port N, hidden_port own, epmd ADDRESS, got "base_prot")
+             ~s(expected one of base_port N, dist_port N, listen_port N, hidden_port own, epmd ADDRESS, got "base_prot")
   end
 
   test "a name whose number is no port", %{tmp_dir: dir} do
@@ -72,7 +72,7 @@ defmodule Caravan.Nodes.BootTest do
   test "a port that is taken", %{tmp_dir: dir} do
     {_vm, name, port} = Vm.start_node()
     line = refused(dir, ~w(-name #{name}))
-    assert line =~ "port #{port}, where another process listens already"
+    assert line =~ "port #{port}, but another process listens there already"
     assert line =~ "ss -ltnp" and line =~ "-hidden or -dist_listen false"
     # In nobody's way: another address, a tool, a node that doesn't listen.
     other = ~w(-name app-#{port}@127.0.0.2)
@@ -87,7 +87,7 @@ defmodule Caravan.Nodes.BootTest do
     {:ok, port} = :inet.port(listener)
     args = ~w(-proto_dist inet6_tcp -name app-#{port}@::1)
     line = refused(dir, args, ip: {0, 0, 0, 0, 0, 0, 0, 1})
-    assert line =~ "port #{port}, where another process listens already"
+    assert line =~ "port #{port}, but another process listens there already"
   end
 
   test "a node that is made later, on a port that is taken, is told, and the VM lives" do

@@ -59,6 +59,21 @@ defmodule Caravan.Nodes.GateTest do
     assert μs in 1_300_000..1_990_000
   end
 
+  test "where there is no socket to ask with, a lost node is not linked unasked", context do
+    few = ["sh", "-c", "ulimit -n 256; exec \"$@\"", "sh"]
+    vm = start_node([], within: few)
+    %{node: node, listener: listener} = lose(%{context | vm: vm})
+
+    # Probes have an eighth of those files. This one is a node that stays suspended.
+    Vm.eval(vm, """
+    [ok = 'Elixir.Caravan.Native':probe(make_ref(), <<"#{node}">>, 15000, dial) || _ <- lists:seq(1, 32)], ok
+    """)
+
+    for _ <- 1..32, do: assert({:ok, _} = :gen_tcp.accept(listener, @wait))
+    refute Vm.eval(vm, "net_kernel:connect_node('#{node}')")
+    assert :gen_tcp.accept(listener, 0) == {:error, :timeout}
+  end
+
   test "a node that was suspended and has lost everyone begins no link at once when it resumes",
        context do
     %{vm: vm, node: node, listener: listener} = lose(context)
@@ -104,14 +119,24 @@ defmodule Caravan.Nodes.GateTest do
     end
   end
 
-  test "nor by a hidden node, such as a release's tool" do
-    tool = start_node(["-hidden"])
-    {_lost, node, _port} = link = link(tool)
-    # Links of hidden nodes aren't noted by themselves.
-    Vm.eval(tool, "'Elixir.Caravan.Native':linked('#{node}')")
-    listener = lose(tool, link)
-    Vm.eval(tool, "erlang:send({nobody, '#{node}'}, hello), ok")
-    assert_handshake(listener)
+  test "a node that -hidden false leaves visible holds a lost one as all do", context do
+    vm = start_node(["-hidden", "false"])
+    %{node: node, listener: listener} = lose(%{context | vm: vm})
+    Vm.eval(vm, "erlang:send({nobody, '#{node}'}, hello), ok")
+    {:ok, probe} = :gen_tcp.accept(listener, @wait)
+    assert :gen_tcp.recv(probe, 0, @wait) == {:error, :closed}
+  end
+
+  for flags <- ["-hidden", "-dist_listen false"] do
+    test "nor by a hidden node, such as a release's tool: #{flags}" do
+      tool = start_node(OptionParser.split(unquote(flags)))
+      {_lost, node, _port} = link = link(tool)
+      # Links of hidden nodes aren't noted by themselves.
+      Vm.eval(tool, "'Elixir.Caravan.Native':linked('#{node}')")
+      listener = lose(tool, link)
+      Vm.eval(tool, "erlang:send({nobody, '#{node}'}, hello), ok")
+      assert_handshake(listener)
+    end
   end
 
   test "nobody waits long for one that isn't there", context do
@@ -121,9 +146,9 @@ defmodule Caravan.Nodes.GateTest do
     assert μs < 4_000_000
   end
 
-  defp start_node(args) do
+  defp start_node(args, opts \\ []) do
     logger = :logger |> :code.lib_dir() |> Path.join("ebin")
-    {vm, _name, _port} = Vm.start_node(args ++ ["-pa", logger])
+    {vm, _name, _port} = Vm.start_node(args ++ ["-pa", logger], opts)
     vm
   end
 

@@ -1,6 +1,6 @@
 defmodule Caravan.Nodes.ProtocolsTest do
   use ExUnit.Case, async: false
-  alias Caravan.Vm
+  alias Caravan.{DnsServer, Vm}
 
   @moduletag :nodes
   @moduletag :tmp_dir
@@ -50,6 +50,23 @@ defmodule Caravan.Nodes.ProtocolsTest do
       links = "maps:values(maps:get(links, maps:get(known, sys:get_state(caravan))))"
       Vm.await(vm, "[maps:get(said, Link) || Link <- #{links}]", [[{127, 0, 0, 1}]])
     end
+  end
+
+  test "a node that speaks TLS is told which one doesn't, however long that takes", %{
+    tmp_dir: dir
+  } do
+    # A plain node waits for the rest of what it takes for a long message.
+    {_, _, port} = Vm.start_node(~w(-kernel net_setuptime 3))
+    server = DnsServer.start()
+    DnsServer.publish(server, "app.test", [port], "127.0.0.1")
+    logger = ["-pa", Application.app_dir(:logger, "ebin")]
+    {vm, _, _} = Vm.start_node(~w(-proto_dist inet_tls) ++ tls(dir) ++ logger)
+    Vm.start_topology(vm, :app, query: "app.test", nameservers: [server.address])
+
+    peers = "maps:get(peers, maps:get(app, 'Elixir.Caravan':status()))"
+    Vm.await(vm, "[maps:get(state, P) || P <- #{peers}]", [:backing_off])
+    assert [error] = Vm.eval(vm, "[maps:get(error, P) || P <- #{peers}]")
+    assert error =~ "the node there speaks plain distribution, and this one TLS"
   end
 
   defp assert_connects(host, ip, args) do

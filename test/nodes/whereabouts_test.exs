@@ -49,6 +49,18 @@ defmodule Caravan.Nodes.WhereaboutsTest do
     await_answer(context, {:ok, {127, 0, 0, 1}}, "127-0-0-1.test")
   end
 
+  test "a hidden node, which may be a C node, is told nothing that it hasn't asked for",
+       context do
+    Vm.eval(context.asked, @app)
+    {hidden, hidden_name, _} = Vm.start_node(["-hidden"])
+    Vm.eval(hidden, "register(caravan, self()), ok")
+    assert connect(hidden, context.asked_name)
+    Vm.await(context.asked, "nodes(hidden)", [hidden_name])
+    Vm.eval(context.asked, "'Elixir.Caravan':drain()")
+    Vm.eval(context.asked, "{caravan, '#{hidden_name}'} ! last")
+    assert Vm.eval(hidden, "receive Any -> Any end") == :last
+  end
+
   test "a set-up asks on for a host that nobody knows yet", context do
     for vm <- [context.asked, context.asker], do: Vm.eval(vm, @app)
     assert connect(context.asker, context.asked_name)

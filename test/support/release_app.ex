@@ -37,22 +37,28 @@ defmodule Caravan.ReleaseApp do
   end
   """
 
-  # The interface keeps the tests on this machine.
   @flags """
   -start_epmd false
   -epmd_module caravan_epmd
-  -kernel inet_dist_use_interface {127,0,0,1}
   """
 
-  defstruct [:bin, :dir, :env, :node]
+  # Keeps the tests on this machine.
+  @loopback "-kernel inet_dist_use_interface {127,0,0,1}\n"
 
-  @doc "Builds the release in `dir` with the library that is built already. Answers with the path of its script."
-  def build(dir) do
+  defstruct [:bin, :env, :node, within: []]
+
+  @doc """
+  Builds the release in `dir` with the library that is built already. `flags` come into its `vm.args` and its
+  `remote.vm.args`, besides those of Caravan. Answers with the path of its script.
+  """
+  def build(dir, flags \\ @loopback) do
+    flags = @flags <> flags
+
     for {path, content} <- [
           {"mix.exs", @mix},
           {"lib/tiny.ex", @application},
-          {"rel/vm.args.eex", @flags},
-          {"rel/remote.vm.args.eex", @flags}
+          {"rel/vm.args.eex", flags},
+          {"rel/remote.vm.args.eex", flags}
         ] do
       path = Path.join(dir, path)
       File.mkdir_p!(Path.dirname(path))
@@ -67,15 +73,18 @@ defmodule Caravan.ReleaseApp do
 
   @doc "The application in `iex -S mix`, as README tells it: the command and its environment. Built by `build/1` already."
   def iex(dir, port, nameserver) do
-    flags = @flags |> String.split() |> Enum.join(" ")
+    flags = (@flags <> @loopback) |> String.split() |> Enum.join(" ")
     command = "iex --name #{@name}-#{port}@127.0.0.1 --erl '#{flags}' -S mix"
     libs = Path.join(dir, "_build/prod/lib")
     {command, [{"ERL_LIBS", libs}, {"TINY_NAMESERVER", nameserver} | build_env()]}
   end
 
-  @doc "One instance of the release, with folders of its own in `dir`. Not started yet."
-  def instance(bin, dir, port, nameserver) do
-    node = "#{@name}-#{port}@127.0.0.1"
+  @doc """
+  One instance of the release, with folders of its own in `dir`. Not started yet. `host` is that of its name, `within` goes
+  before its commands.
+  """
+  def instance(bin, dir, port, nameserver, opts \\ []) do
+    node = "#{@name}-#{port}@#{Keyword.get(opts, :host, "127.0.0.1")}"
     dir = Path.join(dir, "instance-#{port}")
     File.mkdir_p!(dir)
 
@@ -86,14 +95,17 @@ defmodule Caravan.ReleaseApp do
       {"TINY_NAMESERVER", nameserver}
     ]
 
-    %__MODULE__{bin: bin, dir: dir, env: env, node: node}
+    %__MODULE__{bin: bin, env: env, node: node, within: Keyword.get(opts, :within, [])}
   end
 
   @doc "Starts the instance in the foreground and waits until its application is up."
-  def start(app), do: Vm.start_command(app.bin, ["start"], "started #{app.node}", env: app.env)
+  def start(app) do
+    Vm.start_command(app.bin, ["start"], "started #{app.node}", env: app.env, within: app.within)
+  end
 
   @doc "Runs a command of the release's script: `{exit status, output}`."
-  def run(app, args), do: Vm.command(app.bin, args, env: app.env, timeout: 30_000)
+  def run(app, args),
+    do: Vm.command(app.bin, args, env: app.env, within: app.within, timeout: 30_000)
 
   @doc "What the instance prints for an expression; `nil` while it can't be asked."
   def rpc(app, code) do

@@ -15,9 +15,9 @@ defmodule Caravan.Cluster.DnsStrategy do
 
   #{Caravan.Options.table(:topology)}
 
-  Custom functions to `connect`, `disconnect` and `list_nodes` are honoured. Peers are probed over TCP
-  before they are dialled only with Erlang's own `connect`; with a `list_nodes` that isn't Erlang's own,
-  that function is asked at each look-up who is connected.
+  Custom functions to `connect`, `disconnect` and `list_nodes` are honoured. Only with Erlang's own
+  `connect` are lost peers probed before they are dialled, and asked why when a dial fails. A `list_nodes`
+  that isn't Erlang's own is called at each look-up to find out who is connected.
 
   libcluster isn't needed to compile Caravan: any map or struct with the fields of a
   `Cluster.Strategy.State` will do.

@@ -66,7 +66,7 @@ defmodule Caravan.Options.Type do
   def expected(:atom), do: "an atom"
 
   def expected(:topologies),
-    do: ~s(a keyword list of topologies, as [name: [query: "app.example"]])
+    do: ~s(a keyword list of topologies, such as [name: [query: "app.example"]])
 
   def expected(:string), do: "a non-empty string"
   def expected(:strings), do: "a list of non-empty strings"
@@ -77,7 +77,7 @@ defmodule Caravan.Options.Type do
 
   def expected(:nameservers),
     do:
-      ~s(:system or a list of addresses with an optional port, as ["127.0.0.1:8600", "[::1]:53"])
+      ~s(:system or a list of addresses with an optional port, such as ["127.0.0.1:8600", "[::1]:53"])
 
   def expected(:disconnect), do: "false or [after: ms]"
 

@@ -6,10 +6,10 @@ defmodule Caravan.Peers.Delay do
 
   @backoff_max 60_000
 
-  # A handshake that was refused is in the log of both nodes, and seldom mends itself.
+  # A refused handshake puts a line into the other node's log, and seldom mends itself.
   @refused_max 600_000
 
-  # Meanwhile the node there is asked now and then whether it is still the one that refused it: that costs it no line.
+  # Meanwhile the node there is asked now and then whether it is still the one that refused: nobody logs that.
   @refused_check 30_000
 
   # A probe costs no process and nobody's attention, so a peer that failed only its probe is asked

@@ -135,6 +135,13 @@ defmodule Caravan.Topology.Peering do
       else: MapSet.new(Links.list!(state.links))
   end
 
+  @doc "The node says that it is going away."
+  def left(state, node) do
+    # The word came over a link, whether `list_nodes` has told of that or not.
+    linked = if Links.polls?(state.links), do: up(state, node), else: state
+    change(linked, node, &Peers.left(&1, now(), node))
+  end
+
   defp up(state, node), do: change(state, node, &Peers.up(&1, now(), node))
   defp down(state, node, reason), do: change(state, node, &Peers.down(&1, now(), node, reason))
 

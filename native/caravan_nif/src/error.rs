@@ -122,7 +122,7 @@ pub enum Error {
     },
     /// SRV records whose targets are all no hosts.
     #[error(
-        "{asked}: none of the {count} targets of its SRV records can be a host, such as {}; give them names of letters, \
+        "{asked}: none of the {count} targets of its SRV records can be a host, {} for one; give them names of letters, \
          digits, - and _ with dots between",
         Shown(.example.as_bytes())
     )]
@@ -155,7 +155,7 @@ pub enum Error {
         got: String,
     },
     /// A node name whose number is no port.
-    #[error("node name {} gives port {port}, but ports end at 65535{taken}; end the part before the @ in 1024 to 65535, or in a small ordinal that is added to base_port ({base_port}), or give all nodes one port by -caravan dist_port", Shown(.name))]
+    #[error("node name {} gives port {port}, but ports end at 65535{taken}; end the part before the @ in 1024 to 65535, or in a small ordinal that is added to base_port ({base_port}), or give all nodes one port with -caravan dist_port", Shown(.name))]
     PortOutOfRange {
         /// The node name.
         name: Vec<u8>,
@@ -167,13 +167,13 @@ pub enum Error {
         taken: &'static str,
     },
     /// A node with another port to listen on has no number in its name for the others to dial.
-    #[error("node name {} has no port for its peers to dial, while -caravan listen_port sets another to listen on; end the part before the @ in the outer port, as my_app-31234@host", Shown(.name))]
+    #[error("node name {} has no port for its peers to dial, while -caravan listen_port sets another to listen on; end the part before the @ in the outer port, as in my_app-31234@host", Shown(.name))]
     NoOuterPort {
         /// The node name.
         name: Vec<u8>,
     },
     /// Somebody else listens on the node's port.
-    #[error("node name {} is to listen on port {port}, where another process listens already, mostly a node of the same number; see which by ss -ltnp, give each node on this machine a number of its own, and start consoles with -hidden or -dist_listen false", Shown(.name))]
+    #[error("node name {} is to listen on port {port}, but another process listens there already, most likely a node with the same number; ss -ltnp shows which; give each node on this machine a port of its own, and start consoles with -hidden or -dist_listen false", Shown(.name))]
     PortTaken {
         /// The node name.
         name: Vec<u8>,
@@ -181,7 +181,7 @@ pub enum Error {
         port: u16,
     },
     /// A tool's node, which listens on no known port.
-    #[error("node name {} is {whose}: it listens on no known port and can't be dialled; connect from it instead", Shown(.name))]
+    #[error("node name {} belongs to {whose}: it listens on no known port and can't be dialled; connect from it instead", Shown(.name))]
     ToolNode {
         /// The node name.
         name: Vec<u8>,
@@ -199,7 +199,7 @@ pub enum Error {
         cure: &'static str,
     },
     /// The work panicked.
-    #[error("{asked}: the work was broken off; this is a fault in Caravan, please report it")]
+    #[error("{asked}: the work broke off; this is a bug in Caravan, please report it")]
     BrokenOff {
         /// What was to be done.
         asked: Asked,

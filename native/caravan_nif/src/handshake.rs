@@ -1,5 +1,5 @@
-//! The first messages of Erlang's distribution handshake, as far as a node tells what it is called before it asks for the
-//! cookie (`erl_dist_protocol`, version 6). Pure.
+//! The first messages of Erlang's distribution handshake, until a node has told its name: no cookie has been used by then
+//! (`erl_dist_protocol`, version 6). Pure.
 
 use std::fmt;
 
@@ -37,17 +37,18 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotAllowed => "the node there lets only some nodes in (net_kernel:allow/1), and not this one",
-            Self::Busy => "the node there is busy with another handshake of this node",
+            Self::NotAllowed => "the node there lets only certain nodes in (net_kernel:allow/1), and this is none of them",
+            Self::Busy => "the node there is busy with another handshake from this node",
             Self::NotErlang => {
-                "what listens there doesn't speak plain Erlang distribution: it speaks TLS, or is something else"
+                "what listens there doesn't speak plain Erlang distribution: it is a node that speaks TLS (start both with the same \
+                 -proto_dist), or no node at all"
             }
         })
     }
 }
 
-/// The name under which the node `own` asks: one of its own, so that the question is in the way of no link between the
-/// two, and always the same, since it becomes an atom there.
+/// The name under which the node `own` asks: not its own, so that the question gets in the way of no link between the two,
+/// and always the same, since it becomes an atom there.
 pub fn asker(own: &str) -> String {
     const PREFIX: &str = "caravan-";
     if own.len() + PREFIX.len() <= MAX_NAME {
@@ -57,7 +58,7 @@ pub fn asker(own: &str) -> String {
     format!("caravan@{host}")
 }
 
-/// The message that begins a handshake, as a hidden node called `name`; with its length before it.
+/// The message that begins a handshake, sent as a hidden node called `name`; its length goes first.
 pub fn send_name(name: &str) -> Vec<u8> {
     let flags = MANDATORY_25 | MANDATORY_25_DIGEST | HANDSHAKE_23;
     let mut body = vec![b'N'];

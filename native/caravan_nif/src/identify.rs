@@ -1,5 +1,5 @@
-//! Asks a node what it calls itself: the beginning of a handshake, which ends before the cookie is asked for. The node
-//! there logs nothing of it.
+//! Asks a node what it calls itself: the beginning of a handshake, which ends before the cookie is used. The node there
+//! logs nothing of it.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const MAX_MESSAGE: usize = 32 + MAX_NAME;
 /// What the node that is known as `name` calls itself. `own` is this node's name.
 ///
 /// # Errors
-/// `Handshake` where what listens there doesn't tell, `Network`, `Timeout` or `Unserved` when nobody is there, and those
+/// `Handshake` where whatever listens there doesn't tell, `Network`, `Timeout` or `Unserved` when nobody is there, and those
 /// of the name.
 pub async fn identify(name: String, own: &str, patience: Duration) -> Result<Identity, Error> {
     let start = Instant::now();

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// Whether a node that listens at `bound`, or everywhere, is reached at `address`.
 ///
-/// The system is asked from where it would send to that address: to one of its own it sends from there. Binding to it
-/// would tell less, since net.ipv4.ip_nonlocal_bind lets that be done with any address. Nothing is sent.
+/// The system is asked which address it would send from: to one of its own it sends from that same address. Binding to it
+/// would tell less, since net.ipv4.ip_nonlocal_bind allows that with any address. Nothing is sent.
 pub fn is_here(address: IpAddr, bound: Option<IpAddr>) -> bool {
     match bound {
         Some(bound) => bound == address,

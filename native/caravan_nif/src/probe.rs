@@ -18,16 +18,16 @@ use crate::recent::Recent;
 use crate::sockets;
 use crate::target::Target;
 
-/// A node that takes longer than this to hang up may have gone on only just now. One that is busy starting takes long, too.
+/// A node that takes longer than this to hang up may have resumed only just now. One that is busy starting takes long, too.
 const AWAKE: Duration = Duration::from_millis(250);
 
-/// Who answers only after this was stopped or cut off at first: it is when TCP asks again (RFC 6298, 2.1).
+/// A node that answers only after this was stopped or cut off at first: TCP tries again then (RFC 6298, 2.1).
 const LONG: Duration = Duration::from_secs(1);
 
-/// What a node that was stopped is given to hear of the links it has lost, before it gets new ones.
+/// The time that a node which was stopped is given to hear of its lost links, before it gets new ones.
 const RECOVERY: Duration = Duration::from_millis(500);
 
-/// How long an answer counts: a dial is probed before its process starts, and its handshake follows at once.
+/// How long an answer counts: a probe comes before a dial's process starts, and the handshake follows at once.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The nodes whose answer still counts.

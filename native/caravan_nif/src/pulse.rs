@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 
-/// How often it should be felt.
+/// How often the pulse should be felt.
 pub const BEAT: Duration = Duration::from_millis(500);
 
-/// Who feels none for this long was stopped. Peers give a node up after 0.75 of `net_ticktime` at the earliest.
+/// A process that feels none for this long was stopped. Peers give a node up after 0.75 of `net_ticktime` at the earliest.
 const STOPPED: Duration = Duration::from_secs(2);
 
 static PULSE: Lazy<Mutex<Pulse>> = Lazy::new(Mutex::default);
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 
-/// Feels the pulse, and answers with how much is left of `time` since this process went on; nothing, mostly.
+/// Feels the pulse. Answers with how much is left of `time` since this process resumed: mostly nothing.
 pub fn feel(time: Duration) -> Duration {
     let now = START.elapsed();
     let mut pulse = PULSE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -185,7 +185,7 @@ pub fn name(query: &str) -> Result<String, Error> {
         Err(Error::InvalidName {
             expected: "a domain name such as _app._tcp.example.org",
             got: query.as_bytes().to_vec(),
-            reason: "it has labels of 1 to 63 letters, digits, - and _ with dots between, 253 at the most",
+            reason: "names are labels of 1 to 63 letters, digits, - and _ with dots between, 253 characters at most",
         })
     }
 }

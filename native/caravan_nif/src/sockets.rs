@@ -41,7 +41,7 @@ fn half(deadline: Instant) -> Instant {
     now + deadline.saturating_duration_since(now) / 2
 }
 
-/// A place for a socket that would only be of use, if there is one.
+/// A place for a socket that is useful but not needed, if there is one.
 pub fn free_place() -> Option<SemaphorePermit<'static>> {
     let [all, _] = &*PLACES;
     all.try_acquire().ok()

@@ -25,9 +25,9 @@ enum Part {
 
 use Part::{Digits, End, Hex, Text};
 
-const MIX: &str = "a Mix release's (remote, rpc, pid, stop, restart)";
-const RELX: &str = "a relx release's script's";
-const EJABBERD: &str = "ejabberdctl's";
+const MIX: &str = "a tool of a Mix release (remote, rpc, pid, stop, restart)";
+const RELX: &str = "the script of a relx release";
+const EJABBERD: &str = "ejabberdctl";
 
 const UUID: Part = Hex(&[3..=3, 8..=8]);
 const RELX_ID: Part = Hex(&[8..=8]);
@@ -55,7 +55,7 @@ static TOOLS: [Tool; 9] = [
     // rabbitmq_cli, lib/rabbitmq/cli/core/distribution.ex: rabbitmqcli-#{id}-#{rmq_hostname}; the id is a number.
     Tool {
         shape: &[Text("rabbitmqcli-"), Digits, Text("-")],
-        whose: "a RabbitMQ command's",
+        whose: "a RabbitMQ command",
     },
     // ejabberd, ejabberdctl.template, uid(): ${uuid}-ctl-${ERLANG_NODE}, and debug and top in place of ctl. The first
     // 8 digits of a UUID before 23.01, the first 3 since then.

@@ -87,7 +87,7 @@ defmodule Mix.Tasks.Caravan.LookupTest do
     assert [sentence] = String.split(output, "\n", trim: true)
 
     assert sentence =~
-             ~r/^looked up "nope.caravan.test SRV" at #{server} for \d+ ms: no such name/
+             ~r/^looked up "nope.caravan.test SRV" at #{server} \(\d+ ms\): no such name/
   end
 
   defp command(args) do

@@ -253,7 +253,7 @@ defmodule Caravan.Chaos.Verdict do
       text =~ "is answered again" ->
         {:query, :answered}
 
-      text =~ "The peers that are known stay" ->
+      text =~ "The known peers stay" ->
         {:query, :failing}
 
       true ->

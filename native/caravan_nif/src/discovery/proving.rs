@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Hosts that answer within this time of each other become members together.
 const TOGETHER: Duration = Duration::from_millis(20);
 
-/// After this long what the VM was asked for is to be asked anew: how many atoms it has.
+/// After this long the VM has to be asked anew how many atoms it has.
 const STALE: Duration = Duration::from_secs(5);
 
 /// A topology's; dropped with it, they end.

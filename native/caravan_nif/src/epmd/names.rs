@@ -1,4 +1,4 @@
-//! Who is where, as an epmd of Caravan's knows it: by the rule, from the own VM, or because a node has registered. Pure.
+//! Who is where, as Caravan's epmd knows it: by the rule, from its own VM, or because a node has registered. Pure.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,7 +68,7 @@ impl Names {
         self.registered.remove(name);
     }
 
-    /// The node of this name. What nobody has told follows from the name, whether or not there is such a node.
+    /// The node of this name. What nobody has told follows from the name, whether there is such a node or not.
     pub fn find(&self, name: &str) -> Option<Cow<'_, Node>> {
         if name == self.own.name {
             return Some(Cow::Borrowed(&self.own));

@@ -1,5 +1,5 @@
-//! The server behind `-caravan epmd`. It answers what [`Names`] knows; while another one does so at its address it is
-//! registered there, like any node, and waits.
+//! The server behind `-caravan epmd`. It answers with what [`Names`] knows. While another server has its address, it
+//! registers there like any node, and waits.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -31,8 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a taken address is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The first time it is tried sooner, without a word: who has just stopped, as this VM's own former server, takes a moment
-/// to let go.
+/// The first retry comes sooner and is not reported: a server that has just stopped, such as this VM's own former one,
+/// takes a moment to let go.
 const SOON: Duration = Duration::from_millis(100);
 
 /// What becomes of the server; each is told once.
@@ -176,7 +176,7 @@ async fn be_guest(mut address: SocketAddr, known: &Known) -> Option<TcpStream> {
     timeout(PATIENCE, register).await.ok()?.ok()?
 }
 
-/// The clients that are about to ask. Who connects and says nothing makes room for who comes later.
+/// The clients that are about to ask. Those that connect and say nothing make room for later ones.
 #[derive(Default)]
 struct Asking {
     tasks: JoinSet<Option<Alive>>,
@@ -267,7 +267,7 @@ async fn register(
     Ok(Some(alive))
 }
 
-/// Only who is on this host is found at its ports, so nobody else may register, as with epmd.
+/// Only nodes on this host are found at its ports, so no others may register, as with epmd.
 fn is_local(stream: &TcpStream) -> bool {
     match (stream.peer_addr(), stream.local_addr()) {
         (Ok(peer), Ok(local)) => peer.ip().to_canonical().is_loopback() || peer.ip() == local.ip(),
@@ -275,7 +275,7 @@ fn is_local(stream: &TcpStream) -> bool {
     }
 }
 
-/// A creation has to differ from that of the node's last life; nobody has to be kept from guessing it.
+/// A creation has to differ from that of the node's last life. It need not be hard to guess.
 fn random() -> u32 {
     (RandomState::new().hash_one(()) >> 32) as u32
 }

@@ -49,7 +49,7 @@ impl fmt::Display for Asked {
         };
         write!(
             f,
-            "{} {} at {servers} for {} ms",
+            "{} {} at {servers} ({} ms)",
             self.did,
             Shown(self.question.as_bytes()),
             self.elapsed.as_millis()

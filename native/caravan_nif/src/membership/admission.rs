@@ -9,7 +9,7 @@ use super::{Member, Membership};
 /// A member that nothing has answered for keeps its place this long: it has to be dialled first.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What taking in one answer, or the end of probes, has to know and has changed.
+/// What one answer, or the end of some probes, has to know when it is taken in, and what it has changed.
 pub(super) struct Pass<'a, V> {
     pub(super) now: Duration,
     pub(super) changes: Changes,
@@ -75,7 +75,7 @@ impl Membership {
         }
     }
 
-    /// Gives those that are not in this answer what it has left, the last seen first.
+    /// What this answer has left goes to names that are not in it, the last seen first.
     pub(super) fn admit_waiting(&mut self, pass: &mut Pass<'_, impl Vm>) {
         if self.candidates.is_empty() {
             return;

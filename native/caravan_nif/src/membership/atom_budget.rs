@@ -38,8 +38,8 @@ impl AtomBudget {
         self.spent(now) < REFILL / 2
     }
 
-    /// May a name still be trusted before anything has answered there? However long names lead nowhere, half a budget
-    /// of them is all that is ever made, unless they are forgiven.
+    /// May a name still be trusted before anything has answered there? Names that lead nowhere never get more than half a
+    /// budget, however long they come, unless they are forgiven.
     pub(super) fn trusts(&self) -> bool {
         self.unproven.len() < self.size.div_ceil(2)
     }

@@ -9,7 +9,7 @@ use super::words::Listed;
 /// However few members there may be.
 const LEAST: usize = 64;
 
-/// Who waits longer than this is told of.
+/// Names that wait longer than this are reported.
 const LONG: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -116,7 +116,7 @@ impl Candidates {
         self.by_name.remove(name)
     }
 
-    /// Its host is to be probed, unless that has told enough.
+    /// Its host is to be probed, unless enough is known of it.
     pub(super) fn want_probe(&mut self, name: &str) {
         if let Some(candidate) = self.by_name.get_mut(name)
             && !candidate.answered
@@ -137,8 +137,8 @@ impl Candidates {
         names.into_iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// Forgets who has not been listed for `keep`, and who is too much: those listed longest ago, and of them those that
-    /// were probed in vain. Then lines up whose probe is due.
+    /// Forgets the names that were not listed for `keep`, and those beyond the bound: first those listed longest ago, and
+    /// of these the ones probed in vain. Then lines up the probes that are due.
     pub(super) fn tidy(&mut self, now: Duration, keep: Duration) {
         self.by_name
             .retain(|_, candidate| now.saturating_sub(candidate.seen) < keep);

@@ -18,7 +18,7 @@ use crate::sockets;
 pub(super) struct Patience {
     /// How long a server may keep silent before it is also asked the other way, without EDNS or with it.
     pub(super) one_way: Duration,
-    /// Until when a whole answer is worth more than part of one: that needs some time, too, to be made use of.
+    /// Until when a whole answer is worth more than part of one: making use of a part takes time, too.
     pub(super) for_the_rest: Instant,
     pub(super) deadline: Instant,
 }

@@ -11,7 +11,7 @@ use once_cell::sync::Lazy;
 /// How often such a server is asked with EDNS all the same: it may just have lost a packet, or the firewall may be gone.
 const CHECK: Duration = Duration::from_secs(60);
 
-/// The servers remembered. More are at most asked in vain.
+/// How many servers are remembered. Any beyond are asked with EDNS first, in vain.
 const MOST: usize = 64;
 
 static MANNERS: Lazy<Mutex<Manners>> = Lazy::new(Mutex::default);

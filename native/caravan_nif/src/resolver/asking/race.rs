@@ -15,7 +15,7 @@ use crate::resolver::Transport;
 use crate::resolver::answer::Answer;
 use crate::resolver::exchange::{Patience, exchange};
 
-/// How long a server may keep silent at the most before it is asked without EDNS, too. That is a packet more, no more.
+/// How long a server may keep silent at most before it is asked without EDNS, too. That costs one packet.
 const ONE_WAY: Duration = Duration::from_millis(500);
 
 /// What the servers said to one question.
