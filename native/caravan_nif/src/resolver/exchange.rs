@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Transport;
 use super::answer::Answer;
-use super::manners::{self, Manner};
+use super::manners::{self, Manner, Shown};
 use super::wire::{Broken, Said, request, said, the_rest};
 use crate::sockets;
 
@@ -73,7 +73,9 @@ async fn first_word(
     };
     let mut first = pin!(ask(edns));
     match timeout(patience.one_way, first.as_mut()).await {
-        Ok(done) if edns && is_misread(&done) => return noted(server, false, ask(false).await),
+        Ok(done) if edns && is_misread(&done) => {
+            return noted(server, Shown::NoEdns, ask(false).await);
+        }
         Ok(done) => return done,
         Err(_silence) => {}
     }
@@ -85,20 +87,21 @@ async fn first_word(
     tokio::select! {
         biased;
         done = first.as_mut() => {
-            if edns && is_misread(&done) { noted(server, false, other.await) } else { done }
+            if edns && is_misread(&done) { noted(server, Shown::NoEdns, other.await) } else { done }
         }
         done = other.as_mut() => {
-            if !edns && is_misread(&done) { first.await } else { noted(server, !edns, done) }
+            let shown = if edns { Shown::Silence } else { Shown::Edns };
+            if !edns && is_misread(&done) { first.await } else { noted(server, shown, done) }
         }
     }
 }
 
 type FirstWord = Result<(Said, Message), Broken>;
 
-/// Remembers that the server answers questions of this kind, if it did.
-fn noted(server: SocketAddr, edns: bool, done: FirstWord) -> FirstWord {
+/// Remembers what this answer has shown, if it is one.
+fn noted(server: SocketAddr, shown: Shown, done: FirstWord) -> FirstWord {
     if done.is_ok() && !is_misread(&done) {
-        manners::note(server, edns);
+        manners::note(server, shown);
     }
     done
 }
@@ -116,7 +119,7 @@ async fn check(server: SocketAddr, request: Message, tcp: bool, deadline: Instan
     };
     let asked = said(server, &request, None, tcp, deadline);
     if let Ok(Ok(said)) = timeout_at(deadline, asked).await {
-        let _ = noted(server, true, Ok((said, request)));
+        let _ = noted(server, Shown::Edns, Ok((said, request)));
     }
 }
 

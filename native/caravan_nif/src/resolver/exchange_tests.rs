@@ -128,7 +128,7 @@ fn a_lost_packet_is_no_habit() {
 fn one_that_answers_nothing_else_any_more_is_found_out_too() {
     run(async {
         let (server, counted) = server(|edns| edns).await;
-        manners::note(server, false);
+        manners::note(server, Shown::Silence);
         assert_eq!(of(server), Manner::PlainUntilChecked);
         assert!(ask(server).await >= SOON);
         assert_eq!((counts(&counted), of(server)), ((1, 1), Manner::Edns));
@@ -143,7 +143,7 @@ fn the_check_costs_the_look_up_nothing_and_heals() {
         let (dropping, counted) = server(|edns| !edns).await;
         let (healed, both) = server(|_| true).await;
         for server in [dropping, healed] {
-            manners::note(server, false);
+            manners::note(server, Shown::Silence);
             ask(server).await;
         }
         while of(healed) != Manner::Edns {

@@ -25,14 +25,25 @@ pub(super) enum Manner {
     PlainUntilChecked,
 }
 
+/// What a server has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// It has answered a question with EDNS.
+    Edns,
+    /// It has said that it doesn't know EDNS.
+    NoEdns,
+    /// It has answered one without EDNS after one with it had brought nothing, which may have been lost.
+    Silence,
+}
+
 /// How to ask `server` now.
 pub(super) fn of(server: SocketAddr) -> Manner {
     manners().of(server, Instant::now())
 }
 
-/// Notes what `server` answered: a question with EDNS, or one without after one with it had brought nothing.
-pub(super) fn note(server: SocketAddr, edns: bool) {
-    manners().note(server, edns, Instant::now());
+/// Notes what `server` has shown.
+pub(super) fn note(server: SocketAddr, shown: Shown) {
+    manners().note(server, shown, Instant::now());
 }
 
 fn manners() -> MutexGuard<'static, Manners> {
@@ -47,7 +58,7 @@ struct Manners {
 
 struct Plain {
     noted: Instant,
-    /// When it is next tried with EDNS. Soon at first: one lost packet may be all there was to it.
+    /// When it is next tried with EDNS.
     check_at: Instant,
 }
 
@@ -63,14 +74,19 @@ impl Manners {
         }
     }
 
-    fn note(&mut self, server: SocketAddr, edns: bool, now: Instant) {
-        if edns {
-            self.plain.remove(&server);
-            return;
-        }
+    fn note(&mut self, server: SocketAddr, shown: Shown, now: Instant) {
+        let check_at = match shown {
+            Shown::Edns => {
+                self.plain.remove(&server);
+                return;
+            }
+            Shown::NoEdns => now + CHECK,
+            // One lost packet may be all there was to it.
+            Shown::Silence => now,
+        };
         let plain = Plain {
             noted: now,
-            check_at: now,
+            check_at,
         };
         self.plain.entry(server).or_insert(plain).noted = now;
         if self.plain.len() > MOST {
@@ -95,16 +111,19 @@ mod tests {
         let start = Instant::now();
         let mut manners = Manners::default();
         assert_eq!(manners.of(server(1), start), Manner::Edns);
-        manners.note(server(1), false, start);
+        manners.note(server(1), Shown::Silence, start);
         assert_eq!(manners.of(server(1), start), Manner::PlainUntilChecked);
-        manners.note(server(1), false, start);
+        manners.note(server(1), Shown::Silence, start);
         assert_eq!(manners.of(server(1), start), Manner::Plain);
         assert_eq!(manners.of(server(2), start), Manner::Edns);
         let later = start + CHECK;
         assert_eq!(manners.of(server(1), later), Manner::PlainUntilChecked);
         assert_eq!(manners.of(server(1), later), Manner::Plain);
-        manners.note(server(1), true, later);
+        manners.note(server(1), Shown::Edns, later);
         assert_eq!(manners.of(server(1), later), Manner::Edns);
+        // Who said so need not be asked so soon.
+        manners.note(server(1), Shown::NoEdns, later);
+        assert_eq!(manners.of(server(1), later), Manner::Plain);
     }
 
     #[test]
@@ -113,7 +132,7 @@ mod tests {
         let mut manners = Manners::default();
         for port in 1..=1_000 {
             let now = start + Duration::from_millis(port.into());
-            manners.note(server(port), false, now);
+            manners.note(server(port), Shown::Silence, now);
         }
         assert_eq!(manners.plain.len(), MOST);
         assert_ne!(manners.of(server(1_000), start), Manner::Edns);
