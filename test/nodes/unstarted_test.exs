@@ -85,10 +85,7 @@ defmodule Caravan.Nodes.UnstartedTest do
       assert message =~ "is missing. Run `mix deps.compile caravan --force`"
     end
 
-    # All but what reads the flags and the kernel's environment.
-    own = [load: 0, bound: 0, epmd_flag: 0]
-
-    for {function, arity} <- Caravan.Native.__info__(:functions) -- own do
+    for {function, arity} <- Caravan.Native.module_info(:nifs) do
       call = "apply('Elixir.Caravan.Native', #{function}, lists:duplicate(#{arity}, x))"
       assert %Error{kind: :not_loaded} = raised(vm, call), "#{function}/#{arity}"
     end
