@@ -105,8 +105,9 @@ defmodule Caravan.Messages do
 
   defp text?(host), do: within?(host, 0x10FFFF)
 
-  defp within?([number | numbers], most) when is_integer(number) and number in 0..most,
-    do: within?(numbers, most)
+  defp within?([number | numbers], most)
+       when is_integer(number) and number >= 0 and number <= most,
+       do: within?(numbers, most)
 
   defp within?([], _most), do: true
   defp within?(_other, _most), do: false
