@@ -98,12 +98,10 @@ defmodule Caravan.Resolution do
     }
   end
 
-  defp ask_all(search) do
+  # Fields are taken by patterns: `search.field` compiles to a call of Elixir's own.
+  defp ask_all(%{patient?: patient?, deadline: deadline} = search) do
     asked = ask(nodes(), search, 0)
-
-    until =
-      if search.patient?, do: :erlang.min(now() + @again, search.deadline), else: search.deadline
-
+    until = if patient?, do: :erlang.min(now() + @again, deadline), else: deadline
     await(%{search | asked: asked}, asked, until)
   end
 
@@ -114,9 +112,9 @@ defmodule Caravan.Resolution do
 
   # Written out, since a comprehension would call Enum.
   defp ask([node | nodes], search, count) do
-    if Messages.ask(node, search.word, search.reply_to, search.host, search.family),
-      do: ask(nodes, search, count + 1),
-      else: ask(nodes, search, count)
+    %{word: word, reply_to: reply_to, host: host, family: family} = search
+    asked = if Messages.ask(node, word, reply_to, host, family), do: 1, else: 0
+    ask(nodes, search, count + asked)
   end
 
   defp ask([], _search, count), do: count
@@ -145,14 +143,16 @@ defmodule Caravan.Resolution do
     end
   end
 
-  defp again(search, now) do
-    with true <- search.patient? and now < search.deadline,
-         true <- now < search.silent_until or search.system == :awaited,
-         :error <- Native.address(search.host, search.family) do
+  defp again(%{patient?: patient?, deadline: deadline, system: system} = search, now) do
+    %{silent_until: silent_until, host: host, family: family} = search
+
+    with true <- patient? and now < deadline,
+         true <- now < silent_until or system == :awaited,
+         :error <- Native.address(host, family) do
       ask_all(search)
     else
       {:ok, address} -> {:ok, address}
-      false -> given_up(search.system)
+      false -> given_up(system)
     end
   end
 
