@@ -13,6 +13,10 @@ defmodule Caravan.NodeServer do
   # How long a guess may take to answer.
   @trial_timeout 750
 
+  # How often to ask net_kernel for the address of a new link, and how soon again, in ms.
+  @tries 40
+  @again 50
+
   @spec start_link(term) :: GenServer.on_start()
   def start_link(_), do: GenServer.start_link(__MODULE__, [], name: Messages.process())
 
@@ -111,11 +115,16 @@ defmodule Caravan.NodeServer do
     %{state | known: Whereabouts.up(state.known, node, ref)}
   end
 
-  # Links that are not made over IP have no such address.
-  defp remote(node) do
+  # The VM tells of a link a moment before net_kernel knows its address (dist_util.erl, connection/1). Links that are not
+  # made over IP have no such address.
+  defp remote(node, tries \\ @tries) do
     case :net_kernel.node_info(node, :address) do
       {:ok, {:net_address, {address, port}, _host, _protocol, _family}} when is_tuple(address) ->
         {address, port}
+
+      {:error, _not_yet_or_lost} when tries > 1 ->
+        Process.sleep(@again)
+        remote(node, tries - 1)
 
       _lost_or_another ->
         nil
