@@ -122,11 +122,14 @@ defmodule Caravan.NodeServer do
       {:ok, {:net_address, {address, port}, _host, _protocol, _family}} when is_tuple(address) ->
         {address, port}
 
-      {:error, _not_yet_or_lost} when tries > 1 ->
+      {:ok, {:net_address, _address, _host, _protocol, _family}} ->
+        nil
+
+      _not_yet_or_lost when tries > 1 ->
         Process.sleep(@again)
         remote(node, tries - 1)
 
-      _lost_or_another ->
+      _lost ->
         nil
     end
   catch
