@@ -25,6 +25,8 @@ defmodule Caravan.AddressBookTest do
     DnsServer.command(server, "add kept.book.test 60 AAAA fd00::1")
     assert %{moved: [], members: 1} = poll(membership)
     assert Native.address(~c"kept.book.test", :inet) == {:ok, {10, 0, 0, 1}}
+    # What nobody holds any more is forgotten.
+    assert %{members: 1} = poll(membership)
   end
 
   test "what one topology found is not dialled for another that does not allow it", %{

@@ -38,4 +38,27 @@ defmodule Caravan.Nodes.RefusalTest do
     assert error =~ ~r/the handshake was not done when it was given up after \d+ ms/
     assert Vm.eval(vm, "[maps:get(next_dial, P) || P <- #{peers}]") < [1_300]
   end
+
+  @tag :tmp_dir
+  test "a node tells its name to whoever has another cookie, and logs nothing of it", %{
+    tmp_dir: dir
+  } do
+    {vm, name, _port} = Vm.start_node(["-setcookie", "another"])
+    log = Path.join(dir, "log")
+    spy = "\#{config => \#{file => \"#{log}\"}}"
+    assert Vm.eval(vm, "logger:add_handler(spy, logger_std_h, #{spy})") == :ok
+
+    for _ <- 1..2 do
+      ref = make_ref()
+      :ok = Caravan.Native.identify(ref, Atom.to_string(name), "app-4370@h", 2_000)
+      assert_receive {^ref, {:ok, {told, creation}}}, 3_000
+      assert told == Atom.to_string(name)
+      assert creation == Vm.eval(vm, "erts_internal:get_creation()")
+    end
+
+    # The handshake's process there ends a moment later.
+    Vm.await(vm, "net_kernel:nodes_info() =:= {ok, []} andalso nodes(hidden)", [])
+    Vm.eval(vm, "logger_std_h:filesync(spy)")
+    assert File.read!(log) == ""
+  end
 end

@@ -9,6 +9,10 @@ use crate::node_name::MAX_NAME;
 const MANDATORY_25: u64 =
     0x4 | 0x10 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x2_0000 | 0x4_0000;
 const MANDATORY_25_DIGEST: u64 = 0x400_0000;
+
+/// Those that OTP 26 added: `DFLAG_UNLINK_ID` and `DFLAG_V4_NC`. A node without them is refused, and that is logged.
+const MANDATORY_26: u64 = 0x200_0000 | (0x4 << 32);
+
 const HANDSHAKE_23: u64 = 0x100_0000;
 
 /// What is said with a challenge besides the name: tag, flags, challenge, creation, length of the name.
@@ -60,7 +64,7 @@ pub fn asker(own: &str) -> String {
 
 /// The message that begins a handshake, sent as a hidden node called `name`; its length goes first.
 pub fn send_name(name: &str) -> Vec<u8> {
-    let flags = MANDATORY_25 | MANDATORY_25_DIGEST | HANDSHAKE_23;
+    let flags = MANDATORY_25 | MANDATORY_25_DIGEST | MANDATORY_26 | HANDSHAKE_23;
     let mut body = vec![b'N'];
     body.extend(flags.to_be_bytes());
     // The creation: ours means nothing.
