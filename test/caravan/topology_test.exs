@@ -53,9 +53,12 @@ defmodule Caravan.TopologyTest do
       mine = for line <- String.split(log, "\n"), line =~ "[caravan #{context.name}]", do: line
       told = mine |> Enum.join() |> String.split("this node is called #{node()}")
 
-      if sentence,
-        do: assert([_, line] = told) && assert(line =~ sentence),
-        else: assert([_] = told)
+      if sentence do
+        assert [_, line] = told
+        assert line =~ sentence
+      else
+        assert [_] = told
+      end
     end
   end
 
