@@ -147,17 +147,19 @@ defmodule Caravan.Peers do
   @doc "A probe or a dial failed. `refuser`: who refused the handshake."
   @spec dial_failed(t, integer, node, :probe | :dial, String.t(), Dials.refuser()) :: change
   def dial_failed(peers, now, node, stage, reason, refuser \\ nil) do
+    dial_ended(peers, node, fn peer ->
+      event = {:dial_failed, stage, reason, not peer.reported}
+      failed = %{peer | attempts: peer.attempts + 1, error: reason, reported: true}
+      {[event], back_off(peers, now, since(failed, now), stage, refuser)}
+    end)
+  end
+
+  # Who is no member any more by then is forgotten, whatever came of it.
+  defp dial_ended(peers, node, change) do
     case peers.by_node do
-      %{^node => %{state: :dialling, standing: :member} = peer} ->
-        event = {:dial_failed, stage, reason, not peer.reported}
-        failed = %{peer | attempts: peer.attempts + 1, error: reason, reported: true}
-        {[event], back_off(peers, now, since(failed, now), stage, refuser)}
-
-      %{^node => %{state: :dialling} = peer} ->
-        {[:forgotten], forget(peers, peer)}
-
-      _ ->
-        {[], peers}
+      %{^node => %{state: :dialling, standing: :member} = peer} -> change.(peer)
+      %{^node => %{state: :dialling} = peer} -> {[:forgotten], forget(peers, peer)}
+      _ -> {[], peers}
     end
   end
 
@@ -183,35 +185,19 @@ defmodule Caravan.Peers do
   @doc "Whoever refused the last handshake is there still."
   @spec same(t, integer, node) :: change
   def same(peers, now, node) do
-    case peers.by_node do
+    dial_ended(peers, node, fn
       # What was learnt of it has become void meanwhile: another address may have been asked.
-      %{^node => %{state: :dialling, standing: :member, refuser: nil} = peer} ->
-        {[], enqueue(peers, peer, :idle, now)}
-
-      %{^node => %{state: :dialling, standing: :member} = peer} ->
-        {[], wait_for_another(peers, now, peer)}
-
-      %{^node => %{state: :dialling} = peer} ->
-        {[:forgotten], forget(peers, peer)}
-
-      _ ->
-        {[], peers}
-    end
+      %{refuser: nil} = peer -> {[], enqueue(peers, peer, :idle, now)}
+      peer -> {[], wait_for_another(peers, now, peer)}
+    end)
   end
 
   @doc "The name leads to this node itself."
   @spec self(t, integer, node) :: change
   def self(peers, now, node) do
-    case peers.by_node do
-      %{^node => %{state: :dialling, standing: :member} = peer} ->
-        {[:self], put(peers, since(%{peer | state: :self}, now))}
-
-      %{^node => %{state: :dialling} = peer} ->
-        {[:forgotten], forget(peers, peer)}
-
-      _ ->
-        {[], peers}
-    end
+    dial_ended(peers, node, fn peer ->
+      {[:self], put(peers, since(%{peer | state: :self}, now))}
+    end)
   end
 
   @doc "Who waits after a failure is to be dialled now, whatever was learnt of it, also if it is being asked just now."
