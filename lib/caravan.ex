@@ -1,7 +1,7 @@
 defmodule Caravan do
   @readme Path.expand("../README.md", __DIR__)
   @external_resource @readme
-  @moduledoc with({:ok, readme} <- File.read(@readme), do: readme, else: (_ -> nil))
+  @moduledoc @readme |> File.read!() |> String.split("<!-- MDOC -->") |> Enum.fetch!(1)
 
   use Supervisor
   alias Caravan.{Draining, Error, Native, Options, Report, Status, Topologies, Topology}
