@@ -26,21 +26,6 @@ defmodule Caravan.OptionsTest do
            }
   end
 
-  test "README has each option and its default" do
-    [_, section] = "README.md" |> File.read!() |> String.split("\n## Options\n", parts: 2)
-
-    [section | _] = String.split(section, "\n## ", parts: 2)
-
-    rows = fn text, default ->
-      for "| `" <> _ = row <- String.split(text, "\n"),
-          cells = row |> String.replace("`", "") |> String.split("|") |> Enum.map(&String.trim/1),
-          do: {Enum.at(cells, 1), Enum.at(cells, default)}
-    end
-
-    assert [_ | _] = documented = rows.(section, 2)
-    assert documented == rows.(Options.table(:topology), 3)
-  end
-
   test "Caravan 1.0's options" do
     options = [query: "app.service.consul", node_sname: "likes-service", poll_interval: 1_000]
     assert %{node_sname: "likes-service", poll_interval: 1_000} = Options.topology!(:app, options)

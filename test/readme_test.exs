@@ -1,0 +1,154 @@
+defmodule Caravan.ReadmeTest do
+  use ExUnit.Case, async: true
+  alias Caravan.{BlockYaml, Options, Readme}
+
+  @documents ~w(README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md ARCHITECTURE.md bench/README.md)
+
+  for file <- ~w(README.md CONTRIBUTING.md), block <- Readme.blocks(File.read!(file), file) do
+    @block block
+    test "#{block.at}, a block of #{block.language}", do: Readme.check!(@block)
+  end
+
+  describe "the check of" do
+    # The whole README once more, with a fault put into it: some block of it has to fail.
+    for {what, text, fault} <- [
+          {"topologies", "query: \"my-app.service.consul\"", "qeury: \"my-app.service.consul\""},
+          {"children", "topologies: [my_app: [query:", "topologies: [my_app: [queries:"},
+          {"values", "transport: :tcp", "transport: :tpc"},
+          {"servers", "[\"127.0.0.1:8600\"],\n", "[\"127.0.0.1:86000\"],\n"},
+          {"libcluster's configuration", "config: [query:", "config: [qeury:"},
+          {"the strategy", "strategy: Caravan.Cluster.DnsStrategy",
+           "strategy: Caravan.Cluster.DNSStrategy"},
+          {"dependencies", "{:caravan, path: \"../caravan\"}", "{:caravn, path: \"../caravan\"}"},
+          {"results", "iex> Caravan.dist_port(\"my_app-3434@node.test\")",
+           "iex> Caravan.dist_port(\"my_app@node.test\")"},
+          {"functions", "rpc 'IO.inspect(Caravan.status())'",
+           "rpc 'IO.inspect(Caravan.state())'"},
+          {"the task's options", "--nameserver 127.0.0.1:8600", "--server 127.0.0.1:8600"},
+          {"shell syntax", "rpc 'IO.inspect(", "rpc IO.inspect("},
+          {"scripts", "bin/demo\nbin/test\n", "bin/demo\nbin/tests\n"},
+          {"records", "; my_app-3435@host1", "; my_app-3436@host1"},
+          {"flags", "-epmd_module caravan_epmd", "-epmd_module epmd_caravan"},
+          {"YAML", "  clusterIP: None", " clusterIP: None"},
+          {"the manifest", "serviceName: my-app", "serviceName: my_app"},
+          {"the manifest's port", "containerPort: 4370", "containerPort: 4371"},
+          {"languages", "```zone", "```bind"},
+          {"marks", "<!-- check: topology -->", "<!-- no check -->"},
+          {"reasons", "<!-- check: topology -->", "<!-- check: none -->"}
+        ] do
+      test "#{what} finds a fault" do
+        readme = String.replace(Readme.text(), unquote(text), unquote(fault))
+        assert readme != Readme.text()
+        assert Enum.any?(Readme.blocks(readme), &fails?/1)
+      end
+    end
+
+    defp fails?(block) do
+      Readme.check!(block)
+      false
+    rescue
+      ExUnit.AssertionError -> true
+    end
+
+    test "a block that can't be checked takes a reason for an answer" do
+      assert [block] = Readme.blocks("<!-- check: none; a drawing -->\n```dot\ngraph {}\n```\n")
+      assert Readme.check!(block)
+    end
+  end
+
+  test "the manifest's Service is what its topology looks up" do
+    assert [service, set] = BlockYaml.parse(Readme.block!("kubernetes").text)
+    [block] = Enum.filter(Readme.blocks(), &(&1.marks["of"] == "kubernetes"))
+    {[query: query], _} = Code.eval_string(block.text)
+    assert [%{"name" => port}] = service["spec"]["ports"]
+    domain = "#{service["metadata"]["name"]}.default.svc.cluster.local"
+    assert query == "_#{port}._tcp.#{domain}"
+
+    for name <- Readme.pod_names(set),
+        do: assert(name =~ ~r/@my-app-\d\.#{Regex.escape(domain)}$/)
+  end
+
+  test "the options are all there, with their defaults" do
+    [_, section] = String.split(Readme.text(), "\n## Options\n", parts: 2)
+    [section | _] = String.split(section, "\n## ", parts: 2)
+
+    rows = fn text, default ->
+      for "| `" <> _ = row <- String.split(text, "\n"),
+          cells = row |> String.replace("`", "") |> String.split("|") |> Enum.map(&String.trim/1),
+          do: {Enum.at(cells, 1), Enum.at(cells, default)}
+    end
+
+    assert [_ | _] = documented = rows.(section, 2)
+    assert documented == rows.(Options.table(:topology), 3)
+  end
+
+  test "the examples of names have these ports" do
+    assert [_, _ | _] =
+             examples = Regex.scan(~r/`(\S+)` → (\d+)/, Readme.text(), capture: :all_but_first)
+
+    for [name, port] <- examples,
+        do: assert(Caravan.dist_port(name) == {:ok, String.to_integer(port)}, "#{name} → #{port}")
+
+    assert {:error, %{kind: :port_out_of_range}} = Caravan.dist_port("my_app-70000")
+    assert {:error, %{kind: :tool_node}} = Caravan.dist_port("rpc-5f3a-my_app-3434")
+    assert {:ok, port} = Caravan.dist_port("peer-3-17184")
+    assert port in 20_000..32_767
+
+    for name <- ~w(my_app-70000 rpc-5f3a-my_app-3434 peer-3-17184),
+        do: assert(Readme.text() =~ "| `#{name}` |")
+  end
+
+  test "the functions and modules in its sentences exist" do
+    words = Regex.scan(~r/`(Caravan\.[^`]+)`/, prose(), capture: :all_but_first)
+    assert [_, _ | _] = words
+
+    for [word] <- words do
+      case Code.string_to_quoted!(word) do
+        {:__aliases__, _, parts} -> assert Code.ensure_loaded?(Module.concat(parts)), word
+        _call -> assert Readme.calls!(word) > 0, word
+      end
+    end
+  end
+
+  for file <- @documents do
+    test "the links of #{file} lead somewhere" do
+      prose = prose(File.read!(unquote(file)))
+
+      anchors =
+        for [title] <- Regex.scan(~r/^#+ (.+)$/m, prose, capture: :all_but_first),
+            do: anchor(title)
+
+      for [link] <- Regex.scan(~r/\]\(([^)]+)\)/, prose, capture: :all_but_first) do
+        case link do
+          "#" <> anchor -> assert anchor in anchors, link
+          "http" <> _ -> :ok
+          to -> assert File.regular?(Path.join(Path.dirname(unquote(file)), to)), link
+        end
+      end
+    end
+  end
+
+  test "the versions it asks for are those of the project" do
+    "~> " <> elixir = Mix.Project.config()[:elixir]
+
+    [rust] =
+      Regex.run(~r/^rust-version = "(.+)"$/m, File.read!("Cargo.toml"), capture: :all_but_first)
+
+    assert Readme.text() =~ "Elixir #{elixir} and, to build, Rust #{rust}, or newer"
+  end
+
+  test "the module's documentation is what stands between the marks" do
+    assert [_, marked, _] = String.split(Readme.text(), "<!-- MDOC -->")
+    assert {:docs_v1, _, _, _, %{"en" => documentation}, _, _} = Code.fetch_docs(Caravan)
+    assert String.trim(documentation) == String.trim(marked)
+    # They would lead nowhere from there.
+    assert Regex.scan(~r/\]\((?!http)[^)]*\)/, marked) == []
+  end
+
+  # Without the code blocks.
+  defp prose(text \\ Readme.text()), do: String.replace(text, ~r/^```.*?^```$/ms, "")
+
+  # As GitHub and ex_doc make them of headings.
+  defp anchor(title),
+    do: title |> String.downcase() |> String.replace(~r/[^\w -]/, "") |> String.replace(" ", "-")
+end
