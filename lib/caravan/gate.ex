@@ -33,7 +33,8 @@ defmodule Caravan.Gate do
 
   `{:error, :timeout}`: not now. No live node is there, or it came back only after a second or more, or this one has just
   resumed or has no socket to ask with. Waiting for a peer takes its time on purpose: some callers try again at once, and
-  give up after a few tries. Whatever else is wrong the link's own set-up will tell.
+  give up after a few tries. Nor where the network says that there is no way: the link's own set-up would go on trying,
+  and OTP would keep old news for it all that time. Whatever else is wrong that set-up will tell.
   """
   @spec pass(charlist, integer) :: :ok | {:error, :timeout}
   def pass(node, deadline) do
@@ -48,10 +49,10 @@ defmodule Caravan.Gate do
 
     with :ok <- Native.probe(ref, :erlang.list_to_binary(node), left(deadline), :link) do
       receive do
-        {^ref, {:error, {kind, _sentence}}} when kind in [:timeout, :overloaded] ->
+        {^ref, {:error, {kind, _sentence}}} when kind in [:timeout, :network, :overloaded] ->
           {:error, :timeout}
 
-        {^ref, _there_or_refused} ->
+        {^ref, _there_or_no_place_to_ask} ->
           :ok
       end
     else

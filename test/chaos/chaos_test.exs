@@ -90,8 +90,9 @@ defmodule Caravan.ChaosTest do
   end
 
   defp told(verdict, events) do
+    # What counts comes last, where a long report is cut off at its beginning.
     {start, _, _} = Enum.min_by(events, &elem(&1, 0))
-    Enum.join(Timeline.verdict(verdict, start) ++ [Timeline.said(events)], "\n")
+    Enum.join([Timeline.said(events) | Timeline.verdict(verdict, start)], "\n")
   end
 
   defp run(nodes, rounds, settings, options) do
