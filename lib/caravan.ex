@@ -4,7 +4,10 @@ defmodule Caravan do
   @moduledoc with({:ok, readme} <- File.read(@readme), do: readme, else: (_ -> nil))
 
   use Supervisor
-  alias Caravan.{Draining, Error, Native, Options, Report, Status, Topologies, Topology}
+  alias Caravan.{Error, Native, Options, Status, Topology}
+  alias Caravan.Link.Drain
+  alias Caravan.Lookup.Table
+  alias Caravan.Topology.Registry
 
   # The native library keeps the deadline; this is only so that nobody ever waits for ever.
   @grace 1_000
@@ -28,7 +31,7 @@ defmodule Caravan do
   def start_link(options) do
     options = Options.supervisor!(options)
     for {name, config} <- options.topologies, do: Topology.options!(name, config)
-    :ok = Topologies.started!()
+    :ok = Registry.started!()
     registered = if options.name, do: [name: options.name], else: []
     Supervisor.start_link(__MODULE__, options.topologies, registered)
   end
@@ -105,14 +108,14 @@ defmodule Caravan do
   """
   @spec report(String.t() | charlist, keyword) :: :ok | :error
   def report(query, options \\ []) do
-    {outcome, text} = Report.lookup(query, options)
+    {outcome, text} = Table.lookup(query, options)
     IO.puts(text)
     outcome
   end
 
   @doc "The names of a topology's members: the nodes that discovery stands behind, without this one."
   @spec members(atom) :: [node]
-  def members(topology), do: Topologies.call(topology, :members)
+  def members(topology), do: Registry.call(topology, :members)
 
   @doc """
   How each topology of this node is doing, by name.
@@ -121,7 +124,7 @@ defmodule Caravan do
   """
   @spec status() :: %{atom => Status.t()}
   def status do
-    for {name, answer} <- Topologies.call_all(:status, @status_timeout), into: %{} do
+    for {name, answer} <- Registry.call_all(:status, @status_timeout), into: %{} do
       case answer do
         {:ok, status} -> {name, status}
         :timeout -> {name, %Status{name: name, responding: false}}
@@ -143,14 +146,14 @@ defmodule Caravan do
   def await(topology, options \\ []) do
     options = Options.await!(options)
     # The topology keeps the time; the margin is for one that is busy.
-    Topologies.call(topology, {:await, options}, options.timeout + 5_000)
+    Registry.call(topology, {:await, options}, options.timeout + 5_000)
   end
 
   @doc """
   Looks up now instead of at the next poll, and dials now whoever waits after a failure. Doesn't wait for the answers.
   """
   @spec poll(atom) :: :ok
-  def poll(topology), do: Topologies.call(topology, :poll)
+  def poll(topology), do: Registry.call(topology, :poll)
 
   @doc """
   Prepares this node to go away: its topologies stop looking up and dialling, and its peers are told not
@@ -160,5 +163,5 @@ defmodule Caravan do
   application is started again.
   """
   @spec drain() :: :ok
-  def drain, do: Draining.drain()
+  def drain, do: Drain.drain()
 end

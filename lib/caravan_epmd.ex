@@ -9,10 +9,11 @@ defmodule :caravan_epmd do
   On OTP 25 and 27 an exception in `address_please/3` ends the VM, and a slow answer to its first call stalls
   `net_kernel`. So nothing here raises, and inside `net_kernel` everything is answered from memory. The module keeps to
   `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on. Only where a link is set up, which is
-  after that, `Caravan.Resolution` and `Caravan.Gate` are called, and the kernel's environment read.
+  after that, `Caravan.Link.Resolution` and `Caravan.Link.Admission` are called, and the kernel's environment read.
   """
 
-  alias Caravan.{Backlog, Epmd, Gate, Native, Resolution}
+  alias Caravan.Native
+  alias Caravan.Link.{Admission, Backlog, EpmdServer, Resolution}
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
@@ -74,7 +75,7 @@ defmodule :caravan_epmd do
   @spec register_node(atom() | charlist(), :inet.port_number(), atom()) :: {:ok, -1}
   def register_node(name, port, _family) do
     if self() == :erlang.whereis(:net_kernel),
-      do: guarded(fn -> Epmd.start(name, port) end, :failed)
+      do: guarded(fn -> EpmdServer.start(name, port) end, :failed)
 
     {:ok, -1}
   end
@@ -208,8 +209,8 @@ defmodule :caravan_epmd do
   end
 
   defp pass(name, host, address, deadline) do
-    if Gate.holds?(name ++ [?@ | host]) do
-      with :ok <- Gate.pass(name ++ [?@ | :inet.ntoa(address)], deadline), do: {:ok, address}
+    if Admission.holds?(name ++ [?@ | host]) do
+      with :ok <- Admission.pass(name ++ [?@ | :inet.ntoa(address)], deadline), do: {:ok, address}
     else
       {:ok, address}
     end

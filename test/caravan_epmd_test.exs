@@ -5,7 +5,14 @@ defmodule CaravanEpmdTest do
 
   test "it uses :erlang, :init, :inet, the kernel's environment and the library only" do
     allowed = [:erlang, :init, :inet, :application, Caravan.Native]
-    own = [Caravan.Backlog, Caravan.Epmd, Caravan.Gate, Caravan.Resolution]
+
+    own = [
+      Caravan.Link.Backlog,
+      Caravan.Link.EpmdServer,
+      Caravan.Link.Admission,
+      Caravan.Link.Resolution
+    ]
+
     assert used(@epmd) -- (allowed ++ own) == []
   end
 
@@ -15,20 +22,22 @@ defmodule CaravanEpmdTest do
   end
 
   test "nor does the backlog need Elixir" do
-    assert used(Caravan.Backlog) -- [:erlang, :application] == []
+    assert used(Caravan.Link.Backlog) -- [:erlang, :application] == []
   end
 
   test "nor do links need Elixir" do
-    assert used(Caravan.Gate) -- [:erlang, :init, :application, :sys, Caravan.Native] == []
+    assert used(Caravan.Link.Admission) -- [:erlang, :init, :application, :sys, Caravan.Native] ==
+             []
 
-    assert used(Caravan.Resolution) --
-             [:erlang, :inet, :lists, Caravan.Native, Caravan.Messages] == []
+    assert used(Caravan.Link.Resolution) --
+             [:erlang, :inet, :lists, Caravan.Native, Caravan.Link.Messages] == []
 
-    assert used(Caravan.Messages) -- [:erlang] == []
+    assert used(Caravan.Link.Messages) -- [:erlang] == []
   end
 
   test "nor does what answers in epmd's place" do
-    assert used(Caravan.Epmd) -- [:erlang, :init, :net_kernel, :logger, Caravan.Native] == []
+    assert used(Caravan.Link.EpmdServer) -- [:erlang, :init, :net_kernel, :logger, Caravan.Native] ==
+             []
   end
 
   defp used(module) do

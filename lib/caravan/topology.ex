@@ -9,21 +9,21 @@ defmodule Caravan.Topology do
 
   use GenServer
 
-  alias Caravan.{
-    Dials,
-    Discovery,
-    Draining,
-    Events,
-    Links,
-    Options,
-    Pace,
+  alias Caravan.{Options, Status}
+  alias Caravan.Link.Drain
+
+  alias Caravan.Topology.{
+    Calls,
+    Connector,
+    Dialer,
+    Log,
     Peers,
-    Status,
-    Topologies,
+    PollSchedule,
+    Queries,
+    Registry,
+    Transitions,
     Waiters
   }
-
-  alias Caravan.Topology.{Calls, Peering}
 
   # How long to wait for the registry, when it is not there.
   @enlist_again 500
@@ -56,15 +56,15 @@ defmodule Caravan.Topology do
   Erlang's own, the functions to `:connect`, `:disconnect` and `:list_nodes` with.
   """
   def start_link(%{topology: name, config: config} = spec) do
-    state = %__MODULE__{name: name, options: options!(name, config), links: Links.new(spec)}
-    :ok = Topologies.started!()
-    GenServer.start_link(__MODULE__, state, name: Topologies.via(name))
+    state = %__MODULE__{name: name, options: options!(name, config), links: Connector.new(spec)}
+    :ok = Registry.started!()
+    GenServer.start_link(__MODULE__, state, name: Registry.via(name))
   end
 
   @doc "Checks the options of the topology `name`, those that only the native library can judge included."
   def options!(name, config) do
     options = Options.topology!(name, config)
-    :ok = Discovery.check!(name, options)
+    :ok = Queries.check!(name, options)
     options
   end
 
@@ -80,9 +80,9 @@ defmodule Caravan.Topology do
 
     state = %{
       state
-      | discovery: Discovery.new(state.options, Links.probes?(state.links)),
+      | discovery: Queries.new(state.options, Connector.probes?(state.links)),
         calls: Calls.new(state.links),
-        dials: Dials.new(state.links, state.options.dial_concurrency),
+        dials: Dialer.new(state.links, state.options.dial_concurrency),
         poll_at: now,
         polled_at: now,
         disconnect_at: now
@@ -111,15 +111,15 @@ defmodule Caravan.Topology do
   # No more is begun while the node drains; this ends what is under way.
   def handle_call(:drain, _from, state) do
     peers = Peers.halt(state.peers, now())
-    {:reply, :ok, settle(%{state | dials: Dials.stop(state.dials), peers: peers})}
+    {:reply, :ok, settle(%{state | dials: Dialer.stop(state.dials), peers: peers})}
   end
 
   @impl true
   def handle_cast({:leaving, node}, state),
-    do: {:noreply, settle(Peering.left(state, node))}
+    do: {:noreply, settle(Transitions.left(state, node))}
 
   def handle_cast({:staying, node}, state),
-    do: {:noreply, settle(Peering.change(state, node, &Peers.stayed(&1, now(), node)))}
+    do: {:noreply, settle(Transitions.change(state, node, &Peers.stayed(&1, now(), node)))}
 
   @impl true
   def handle_info({:timeout, timer, :wake}, %{timer: timer} = state),
@@ -135,12 +135,12 @@ defmodule Caravan.Topology do
     do: {:noreply, settle(answer(state, ref, timer))}
 
   def handle_info({event, node, info}, state) when event in [:nodeup, :nodedown],
-    do: {:noreply, settle(Peering.link(state, event, node, info))}
+    do: {:noreply, settle(Transitions.link(state, event, node, info))}
 
   # The end of a dial, which its monitor tells as well, or of the registry, when Caravan's application or that alone
   # is started again.
   def handle_info({:EXIT, _pid, _reason}, state) do
-    if Topologies.enlisted?(state.name), do: {:noreply, state}, else: {:noreply, enlist(state)}
+    if Registry.enlisted?(state.name), do: {:noreply, state}, else: {:noreply, enlist(state)}
   end
 
   def handle_info(:enlist, state), do: {:noreply, enlist(state)}
@@ -151,32 +151,32 @@ defmodule Caravan.Topology do
   @impl true
   def terminate(_reason, _state) do
     # The application's own tree, with its topologies, ends before Caravan's application does.
-    if match?({:stopping, _}, :init.get_status()), do: Draining.leave()
+    if match?({:stopping, _}, :init.get_status()), do: Drain.leave()
   end
 
   defp answer(state, ref, result) do
-    with :unknown <- Discovery.answer(state.discovery, ref, result, now()),
-         :unknown <- Dials.answer(state.dials, ref, result),
+    with :unknown <- Queries.answer(state.discovery, ref, result, now()),
+         :unknown <- Dialer.answer(state.dials, ref, result),
          :unknown <- Calls.answer(state.calls, ref, result) do
       # The end of one who waits, or late.
       %{state | waiters: Waiters.drop(state.waiters, &match?({_, ^ref}, &1))}
     else
       {:looked_up, outcome, discovery} ->
-        Peering.looked_up(%{state | discovery: discovery}, outcome)
+        Transitions.looked_up(%{state | discovery: discovery}, outcome)
 
       {:admitted, report, discovery} ->
-        Peering.admitted(%{state | discovery: discovery}, report)
+        Transitions.admitted(%{state | discovery: discovery}, report)
 
       {:dialled, node, result, dials} ->
-        Peering.dialled(%{state | dials: dials}, node, result)
+        Transitions.dialled(%{state | dials: dials}, node, result)
 
       {:listed, result, asked, calls} ->
-        Peering.listed(%{state | calls: calls}, result, asked)
+        Transitions.listed(%{state | calls: calls}, result, asked)
 
       {:disconnected, node, result, calls} ->
-        Peering.disconnected(%{state | calls: calls}, node, result)
+        Transitions.disconnected(%{state | calls: calls}, node, result)
 
-      {:pending, %Dials{} = dials} ->
+      {:pending, %Dialer{} = dials} ->
         %{state | dials: dials}
 
       {:pending, %Calls{} = calls} ->
@@ -186,7 +186,7 @@ defmodule Caravan.Topology do
 
   # Draining is over when the application has been started again.
   defp enlist(state) do
-    Topologies.enlist(state.name)
+    Registry.enlist(state.name)
   catch
     _kind, _not_there_yet ->
       Process.send_after(self(), :enlist, @enlist_again)
@@ -200,7 +200,7 @@ defmodule Caravan.Topology do
   defp settle(state) do
     now = now()
 
-    if Draining.draining?(),
+    if Drain.draining?(),
       do: state |> serve(now) |> sleep(now, :infinity),
       else: state |> poll(now) |> dial(now) |> serve(now) |> rest(now)
   end
@@ -208,9 +208,9 @@ defmodule Caravan.Topology do
   defp poll(%{poll_at: at} = state, now) when at > now, do: state
 
   defp poll(state, now) do
-    state = state |> locate(now) |> Peering.reconcile()
-    discovery = Discovery.start(state.discovery, &Events.lookup_started(state.name, &1))
-    {delay, pace} = Pace.next(state.pace, Peers.count(state.peers) > 0)
+    state = state |> locate(now) |> Transitions.reconcile()
+    discovery = Queries.start(state.discovery, &Log.lookup_started(state.name, &1))
+    {delay, pace} = PollSchedule.next(state.pace, Peers.count(state.peers) > 0)
     %{state | discovery: discovery, pace: pace, poll_at: now + delay, polled_at: now}
   end
 
@@ -218,11 +218,11 @@ defmodule Caravan.Topology do
   defp locate(%{discovery: %{self: self}} = state, _now) when self == node(), do: state
 
   defp locate(state, now) do
-    if node() == :nonode@nohost, do: Events.alone(state.name)
-    long_names? = if Links.probes?(state.links), do: :net_kernel.longnames() == true
-    {note, discovery} = Discovery.locate(state.discovery, node(), long_names?)
-    if note, do: Events.ill_named(state.name, node(), note)
-    afresh(%{state | discovery: discovery, dials: Dials.stop(state.dials)}, now)
+    if node() == :nonode@nohost, do: Log.alone(state.name)
+    long_names? = if Connector.probes?(state.links), do: :net_kernel.longnames() == true
+    {note, discovery} = Queries.locate(state.discovery, node(), long_names?)
+    if note, do: Log.ill_named(state.name, node(), note)
+    afresh(%{state | discovery: discovery, dials: Dialer.stop(state.dials)}, now)
   end
 
   # The node's name is the seed, so that nodes started together spread out.
@@ -232,18 +232,18 @@ defmodule Caravan.Topology do
     %{
       state
       | peers: Peers.new(now, seed),
-        pace: Pace.new(state.options.poll_interval, seed)
+        pace: PollSchedule.new(state.options.poll_interval, seed)
     }
   end
 
   defp dial(state, now) do
     {nodes, peers} = Peers.due(state.peers, now, places(state))
-    start = &Dials.start(&2, &1, Peers.missed?(peers, &1), Peers.refuser(peers, now, &1))
+    start = &Dialer.start(&2, &1, Peers.missed?(peers, &1), Peers.refuser(peers, now, &1))
     %{state | peers: peers, dials: Enum.reduce(nodes, state.dials, start)}
   end
 
   # How many may be dialled now.
-  defp places(state), do: if(Peering.unlisted?(state), do: 0, else: Dials.free(state.dials))
+  defp places(state), do: if(Transitions.unlisted?(state), do: 0, else: Dialer.free(state.dials))
 
   defp serve(state, now) do
     {served, late, waiters} =
@@ -285,11 +285,11 @@ defmodule Caravan.Topology do
 
     struct!(
       Status,
-      Map.merge(Discovery.status(state.discovery, now), %{
+      Map.merge(Queries.status(state.discovery, now), %{
         name: state.name,
         members: length(Peers.members(state.peers)),
-        peers: Discovery.itself(state.discovery, now) ++ Peers.list(state.peers, now),
-        draining: Draining.draining?()
+        peers: Queries.itself(state.discovery, now) ++ Peers.list(state.peers, now),
+        draining: Drain.draining?()
       })
     )
   end

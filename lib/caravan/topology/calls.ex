@@ -3,7 +3,7 @@ defmodule Caravan.Topology.Calls do
   # The calls of `list_nodes` and `disconnect` that are under way: they may be anybody's, so neither can stop the
   # topology. One listing at a time, and one disconnect for each node.
 
-  alias Caravan.{BoundedCall, Links}
+  alias Caravan.Topology.{BoundedCall, Connector}
 
   @timeout 5_000
 
@@ -13,13 +13,13 @@ defmodule Caravan.Topology.Calls do
   @typep purpose :: {:list, asked_at :: integer} | {:disconnect, node}
 
   @type t :: %__MODULE__{
-          links: Links.t(),
+          links: Connector.t(),
           pending: %{reference => {purpose, BoundedCall.t()}},
           # To be listed once more, since something happened while it was.
           again?: boolean
         }
 
-  @spec new(Links.t()) :: t
+  @spec new(Connector.t()) :: t
   def new(links), do: %__MODULE__{links: links}
 
   @doc "Asks who is linked, now or as soon as the present answer is there."
@@ -27,7 +27,7 @@ defmodule Caravan.Topology.Calls do
   def list(calls) do
     if Enum.any?(calls.pending, &match?({_, {{:list, _}, _}}, &1)),
       do: %{calls | again?: true},
-      else: start(calls, {:list, now()}, fn -> Links.list!(calls.links) end)
+      else: start(calls, {:list, now()}, fn -> Connector.list!(calls.links) end)
   end
 
   @doc "Cuts the link to `node`, unless that is under way."
@@ -35,7 +35,7 @@ defmodule Caravan.Topology.Calls do
   def disconnect(calls, node) do
     if Enum.any?(calls.pending, &match?({_, {{:disconnect, ^node}, _}}, &1)),
       do: calls,
-      else: start(calls, {:disconnect, node}, fn -> Links.disconnect(calls.links, node) end)
+      else: start(calls, {:disconnect, node}, fn -> Connector.disconnect(calls.links, node) end)
   end
 
   @doc "Takes a message that carries `ref`, if it belongs to one of the calls."
