@@ -194,7 +194,7 @@ defmodule :caravan_epmd do
   defp family(family) when family in [:inet6, :inet6_tcp, :inet6_tls], do: :inet6
   defp family(_family), do: :inet
 
-  # Who only asks where a node is need not wait. A gate that fails holds nobody.
+  # Who only asks where a node is need not wait. An admission that fails holds nobody up.
   defp link(asker, _name, _host, _family, address, _deadline) when asker != :set_up,
     do: {:ok, address}
 
@@ -202,15 +202,16 @@ defmodule :caravan_epmd do
     guarded(
       fn ->
         name = text(name)
-        pass(name, text(host), corrected(name, host, family, address, deadline), deadline)
+        admit(name, text(host), corrected(name, host, family, address, deadline), deadline)
       end,
       {:ok, address}
     )
   end
 
-  defp pass(name, host, address, deadline) do
-    if Admission.holds?(name ++ [?@ | host]) do
-      with :ok <- Admission.pass(name ++ [?@ | :inet.ntoa(address)], deadline), do: {:ok, address}
+  defp admit(name, host, address, deadline) do
+    if Admission.required?(name ++ [?@ | host]) do
+      with :ok <- Admission.admit(name ++ [?@ | :inet.ntoa(address)], deadline),
+           do: {:ok, address}
     else
       {:ok, address}
     end

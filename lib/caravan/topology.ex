@@ -1,7 +1,7 @@
 defmodule Caravan.Topology do
   @moduledoc false
   # One set of queries kept true: timer -> look-up -> members -> dials. Everything that waits for the
-  # network does so elsewhere and answers by message. An event only changes the state; settle/1 then does
+  # network does so elsewhere and answers by message. An event only changes the state; run_due/1 then does
   # what has become due and sets the one timer for what comes next.
   #
   # Whether a peer is up is decided by the messages of net_kernel, or, where `list_nodes` is not
@@ -26,18 +26,18 @@ defmodule Caravan.Topology do
   }
 
   # How long to wait for the registry, when it is not there.
-  @enlist_again 500
+  @register_again 500
 
-  @enforce_keys [:name, :options, :links]
+  @enforce_keys [:name, :options, :connector]
   defstruct [
     :name,
     :options,
-    :links,
-    :discovery,
+    :connector,
+    :queries,
     :peers,
-    :dials,
+    :dialer,
     :calls,
-    :pace,
+    :schedule,
     # When to look up next, when that was last done, when withdrawn peers may next be disconnected.
     :poll_at,
     :polled_at,
@@ -56,7 +56,12 @@ defmodule Caravan.Topology do
   Erlang's own, the functions to `:connect`, `:disconnect` and `:list_nodes` with.
   """
   def start_link(%{topology: name, config: config} = spec) do
-    state = %__MODULE__{name: name, options: options!(name, config), links: Connector.new(spec)}
+    state = %__MODULE__{
+      name: name,
+      options: options!(name, config),
+      connector: Connector.new(spec)
+    }
+
     :ok = Registry.started!()
     GenServer.start_link(__MODULE__, state, name: Registry.via(name))
   end
@@ -80,19 +85,19 @@ defmodule Caravan.Topology do
 
     state = %{
       state
-      | discovery: Queries.new(state.options, Connector.probes?(state.links)),
-        calls: Calls.new(state.links),
-        dials: Dialer.new(state.links, state.options.dial_concurrency),
+      | queries: Queries.new(state.options, Connector.probes?(state.connector)),
+        calls: Calls.new(state.connector),
+        dialer: Dialer.new(state.connector, state.options.dial_concurrency),
         poll_at: now,
         polled_at: now,
         disconnect_at: now
     }
 
-    {:ok, afresh(state, now), {:continue, :start}}
+    {:ok, reset(state, now), {:continue, :start}}
   end
 
   @impl true
-  def handle_continue(:start, state), do: {:noreply, settle(state)}
+  def handle_continue(:start, state), do: {:noreply, run_due(state)}
 
   @impl true
   def handle_call(:members, _from, state), do: {:reply, Peers.members(state.peers), state}
@@ -100,50 +105,50 @@ defmodule Caravan.Topology do
 
   def handle_call({:await, options}, {pid, _} = from, state) do
     waiter = {from, Process.monitor(pid)}
-    {:noreply, settle(%{state | waiters: Waiters.add(state.waiters, now(), waiter, options)})}
+    {:noreply, run_due(%{state | waiters: Waiters.add(state.waiters, now(), waiter, options)})}
   end
 
   def handle_call(:poll, _from, state) do
     now = now()
-    {:reply, :ok, settle(%{state | poll_at: now, peers: Peers.retry(state.peers, now)})}
+    {:reply, :ok, run_due(%{state | poll_at: now, peers: Peers.retry(state.peers, now)})}
   end
 
   # No more is begun while the node drains; this ends what is under way.
   def handle_call(:drain, _from, state) do
     peers = Peers.halt(state.peers, now())
-    {:reply, :ok, settle(%{state | dials: Dialer.stop(state.dials), peers: peers})}
+    {:reply, :ok, run_due(%{state | dialer: Dialer.stop(state.dialer), peers: peers})}
   end
 
   @impl true
   def handle_cast({:leaving, node}, state),
-    do: {:noreply, settle(Transitions.left(state, node))}
+    do: {:noreply, run_due(Transitions.left(state, node))}
 
   def handle_cast({:staying, node}, state),
-    do: {:noreply, settle(Transitions.change(state, node, &Peers.stayed(&1, now(), node)))}
+    do: {:noreply, run_due(Transitions.change(state, node, &Peers.stayed(&1, now(), node)))}
 
   @impl true
   def handle_info({:timeout, timer, :wake}, %{timer: timer} = state),
-    do: {:noreply, settle(%{state | timer: nil, wake_at: :infinity})}
+    do: {:noreply, run_due(%{state | timer: nil, wake_at: :infinity})}
 
   def handle_info({ref, result}, state) when is_reference(ref),
-    do: {:noreply, settle(answer(state, ref, result))}
+    do: {:noreply, run_due(answer(state, ref, result))}
 
   def handle_info({:DOWN, ref, :process, _pid, reason}, state),
-    do: {:noreply, settle(answer(state, ref, {:ended, reason}))}
+    do: {:noreply, run_due(answer(state, ref, {:ended, reason}))}
 
   def handle_info({timer, ref}, state) when timer in [:slow, :overdue],
-    do: {:noreply, settle(answer(state, ref, timer))}
+    do: {:noreply, run_due(answer(state, ref, timer))}
 
   def handle_info({event, node, info}, state) when event in [:nodeup, :nodedown],
-    do: {:noreply, settle(Transitions.link(state, event, node, info))}
+    do: {:noreply, run_due(Transitions.link(state, event, node, info))}
 
   # The end of a dial, which its monitor tells as well, or of the registry, when Caravan's application or that alone
   # is started again.
   def handle_info({:EXIT, _pid, _reason}, state) do
-    if Registry.enlisted?(state.name), do: {:noreply, state}, else: {:noreply, enlist(state)}
+    if Registry.registered?(state.name), do: {:noreply, state}, else: {:noreply, register(state)}
   end
 
-  def handle_info(:enlist, state), do: {:noreply, enlist(state)}
+  def handle_info(:register, state), do: {:noreply, register(state)}
 
   # Late answers, and a timer that ran out before it was set anew.
   def handle_info(_other, state), do: {:noreply, state}
@@ -155,20 +160,20 @@ defmodule Caravan.Topology do
   end
 
   defp answer(state, ref, result) do
-    with :unknown <- Queries.answer(state.discovery, ref, result, now()),
-         :unknown <- Dialer.answer(state.dials, ref, result),
-         :unknown <- Calls.answer(state.calls, ref, result) do
+    with :unknown <- Queries.handle(state.queries, ref, result, now()),
+         :unknown <- Dialer.handle(state.dialer, ref, result),
+         :unknown <- Calls.handle(state.calls, ref, result) do
       # The end of one who waits, or late.
       %{state | waiters: Waiters.drop(state.waiters, &match?({_, ^ref}, &1))}
     else
-      {:looked_up, outcome, discovery} ->
-        Transitions.looked_up(%{state | discovery: discovery}, outcome)
+      {:looked_up, outcome, queries} ->
+        Transitions.looked_up(%{state | queries: queries}, outcome)
 
-      {:admitted, report, discovery} ->
-        Transitions.admitted(%{state | discovery: discovery}, report)
+      {:admitted, report, queries} ->
+        Transitions.admitted(%{state | queries: queries}, report)
 
-      {:dialled, node, result, dials} ->
-        Transitions.dialled(%{state | dials: dials}, node, result)
+      {:dialled, node, result, dialer} ->
+        Transitions.dialled(%{state | dialer: dialer}, node, result)
 
       {:listed, result, asked, calls} ->
         Transitions.listed(%{state | calls: calls}, result, asked)
@@ -176,8 +181,8 @@ defmodule Caravan.Topology do
       {:disconnected, node, result, calls} ->
         Transitions.disconnected(%{state | calls: calls}, node, result)
 
-      {:pending, %Dialer{} = dials} ->
-        %{state | dials: dials}
+      {:pending, %Dialer{} = dialer} ->
+        %{state | dialer: dialer}
 
       {:pending, %Calls{} = calls} ->
         %{state | calls: calls}
@@ -185,67 +190,68 @@ defmodule Caravan.Topology do
   end
 
   # Draining is over when the application has been started again.
-  defp enlist(state) do
-    Registry.enlist(state.name)
+  defp register(state) do
+    Registry.register(state.name)
   catch
     _kind, _not_there_yet ->
-      Process.send_after(self(), :enlist, @enlist_again)
+      Process.send_after(self(), :register, @register_again)
       state
   else
-    _pid -> settle(state)
+    _pid -> run_due(state)
   end
 
   ## Inside: what is due
 
-  defp settle(state) do
+  defp run_due(state) do
     now = now()
 
     if Drain.draining?(),
-      do: state |> serve(now) |> sleep(now, :infinity),
-      else: state |> poll(now) |> dial(now) |> serve(now) |> rest(now)
+      do: state |> reply_waiters(now) |> sleep(now, :infinity),
+      else: state |> poll(now) |> dial(now) |> reply_waiters(now) |> rest(now)
   end
 
   defp poll(%{poll_at: at} = state, now) when at > now, do: state
 
   defp poll(state, now) do
-    state = state |> locate(now) |> Transitions.reconcile()
-    discovery = Queries.start(state.discovery, &Log.lookup_started(state.name, &1))
-    {delay, pace} = PollSchedule.next(state.pace, Peers.count(state.peers) > 0)
-    %{state | discovery: discovery, pace: pace, poll_at: now + delay, polled_at: now}
+    state = state |> sync_node_name(now) |> Transitions.reconcile()
+    queries = Queries.start(state.queries, &Log.lookup_started(state.name, &1))
+    {delay, schedule} = PollSchedule.next(state.schedule, Peers.count(state.peers) > 0)
+    %{state | queries: queries, schedule: schedule, poll_at: now + delay, polled_at: now}
   end
 
   # The own name is part of every look-up. It may come late (mix test), change or go (net_kernel:stop).
-  defp locate(%{discovery: %{self: self}} = state, _now) when self == node(), do: state
+  defp sync_node_name(%{queries: %{self: self}} = state, _now) when self == node(), do: state
 
-  defp locate(state, now) do
+  defp sync_node_name(state, now) do
     if node() == :nonode@nohost, do: Log.alone(state.name)
-    long_names? = if Connector.probes?(state.links), do: :net_kernel.longnames() == true
-    {note, discovery} = Queries.locate(state.discovery, node(), long_names?)
+    long_names? = if Connector.probes?(state.connector), do: :net_kernel.longnames() == true
+    {note, queries} = Queries.reset(state.queries, node(), long_names?)
     if note, do: Log.ill_named(state.name, node(), note)
-    afresh(%{state | discovery: discovery, dials: Dialer.stop(state.dials)}, now)
+    reset(%{state | queries: queries, dialer: Dialer.stop(state.dialer)}, now)
   end
 
   # The node's name is the seed, so that nodes started together spread out.
-  defp afresh(state, now) do
+  defp reset(state, now) do
     seed = {node(), state.name}
 
     %{
       state
       | peers: Peers.new(now, seed),
-        pace: PollSchedule.new(state.options.poll_interval, seed)
+        schedule: PollSchedule.new(state.options.poll_interval, seed)
     }
   end
 
   defp dial(state, now) do
-    {nodes, peers} = Peers.due(state.peers, now, places(state))
-    start = &Dialer.start(&2, &1, Peers.missed?(peers, &1), Peers.refuser(peers, now, &1))
-    %{state | peers: peers, dials: Enum.reduce(nodes, state.dials, start)}
+    {nodes, peers} = Peers.due(state.peers, now, free_slots(state))
+    start = &Dialer.start(&2, &1, Peers.redial?(peers, &1), Peers.refuser(peers, now, &1))
+    %{state | peers: peers, dialer: Enum.reduce(nodes, state.dialer, start)}
   end
 
   # How many may be dialled now.
-  defp places(state), do: if(Transitions.unlisted?(state), do: 0, else: Dialer.free(state.dials))
+  defp free_slots(state),
+    do: if(Transitions.unlisted?(state), do: 0, else: Dialer.free_slots(state.dialer))
 
-  defp serve(state, now) do
+  defp reply_waiters(state, now) do
     {served, late, waiters} =
       Waiters.take(state.waiters, now, Peers.count(state.peers), state.peers.changed_at)
 
@@ -260,8 +266,8 @@ defmodule Caravan.Topology do
   end
 
   defp rest(state, now) do
-    # What is due waits for a place, and a place comes with a message.
-    if places(state) == 0,
+    # What is due waits for a slot, and a slot comes with a message.
+    if free_slots(state) == 0,
       do: sleep(state, now, state.poll_at),
       else: sleep(state, now, min(state.poll_at, Peers.next_wakeup(state.peers)))
   end
@@ -285,10 +291,10 @@ defmodule Caravan.Topology do
 
     struct!(
       Status,
-      Map.merge(Queries.status(state.discovery, now), %{
+      Map.merge(Queries.status(state.queries, now), %{
         name: state.name,
         members: length(Peers.members(state.peers)),
-        peers: Queries.itself(state.discovery, now) ++ Peers.list(state.peers, now),
+        peers: Queries.itself(state.queries, now) ++ Peers.list(state.peers, now),
         draining: Drain.draining?()
       })
     )

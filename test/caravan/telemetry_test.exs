@@ -29,7 +29,7 @@ defmodule Caravan.TelemetryTest do
       query: "q",
       result: {:ok, report},
       duration: 1,
-      turned?: true,
+      outcome_changed?: true,
       newly_refused: Enum.map(refused, & &1.reason),
       newly_cut?: false,
       alias: "other@h"

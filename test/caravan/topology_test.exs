@@ -355,7 +355,7 @@ defmodule Caravan.TopologyTest do
     DnsServer.command(context.server, "fault silence")
     topology = start(context, timeout: 60_000)
     await_event([:lookup, :start])
-    [ref] = Map.keys(:sys.get_state(topology).discovery.pending)
+    [ref] = Map.keys(:sys.get_state(topology).queries.pending)
     send(topology, {:overdue, ref})
     assert %{error: %{kind: :internal, message: message}} = await_event([:lookup, :exception])
     assert message =~ "please report it"
@@ -368,12 +368,12 @@ defmodule Caravan.TopologyTest do
     DnsServer.command(context.server, "fault delay 300")
     topology = start(context, timeout: 60_000)
     await_event([:lookup, :start])
-    [ref] = Map.keys(:sys.get_state(topology).discovery.pending)
+    [ref] = Map.keys(:sys.get_state(topology).queries.pending)
     send(topology, {:overdue, ref})
     await_event([:lookup, :exception])
     assert {:ok, nodes} = Caravan.await(context.name)
     assert nodes == [node_on(4001)]
-    assert :sys.get_state(topology).discovery.late == %{}
+    assert :sys.get_state(topology).queries.late == %{}
   end
 
   test "two that come after all count both: only the first tells what it changed", context do
@@ -383,7 +383,7 @@ defmodule Caravan.TopologyTest do
 
     for _ <- 1..2 do
       await_event([:lookup, :start])
-      [ref] = Map.keys(:sys.get_state(topology).discovery.pending)
+      [ref] = Map.keys(:sys.get_state(topology).queries.pending)
       send(topology, {:overdue, ref})
       assert :ok = Caravan.poll(context.name)
     end

@@ -1,4 +1,4 @@
-defmodule Caravan.Nodes.GateTest do
+defmodule Caravan.Nodes.AdmissionTest do
   # A socket in the place of a lost node: where a node is suspended, the system takes connections for it in the same way.
   use ExUnit.Case, async: false
   alias Caravan.Vm

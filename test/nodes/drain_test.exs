@@ -1,4 +1,4 @@
-defmodule Caravan.Nodes.DrainingTest do
+defmodule Caravan.Nodes.DrainTest do
   use ExUnit.Case, async: false
   alias Caravan.{DnsServer, Vm}
 

@@ -1,6 +1,6 @@
 defmodule Caravan.Link.Admission do
   @moduledoc false
-  # What a link to a lost node has to pass before this node makes it, whoever asked for it: Caravan's own dials, `global`,
+  # The admission of links to lost nodes: what has to hold before this node makes one, whoever asked for it: Caravan's own dials, `global`,
   # or a message that anybody sends. `:caravan_epmd` calls it in the process that sets the link up.
   #
   # A node that was suspended or cut off, and is back, has to hear first that its old links are gone, and what its peers
@@ -18,9 +18,9 @@ defmodule Caravan.Link.Admission do
   # As long as `global` may take to hear what lost nodes still said.
   @global_timeout 500
 
-  @doc "Does a link to `node` have to pass? Only to one that was lost, and where `global` takes links down for that."
-  @spec holds?(node | charlist) :: boolean
-  def holds?(node), do: Native.was_linked(node) and separates?() and not Native.hidden?()
+  @doc "Does a link to `node` need to be admitted? Only to one that was lost, and where `global` takes links down for that."
+  @spec required?(node | charlist) :: boolean
+  def required?(node), do: Native.was_linked(node) and separates?() and not Native.hidden?()
 
   # Links of hidden nodes mean nothing to it. `global` puts into the environment what it goes by (global.erl, init/1).
   defp separates? do
@@ -35,8 +35,8 @@ defmodule Caravan.Link.Admission do
   resumed or has no socket to ask with. Waiting for a peer takes its time on purpose: some callers try again at once, and
   give up after a few tries. Whatever else is wrong the link's own set-up will tell.
   """
-  @spec pass(charlist, integer) :: :ok | {:error, :timeout}
-  def pass(node, deadline) do
+  @spec admit(charlist, integer) :: :ok | {:error, :timeout}
+  def admit(node, deadline) do
     if :erlang.nodes(:connected) == [] and Native.stopped_lately(),
       do: {:error, :timeout},
       else: with(:ok <- awake(node, deadline), do: heard(deadline))

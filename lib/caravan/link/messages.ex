@@ -56,8 +56,8 @@ defmodule Caravan.Link.Messages do
     do: post(node, {:caravan, @version, word, reply_to, host, family})
 
   @doc "Answers a question. Neither waits nor connects."
-  @spec answer(reference, {:ok, address} | :unknown) :: :ok
-  def answer(reply_to, answer) do
+  @spec reply(reference, {:ok, address} | :unknown) :: :ok
+  def reply(reply_to, answer) do
     _ = :erlang.send(reply_to, {reply_to, answer}, [:noconnect, :nosuspend])
     :ok
   end

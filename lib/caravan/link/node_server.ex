@@ -96,7 +96,7 @@ defmodule Caravan.Link.NodeServer do
   defp hear(:ignored, state), do: state
 
   defp answer(state, waiting, answer) do
-    Enum.each(waiting, &Messages.answer(&1, answer))
+    Enum.each(waiting, &Messages.reply(&1, answer))
     state
   end
 

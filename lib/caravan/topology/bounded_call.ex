@@ -3,7 +3,7 @@ defmodule Caravan.Topology.BoundedCall do
   # A call that may hang, raise or end its process, made in a process of its own and bounded in time.
   #
   # The caller hears of it by messages that carry `ref`: `{:DOWN, ref, :process, pid, reason}` at its end and, before
-  # that, `{:overdue, ref}` when the time is up. It gives them to `answer/2` as `{:ended, reason}` and `:overdue`.
+  # that, `{:overdue, ref}` when the time is up. It gives them to `handle/2` as `{:ended, reason}` and `:overdue`.
 
   @enforce_keys [:ref, :pid, :timer, :timeout]
   defstruct @enforce_keys
@@ -39,13 +39,13 @@ defmodule Caravan.Topology.BoundedCall do
   end
 
   @doc "Takes a message that carries its `ref`. An overdue call is ended, and its end is told like any other."
-  @spec answer(t, :overdue | {:ended, term}) :: :pending | result
-  def answer(call, :overdue) do
+  @spec handle(t, :overdue | {:ended, term}) :: :pending | result
+  def handle(call, :overdue) do
     Process.exit(call.pid, :kill)
     :pending
   end
 
-  def answer(call, {:ended, reason}) do
+  def handle(call, {:ended, reason}) do
     Process.cancel_timer(call.timer)
 
     case reason do

@@ -28,7 +28,7 @@ defmodule Caravan.Topology.Connector do
 
   @doc "May a peer be probed? Only Erlang's own distribution is known to listen where the node's name says."
   @spec probes?(t) :: boolean
-  def probes?(links), do: links.connect == @connect
+  def probes?(connector), do: connector.connect == @connect
 
   @doc "Has `list_nodes` to be asked who is connected? Of Erlang's own links net_kernel tells."
   @spec polls?(t) :: boolean
@@ -36,14 +36,14 @@ defmodule Caravan.Topology.Connector do
     do: {module, function} not in [{:erlang, :nodes}, {Node, :list}]
 
   @spec connect(t, node) :: term
-  def connect(links, node), do: call(links.connect, [node])
+  def connect(connector, node), do: call(connector.connect, [node])
 
   @spec disconnect(t, node) :: term
-  def disconnect(links, node), do: call(links.disconnect, [node])
+  def disconnect(connector, node), do: call(connector.disconnect, [node])
 
   @doc "Who is connected. May hang or raise, unless the function is Erlang's own."
   @spec list!(t) :: [node]
-  def list!(links), do: links.list_nodes |> call([]) |> Enum.to_list()
+  def list!(connector), do: connector.list_nodes |> call([]) |> Enum.to_list()
 
   defp call({module, function, arguments}, more), do: apply(module, function, arguments ++ more)
 end

@@ -4,13 +4,13 @@ defmodule Caravan.Topology.Dialer do
   #
   # A new peer is dialled straight away: most are there. Whoever was lost or not reached is probed first, by one TCP
   # connect that the native library makes, so that a dead peer costs no process and no line of the kernel's log. So is
-  # everyone who would have to wait for a place among the dials anyway.
+  # everyone who would have to wait for a slot anyway.
   #
   # Where a dial fails the node there is asked what it calls itself: that tells why, and whether a peer that refused a
   # handshake is still the same node. Dialling it again would only fill its log.
   #
   # Each dial calls the connect function in a process of its own. One that takes more than a moment keeps going, but gives
-  # up its place, so that addresses where nobody answers hold nobody else up.
+  # up its slot, so that addresses where nobody answers hold nobody else up.
 
   alias Caravan.Native
   alias Caravan.Link.Admission
@@ -18,34 +18,34 @@ defmodule Caravan.Topology.Dialer do
 
   @probe_timeout 2_000
   # A dial that takes longer than this makes room for the next one.
-  @moment 250
+  @slow_after 250
   # The kernel gives a handshake 7 s.
   @dial_timeout 15_000
-  # Probes and dials under way for each place among the dials, and in all: half of the probes that the library takes from
+  # Probes and dials under way for each slot, and in all: half of the probes that the library takes from
   # all topologies together.
   @under_way 4
   @most 512
 
-  @enforce_keys [:links, :concurrency]
+  @enforce_keys [:connector, :concurrency]
   defstruct [
-    :links,
+    :connector,
     :concurrency,
     # What is under way, by the reference its message will carry.
     pending: %{},
-    # Probed, or not to be probed, and waiting for a place among the dials.
+    # Probed, or not to be probed, and waiting for a slot.
     ready: :queue.new(),
-    # Places taken, and dials that went straight to the peer, whether they still have a place or not.
-    places: 0,
+    # Slots taken, and dials that went straight to the peer, whether they still hold a slot or not.
+    slots: 0,
     direct: 0,
     nodes: MapSet.new()
   ]
 
   @type t :: %__MODULE__{
-          links: Connector.t(),
+          connector: Connector.t(),
           concurrency: pos_integer,
           pending: %{reference => probe | dial},
           ready: :queue.queue(node),
-          places: non_neg_integer,
+          slots: non_neg_integer,
           direct: non_neg_integer,
           nodes: MapSet.t(node)
         }
@@ -58,7 +58,7 @@ defmodule Caravan.Topology.Dialer do
            call: BoundedCall.t(),
            at: integer,
            timer: reference,
-           place?: boolean,
+           slot?: boolean,
            direct?: boolean
          }
 
@@ -72,130 +72,139 @@ defmodule Caravan.Topology.Dialer do
   @type result :: :ok | :self | :same | {:error, :probe | :dial, String.t(), refuser}
 
   @spec new(Connector.t(), pos_integer) :: t
-  def new(links, concurrency), do: %__MODULE__{links: links, concurrency: concurrency}
+  def new(connector, concurrency), do: %__MODULE__{connector: connector, concurrency: concurrency}
 
   @doc "How many more may be started."
-  @spec free(t) :: non_neg_integer
-  def free(dials) do
-    most = min(@under_way * dials.concurrency, @most)
-    max(0, max(most, dials.concurrency) - MapSet.size(dials.nodes))
+  @spec free_slots(t) :: non_neg_integer
+  def free_slots(dialer) do
+    most = min(@under_way * dialer.concurrency, @most)
+    max(0, max(most, dialer.concurrency) - MapSet.size(dialer.nodes))
   end
 
   @doc """
-  Starts to dial `node`, unless that is under way already. `missed?`: it was lost or not reached since it was up.
+  Starts to dial `node`, unless that is under way already. `redial?`: it was lost or not reached since it was up.
   `unless`: not, if it is this one still.
   """
   @spec start(t, node, boolean, identity | nil) :: t
-  def start(dials, node, missed?, unless) do
+  def start(dialer, node, redial?, unless) do
     cond do
-      node in dials.nodes -> dials
-      not Connector.probes?(dials.links) -> dials |> enter(node) |> ready(node)
-      unless -> dials |> enter(node) |> identify(node, :whether, unless)
-      missed? or Admission.holds?(node) or full?(dials) -> dials |> enter(node) |> probe(node)
-      true -> dials |> enter(node) |> dial(node, true)
+      node in dialer.nodes ->
+        dialer
+
+      not Connector.probes?(dialer.connector) ->
+        dialer |> track(node) |> ready(node)
+
+      unless ->
+        dialer |> track(node) |> identify(node, :whether, unless)
+
+      redial? or Admission.required?(node) or full?(dialer) ->
+        dialer |> track(node) |> probe(node)
+
+      true ->
+        dialer |> track(node) |> dial(node, true)
     end
   end
 
-  defp full?(dials),
-    do: dials.places >= dials.concurrency or dials.direct >= dials.concurrency
+  defp full?(dialer),
+    do: dialer.slots >= dialer.concurrency or dialer.direct >= dialer.concurrency
 
   @doc "Takes a message that carries `ref`, if it belongs to a dial."
-  @spec answer(t, reference, term) :: {:dialled, node, result, t} | {:pending, t} | :unknown
-  def answer(dials, ref, message) do
-    case Map.fetch(dials.pending, ref) do
-      {:ok, %{asks: _} = probe} -> probed(forget(dials, ref), probe, message)
-      {:ok, dial} -> dialled(dials, ref, dial, message)
+  @spec handle(t, reference, term) :: {:dialled, node, result, t} | {:pending, t} | :unknown
+  def handle(dialer, ref, message) do
+    case Map.fetch(dialer.pending, ref) do
+      {:ok, %{asks: _} = probe} -> probed(drop_pending(dialer, ref), probe, message)
+      {:ok, dial} -> dialled(dialer, ref, dial, message)
       :error -> :unknown
     end
   end
 
   @doc "Ends all dials; nothing is heard of them any more."
   @spec stop(t) :: t
-  def stop(dials) do
-    for {_ref, %{call: call, timer: timer}} <- dials.pending do
+  def stop(dialer) do
+    for {_ref, %{call: call, timer: timer}} <- dialer.pending do
       Process.cancel_timer(timer)
       BoundedCall.stop(call)
     end
 
-    new(dials.links, dials.concurrency)
+    new(dialer.connector, dialer.concurrency)
   end
 
   # The library answers each question once, within the time that it is given.
-  defp probe(dials, node) do
+  defp probe(dialer, node) do
     ref = make_ref()
-    purpose = if Admission.holds?(node), do: :redial, else: :dial
+    purpose = if Admission.required?(node), do: :redial, else: :dial
     asked = Native.probe(ref, Atom.to_string(node), @probe_timeout, purpose)
-    asked(dials, ref, asked, %{node: node, asks: :probe, unless: nil})
+    asked(dialer, ref, asked, %{node: node, asks: :probe, unless: nil})
   end
 
-  defp identify(dials, node, asks, unless) do
+  defp identify(dialer, node, asks, unless) do
     ref = make_ref()
     asked = Native.identify(ref, Atom.to_string(node), Atom.to_string(node()), @probe_timeout)
-    asked(dials, ref, asked, %{node: node, asks: asks, unless: unless})
+    asked(dialer, ref, asked, %{node: node, asks: asks, unless: unless})
   end
 
-  defp asked(dials, ref, asked, probe) do
+  defp asked(dialer, ref, asked, probe) do
     with {:error, _} = error <- asked, do: send(self(), {ref, error})
-    pend(dials, ref, probe)
+    put_pending(dialer, ref, probe)
   end
 
-  defp probed(dials, %{node: node, asks: :probe}, :ok), do: {:pending, ready(dials, node)}
+  defp probed(dialer, %{node: node, asks: :probe}, :ok), do: {:pending, ready(dialer, node)}
 
-  defp probed(dials, %{node: node, asks: :whether, unless: identity}, {:ok, identity}),
-    do: {:dialled, node, :same, leave(dials, node)}
+  defp probed(dialer, %{node: node, asks: :whether, unless: identity}, {:ok, identity}),
+    do: {:dialled, node, :same, untrack(dialer, node)}
 
-  defp probed(dials, %{node: node, asks: :whether}, {:ok, _another}),
-    do: probed(dials, %{node: node, asks: :probe}, :ok)
+  defp probed(dialer, %{node: node, asks: :whether}, {:ok, _another}),
+    do: probed(dialer, %{node: node, asks: :probe}, :ok)
 
-  defp probed(dials, %{node: node, asks: {:why, took}}, answer),
-    do: {:dialled, node, Refusal.result(node, answer, took), leave(dials, node)}
+  defp probed(dialer, %{node: node, asks: {:why, took}}, answer),
+    do: {:dialled, node, Refusal.result(node, answer, took), untrack(dialer, node)}
 
-  defp probed(dials, %{node: node}, {:error, {_kind, sentence}}),
-    do: {:dialled, node, {:error, :probe, sentence, nil}, leave(dials, node)}
+  defp probed(dialer, %{node: node}, {:error, {_kind, sentence}}),
+    do: {:dialled, node, {:error, :probe, sentence, nil}, untrack(dialer, node)}
 
-  defp ready(dials, node), do: fill(%{dials | ready: :queue.in(node, dials.ready)})
+  defp ready(dialer, node), do: fill_slots(%{dialer | ready: :queue.in(node, dialer.ready)})
 
-  defp fill(%{places: taken, concurrency: most} = dials) when taken >= most, do: dials
+  defp fill_slots(%{slots: taken, concurrency: most} = dialer) when taken >= most, do: dialer
 
-  defp fill(dials) do
-    case :queue.out(dials.ready) do
-      {{:value, node}, ready} -> %{dials | ready: ready} |> dial(node, false) |> fill()
-      {:empty, _} -> dials
+  defp fill_slots(dialer) do
+    case :queue.out(dialer.ready) do
+      {{:value, node}, ready} -> %{dialer | ready: ready} |> dial(node, false) |> fill_slots()
+      {:empty, _} -> dialer
     end
   end
 
-  defp dial(dials, node, direct?) do
-    call = BoundedCall.start(fn -> Connector.connect(dials.links, node) end, @dial_timeout)
-    timer = Process.send_after(self(), {:slow, call.ref}, @moment)
-    dial = %{node: node, call: call, at: now(), timer: timer, place?: true, direct?: direct?}
-    direct = if direct?, do: dials.direct + 1, else: dials.direct
-    pend(%{dials | places: dials.places + 1, direct: direct}, call.ref, dial)
+  defp dial(dialer, node, direct?) do
+    call = BoundedCall.start(fn -> Connector.connect(dialer.connector, node) end, @dial_timeout)
+    timer = Process.send_after(self(), {:slow, call.ref}, @slow_after)
+    dial = %{node: node, call: call, at: now(), timer: timer, slot?: true, direct?: direct?}
+    direct = if direct?, do: dialer.direct + 1, else: dialer.direct
+    put_pending(%{dialer | slots: dialer.slots + 1, direct: direct}, call.ref, dial)
   end
 
-  defp dialled(dials, ref, dial, :slow) do
-    dials = %{dials | places: dials.places - 1}
-    {:pending, fill(pend(dials, ref, %{dial | place?: false}))}
+  defp dialled(dialer, ref, dial, :slow) do
+    dialer = %{dialer | slots: dialer.slots - 1}
+    {:pending, fill_slots(put_pending(dialer, ref, %{dial | slot?: false}))}
   end
 
-  defp dialled(dials, ref, dial, message) do
-    case BoundedCall.answer(dial.call, message) do
+  defp dialled(dialer, ref, dial, message) do
+    case BoundedCall.handle(dial.call, message) do
       :pending ->
-        {:pending, dials}
+        {:pending, dialer}
 
       result ->
         Process.cancel_timer(dial.timer)
-        places = if dial.place?, do: dials.places - 1, else: dials.places
-        direct = if dial.direct?, do: dials.direct - 1, else: dials.direct
-        dials = fill(forget(%{dials | places: places, direct: direct}, ref))
-        ended(dials, dial, result)
+        slots = if dial.slot?, do: dialer.slots - 1, else: dialer.slots
+        direct = if dial.direct?, do: dialer.direct - 1, else: dialer.direct
+        dialer = fill_slots(drop_pending(%{dialer | slots: slots, direct: direct}, ref))
+        ended(dialer, dial, result)
     end
   end
 
-  defp ended(dials, %{node: node, at: at}, result) do
+  defp ended(dialer, %{node: node, at: at}, result) do
     # This may be anything from a closed port to another cookie.
-    if result == {:ok, false} and Connector.probes?(dials.links),
-      do: {:pending, identify(dials, node, {:why, now() - at}, nil)},
-      else: {:dialled, node, result(result), leave(dials, node)}
+    if result == {:ok, false} and Connector.probes?(dialer.connector),
+      do: {:pending, identify(dialer, node, {:why, now() - at}, nil)},
+      else: {:dialled, node, result(result), untrack(dialer, node)}
   end
 
   defp result({:ok, true}), do: :ok
@@ -211,11 +220,11 @@ defmodule Caravan.Topology.Dialer do
     {:error, :dial, sentence, nil}
   end
 
-  defp pend(dials, ref, what), do: %{dials | pending: Map.put(dials.pending, ref, what)}
-  defp forget(dials, ref), do: %{dials | pending: Map.delete(dials.pending, ref)}
+  defp put_pending(dialer, ref, what), do: %{dialer | pending: Map.put(dialer.pending, ref, what)}
+  defp drop_pending(dialer, ref), do: %{dialer | pending: Map.delete(dialer.pending, ref)}
 
   defp now, do: System.monotonic_time(:millisecond)
 
-  defp enter(dials, node), do: %{dials | nodes: MapSet.put(dials.nodes, node)}
-  defp leave(dials, node), do: %{dials | nodes: MapSet.delete(dials.nodes, node)}
+  defp track(dialer, node), do: %{dialer | nodes: MapSet.put(dialer.nodes, node)}
+  defp untrack(dialer, node), do: %{dialer | nodes: MapSet.delete(dialer.nodes, node)}
 end

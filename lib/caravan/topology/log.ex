@@ -55,7 +55,7 @@ defmodule Caravan.Topology.Log do
   end
 
   def looked_up(topology, %{query: query, result: {:ok, report}} = outcome) do
-    if outcome.turned?, do: Logger.info("#{prefix(topology)}#{query} is answered again")
+    if outcome.outcome_changed?, do: Logger.info("#{prefix(topology)}#{query} is answered again")
 
     Telemetry.execute(
       [:caravan, :lookup, :stop],
@@ -79,7 +79,7 @@ defmodule Caravan.Topology.Log do
   end
 
   def looked_up(topology, %{query: query, result: {:error, error}} = outcome) do
-    if outcome.turned? do
+    if outcome.outcome_changed? do
       Logger.warning(
         "#{prefix(topology)}#{error.message}. The known peers stay; still looking it up, but quietly"
       )

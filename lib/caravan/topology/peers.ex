@@ -21,8 +21,7 @@ defmodule Caravan.Topology.Peers do
   # A peer that waits (idle, backing off, left alone) has an `entry` in the queue, which is ordered by
   # time and then at random. Nothing walks over all peers but list/1, members/1, reconcile/2, retry/2 and halt/2.
 
-  alias Caravan.Topology.Dialer
-  alias Caravan.Topology.Delay
+  alias Caravan.Topology.{Dialer, Retry}
   alias Caravan.Topology.Peers.Peer
 
   # At most this share of the connected peers is disconnected in a round.
@@ -71,7 +70,7 @@ defmodule Caravan.Topology.Peers do
     case peers.by_node do
       %{^node => peer} ->
         peers = %{peers | withdrawn: Map.delete(peers.withdrawn, node)}
-        {[], put(peers, %{peer | standing: :member})}
+        {[], put(peers, %{peer | membership: :member})}
 
       _ when linked? ->
         {[:up], connect(peers, now, %Peer{node: node, since: now})}
@@ -98,10 +97,10 @@ defmodule Caravan.Topology.Peers do
   def move(peers, now, node) do
     case peers.by_node do
       %{^node => %{state: state, entry: entry} = peer} when entry != nil or state == :self ->
-        {[], enqueue(peers, afresh(peer), :idle, now)}
+        {[], enqueue(peers, reset(peer), :idle, now)}
 
       %{^node => %{state: :dialling} = peer} ->
-        {[], put(peers, afresh(peer))}
+        {[], put(peers, reset(peer))}
 
       _ ->
         {[], peers}
@@ -131,15 +130,15 @@ defmodule Caravan.Topology.Peers do
     peers = disconnected(peers, now, peer)
 
     cond do
-      peer.standing != :member ->
+      peer.membership != :member ->
         {[{:down, reason, false}, :forgotten], forget(peers, peer)}
 
       peer.state == :leaving ->
-        {[{:down, reason, false}], enqueue(peers, since(peer, now), :leaving, now + Delay.left())}
+        {[{:down, reason, false}], enqueue(peers, since(peer, now), :leaving, now + Retry.left())}
 
       true ->
-        flaps = Delay.flaps(now - peer.since, peer.flaps)
-        {state, delay, rand} = Delay.lost(flaps, peers.rand)
+        flaps = Retry.flaps(now - peer.since, peer.flaps)
+        {state, delay, rand} = Retry.lost(flaps, peers.rand)
         peer = since(%{peer | flaps: flaps, error: reason}, now)
         {[{:down, reason, true}], enqueue(%{peers | rand: rand}, peer, state, now + delay)}
     end
@@ -158,7 +157,7 @@ defmodule Caravan.Topology.Peers do
   # Who is no member any more by then is forgotten, whatever came of it.
   defp dial_ended(peers, node, change) do
     case peers.by_node do
-      %{^node => %{state: :dialling, standing: :member} = peer} -> change.(peer)
+      %{^node => %{state: :dialling, membership: :member} = peer} -> change.(peer)
       %{^node => %{state: :dialling} = peer} -> {[:forgotten], forget(peers, peer)}
       _ -> {[], peers}
     end
@@ -167,12 +166,12 @@ defmodule Caravan.Topology.Peers do
   # Nobody is there, so whoever refused a handshake is gone.
   defp back_off(peers, now, peer, stage, nil) do
     waiting = :gb_sets.size(peers.queue)
-    {delay, rand} = Delay.failed(stage, peer.attempts, waiting, peers.rand)
+    {delay, rand} = Retry.failed(stage, peer.attempts, waiting, peers.rand)
     enqueue(%{peers | rand: rand}, unrefused(peer), :backing_off, now + delay)
   end
 
   defp back_off(peers, now, peer, :dial, refuser) do
-    {delay, rand} = Delay.refused(peer.refusals + 1, peers.rand)
+    {delay, rand} = Retry.refused(peer.refusals + 1, peers.rand)
     peer = %{peer | refusals: peer.refusals + 1, refuser: refuser, dial_at: now + delay}
     wait_for_another(%{peers | rand: rand}, now, peer)
   end
@@ -181,7 +180,7 @@ defmodule Caravan.Topology.Peers do
     do: enqueue(peers, peer, :backing_off, at)
 
   defp wait_for_another(peers, now, peer),
-    do: enqueue(peers, peer, :backing_off, min(peer.dial_at, now + Delay.refused_check()))
+    do: enqueue(peers, peer, :backing_off, min(peer.dial_at, now + Retry.refused_check()))
 
   @doc "Whoever refused the last handshake is there still."
   @spec same(t, integer, node) :: change
@@ -205,13 +204,13 @@ defmodule Caravan.Topology.Peers do
   @spec retry(t, integer) :: t
   def retry(peers, now) do
     Enum.reduce(peers.by_node, peers, fn
-      {_, %{state: :backing_off} = peer}, peers -> enqueue(peers, afresh(peer), :idle, now)
-      {_, %{state: :dialling} = peer}, peers -> put(peers, afresh(peer))
+      {_, %{state: :backing_off} = peer}, peers -> enqueue(peers, reset(peer), :idle, now)
+      {_, %{state: :dialling} = peer}, peers -> put(peers, reset(peer))
       _, peers -> peers
     end)
   end
 
-  defp afresh(peer), do: unrefused(%{peer | attempts: 0})
+  defp reset(peer), do: unrefused(%{peer | attempts: 0})
   defp unrefused(peer), do: %{peer | refusals: 0, refuser: nil, dial_at: nil}
 
   @doc "The node says that it is going away."
@@ -222,8 +221,8 @@ defmodule Caravan.Topology.Peers do
         leaving = since(%{peer | state: :leaving}, now)
         {[:leaving], peers |> disconnected(now, peer) |> put(leaving)}
 
-      %{^node => %{state: state, standing: :member} = peer} when state != :leaving ->
-        {[:leaving], enqueue(peers, since(peer, now), :leaving, now + Delay.left())}
+      %{^node => %{state: state, membership: :member} = peer} when state != :leaving ->
+        {[:leaving], enqueue(peers, since(peer, now), :leaving, now + Retry.left())}
 
       _ ->
         {[], peers}
@@ -279,14 +278,14 @@ defmodule Caravan.Topology.Peers do
     dialling = for {_, %{state: :dialling} = peer} <- peers.by_node, do: peer
 
     Enum.reduce(dialling, peers, fn
-      %{standing: :member} = peer, peers -> enqueue(peers, since(peer, now), :idle, now)
+      %{membership: :member} = peer, peers -> enqueue(peers, since(peer, now), :idle, now)
       peer, peers -> forget(peers, peer)
     end)
   end
 
   @doc "Was its link lost, or a dial in vain, since it was last up?"
-  @spec missed?(t, node) :: boolean
-  def missed?(peers, node), do: peers.by_node[node].error != nil
+  @spec redial?(t, node) :: boolean
+  def redial?(peers, node), do: peers.by_node[node].error != nil
 
   @doc "Whom to dial only if somebody else is there now."
   @spec refuser(t, integer, node) :: Dialer.identity() | nil
@@ -335,7 +334,7 @@ defmodule Caravan.Topology.Peers do
 
   @spec members(t) :: [node]
   def members(peers) do
-    Enum.sort(for {node, %{standing: :member}} <- peers.by_node, do: node)
+    Enum.sort(for {node, %{membership: :member}} <- peers.by_node, do: node)
   end
 
   @doc "Every peer as plain data, by name; times relative to `now`, in ms."
@@ -345,7 +344,7 @@ defmodule Caravan.Topology.Peers do
       %{
         node: node,
         state: peer.state,
-        for: now - peer.since,
+        state_age: now - peer.since,
         attempts: peer.attempts,
         error: peer.error,
         next_dial: if(peer.entry, do: max(0, next_dial(peer) - now))
@@ -358,14 +357,14 @@ defmodule Caravan.Topology.Peers do
 
   ## Inside
 
-  defp disown(peers, node, standing) do
+  defp disown(peers, node, membership) do
     case peers.by_node do
       %{^node => peer} ->
         # Who expires is withdrawn still.
-        standing = if peer.standing == :withdrawn, do: :withdrawn, else: standing
+        membership = if peer.membership == :withdrawn, do: :withdrawn, else: membership
 
         if peer.state == :dialling or linked?(peer),
-          do: {[], put(peers, %{peer | standing: standing})},
+          do: {[], put(peers, %{peer | membership: membership})},
           else: {[:forgotten], forget(peers, peer)}
 
       _ ->
@@ -377,7 +376,7 @@ defmodule Caravan.Topology.Peers do
 
   defp connect(peers, now, peer) do
     peers = dequeue(peers, peer)
-    fresh = %{afresh(peer) | state: :connected, entry: nil, error: nil, reported: false}
+    fresh = %{reset(peer) | state: :connected, entry: nil, error: nil, reported: false}
 
     %{put(peers, since(fresh, now)) | connected: MapSet.put(peers.connected, peer.node)}
     |> withdrawn(peer)
@@ -385,7 +384,7 @@ defmodule Caravan.Topology.Peers do
   end
 
   # Notes that the live peer may be disconnected, if it is withdrawn, be it since before it was live.
-  defp withdrawn(peers, %{standing: :withdrawn, node: node}),
+  defp withdrawn(peers, %{membership: :withdrawn, node: node}),
     do: %{peers | withdrawn: Map.put_new(peers.withdrawn, node, 0)}
 
   defp withdrawn(peers, _peer), do: peers

@@ -2,6 +2,8 @@ defmodule Caravan.Topology.PollSchedule do
   @moduledoc false
   # When to look up next. Pure: the seed is an argument, so that nodes started together spread out.
 
+  alias Caravan.Topology.Retry
+
   @quick 500
   @growth 1.5
   @jitter 0.1
@@ -22,14 +24,15 @@ defmodule Caravan.Topology.PollSchedule do
 
   @doc "How many ms to wait after a look-up; `formed?` once a peer is or was up."
   @spec next(t, boolean) :: {pos_integer, t}
-  def next(%{quick: quick, interval: interval} = pace, formed?)
+  def next(%{quick: quick, interval: interval} = schedule, formed?)
       when formed? or quick == nil or quick >= interval,
-      do: spread(interval, %{pace | quick: nil})
+      do: spread(interval, %{schedule | quick: nil})
 
-  def next(pace, _formed?), do: spread(pace.quick, %{pace | quick: pace.quick * @growth})
+  def next(schedule, _formed?),
+    do: spread(schedule.quick, %{schedule | quick: schedule.quick * @growth})
 
-  defp spread(ms, pace) do
-    {ms, rand} = Caravan.Topology.Backoff.spread(ms, @jitter, pace.rand)
-    {ms, %{pace | rand: rand}}
+  defp spread(ms, schedule) do
+    {ms, rand} = Retry.spread(ms, @jitter, schedule.rand)
+    {ms, %{schedule | rand: rand}}
   end
 end

@@ -17,7 +17,7 @@ defmodule Caravan.Topology.Queries do
     # What new names are probed under, and how many wait for that or for links.
     :proving,
     waiting: 0,
-    queries: %{},
+    by_index: %{},
     pending: %{},
     late: %{}
   ]
@@ -29,7 +29,7 @@ defmodule Caravan.Topology.Queries do
           waiting: non_neg_integer,
           self: node | nil,
           membership: term,
-          queries: %{non_neg_integer => map},
+          by_index: %{non_neg_integer => map},
           pending: %{reference => {non_neg_integer, integer, reference}},
           # Overdue ones. Their changes are made in the membership and are told only once. The native library
           # bounds how many there are.
@@ -40,7 +40,7 @@ defmodule Caravan.Topology.Queries do
   @type note :: {:by_host, nil} | {:capitals, host :: String.t()} | {:other_name, String.t()}
 
   @typedoc """
-  What came of one look-up. `turned?`: the query failed for the first time, or was answered after it
+  What came of one look-up. `outcome_changed?`: the query failed for the first time, or was answered after it
   failed. `newly_refused`: reasons for refusing names that were not known already. `newly_cut?`: the answer was
   cut, and had not been for a while. `alias`: what the answer calls this node, if that is not its name and wasn't known
   already.
@@ -49,7 +49,7 @@ defmodule Caravan.Topology.Queries do
           query: String.t(),
           result: {:ok, report :: map} | {:error, Error.t()},
           duration: integer,
-          turned?: boolean,
+          outcome_changed?: boolean,
           newly_refused: [atom],
           newly_cut?: boolean,
           alias: String.t() | nil
@@ -58,7 +58,7 @@ defmodule Caravan.Topology.Queries do
   @doc "`probes?`: a node listens where its name says, so that a new name can be probed."
   @spec new(Options.topology(), boolean) :: t
   def new(options, probes?) do
-    queries =
+    by_index =
       for {query, index} <- Enum.with_index(options.query), into: %{} do
         {index,
          %{
@@ -72,7 +72,7 @@ defmodule Caravan.Topology.Queries do
          }}
       end
 
-    %__MODULE__{options: options, probes?: probes?, queries: queries}
+    %__MODULE__{options: options, probes?: probes?, by_index: by_index}
   end
 
   @doc "Raises if the native library finds fault with the options of the topology `name`."
@@ -89,116 +89,116 @@ defmodule Caravan.Topology.Queries do
   Looks on behalf of `node`, with an empty set of members. Answers, too, with what of the options doesn't suit its name.
   `long_names?` is `nil` where links are not Erlang's own, for which names and ports need not be as these want them.
   """
-  @spec locate(t, node, long_names? :: boolean | nil) :: {note | nil, t}
-  def locate(discovery, node, long_names?) do
+  @spec reset(t, node, long_names? :: boolean | nil) :: {note | nil, t}
+  def reset(queries, node, long_names?) do
     {:ok, membership, note} =
       if node == :nonode@nohost,
         do: {:ok, nil, nil},
-        else: membership(discovery.options, discovery.probes?, node, long_names?)
+        else: membership(queries.options, queries.probes?, node, long_names?)
 
-    queries = Map.new(discovery.queries, fn {index, q} -> {index, %{q | itself: nil}} end)
-    located = %{discovery | self: node, membership: membership, queries: queries}
-    {note, Map.merge(located, %{pending: %{}, late: %{}, proving: nil, waiting: 0})}
+    by_index = Map.new(queries.by_index, fn {index, q} -> {index, %{q | itself: nil}} end)
+    fresh = %{queries | self: node, membership: membership, by_index: by_index}
+    {note, Map.merge(fresh, %{pending: %{}, late: %{}, proving: nil, waiting: 0})}
   end
 
   @doc "Starts a look-up of every query that has none under way. Answers go to the calling process."
   @spec start(t, (query :: String.t() -> any)) :: t
-  def start(%{membership: nil} = discovery, _started), do: discovery
+  def start(%{membership: nil} = queries, _started), do: queries
 
-  def start(discovery, started) do
-    busy = MapSet.new(discovery.pending, fn {_, {index, _, _}} -> index end)
+  def start(queries, started) do
+    busy = MapSet.new(queries.pending, fn {_, {index, _, _}} -> index end)
 
-    for {index, %{query: query}} <- discovery.queries, index not in busy, reduce: discovery do
-      discovery ->
+    for {index, %{query: query}} <- queries.by_index, index not in busy, reduce: queries do
+      queries ->
         started.(query)
-        ask(discovery, index)
+        ask(queries, index)
     end
   end
 
-  defp ask(discovery, index) do
+  defp ask(queries, index) do
     ref = make_ref()
-    self = Atom.to_string(discovery.self)
+    self = Atom.to_string(queries.self)
 
-    with {:error, _} = error <- Native.poll(discovery.membership, index, ref, self, atoms()),
+    with {:error, _} = error <- Native.poll(queries.membership, index, ref, self, atoms()),
          do: send(self(), {ref, error})
 
-    timer = Process.send_after(self(), {:overdue, ref}, discovery.options.timeout + @grace)
+    timer = Process.send_after(self(), {:overdue, ref}, queries.options.timeout + @grace)
     pending = {index, System.monotonic_time(), timer}
-    %{discovery | pending: Map.put(discovery.pending, ref, pending)}
+    %{queries | pending: Map.put(queries.pending, ref, pending)}
   end
 
   # How many there are, and how many the VM may have: new names are not to fill its table.
   defp atoms, do: {:erlang.system_info(:atom_count), :erlang.system_info(:atom_limit)}
 
   # Names that wait for a probe get it, and what comes of that is told before the next look-up.
-  defp prove(%{proving: nil, probes?: true} = discovery, waiting) when waiting > 0 do
+  defp prove(%{proving: nil, probes?: true} = queries, waiting) when waiting > 0 do
     ref = make_ref()
     # Where there is no place for it now, the next look-up begins it.
-    begun? = Native.prove(discovery.membership, ref, atoms()) == :ok
-    %{discovery | proving: if(begun?, do: ref), waiting: waiting}
+    begun? = Native.prove(queries.membership, ref, atoms()) == :ok
+    %{queries | proving: if(begun?, do: ref), waiting: waiting}
   end
 
-  defp prove(discovery, waiting), do: %{discovery | waiting: waiting}
+  defp prove(queries, waiting), do: %{queries | waiting: waiting}
 
   @doc "Do names wait until those that were trusted before them are linked?"
   @spec waits_for_links?(t) :: boolean
-  def waits_for_links?(discovery), do: discovery.waiting > 0 and not discovery.probes?
+  def waits_for_links?(queries), do: queries.waiting > 0 and not queries.probes?
 
   @doc "Does another topology of this node stand behind `node`?"
   @spec others_want?(t, node) :: boolean
-  def others_want?(discovery, node), do: Native.others_want(discovery.membership, node)
+  def others_want?(queries, node), do: Native.others_want(queries.membership, node)
 
   @doc "Takes the message `{ref, result}`, if it belongs to a look-up or to probes. `now` is in ms."
-  @spec answer(t, reference, term, integer) ::
+  @spec handle(t, reference, term, integer) ::
           {:looked_up, outcome, t} | {:admitted, map, t} | :unknown
-  def answer(%{proving: ref} = discovery, ref, result, _now) do
-    discovery = %{discovery | proving: nil}
+  def handle(%{proving: ref} = queries, ref, result, _now) do
+    queries = %{queries | proving: nil}
 
     case result do
-      {:ok, report} -> {:admitted, report, prove(discovery, report.waiting)}
-      {:error, _} -> {:admitted, %{added: [], expired: []}, discovery}
+      {:ok, report} -> {:admitted, report, prove(queries, report.waiting)}
+      {:error, _} -> {:admitted, %{added: [], expired: []}, queries}
     end
   end
 
-  def answer(discovery, ref, result, now) do
-    case Map.pop(discovery.pending, ref) do
+  def handle(queries, ref, result, now) do
+    case Map.pop(queries.pending, ref) do
       {nil, _} ->
-        late(discovery, ref, result, now)
+        late(queries, ref, result, now)
 
       {{index, started, _timer}, pending} when result == :overdue ->
-        late = Map.put(discovery.late, ref, {index, started})
-        looked_up(%{discovery | pending: pending, late: late}, index, started, result, now)
+        late = Map.put(queries.late, ref, {index, started})
+        looked_up(%{queries | pending: pending, late: late}, index, started, result, now)
 
       {{index, started, timer}, pending} ->
         Process.cancel_timer(timer)
-        looked_up(%{discovery | pending: pending}, index, started, result, now)
+        looked_up(%{queries | pending: pending}, index, started, result, now)
     end
   end
 
-  defp late(discovery, ref, result, now) do
-    case Map.pop(discovery.late, ref) do
+  defp late(queries, ref, result, now) do
+    case Map.pop(queries.late, ref) do
       {{index, started}, late} ->
-        looked_up(%{discovery | late: late}, index, started, result, now)
+        looked_up(%{queries | late: late}, index, started, result, now)
 
       {nil, _} ->
         :unknown
     end
   end
 
-  defp looked_up(discovery, index, started, result, now) do
-    query = discovery.queries[index]
-    result = result(result, query.query, discovery.options)
-    keep = discovery.options.expire_after
+  defp looked_up(queries, index, started, result, now) do
+    query = queries.by_index[index]
+    result = result(result, query.query, queries.options)
+    keep = queries.options.expire_after
     refused = refused(query.refused, result, now, keep)
     cut? = match?({:ok, %{cut: true}}, result)
 
-    itself = itself(query.itself, result, discovery.self, now)
+    itself = itself(query.itself, result, queries.self, now)
 
     outcome = %{
       query: query.query,
       result: result,
       duration: System.monotonic_time() - started,
-      turned?: turned?(query.outcome, result),
+      outcome_changed?: outcome_changed?(query.outcome, result),
       newly_refused: Map.keys(refused) -- Map.keys(query.refused),
       # An answer of nearly the size that fits is cut one time and whole the next.
       newly_cut?: cut? and (query.cut_at == nil or now - query.cut_at >= keep),
@@ -207,18 +207,18 @@ defmodule Caravan.Topology.Queries do
 
     cut_at = if cut?, do: now, else: query.cut_at
     query = %{record(query, result) | at: now, refused: refused, cut_at: cut_at, itself: itself}
-    discovery = %{discovery | queries: %{discovery.queries | index => query}}
+    queries = %{queries | by_index: %{queries.by_index | index => query}}
 
     case result do
-      {:ok, report} -> {:looked_up, outcome, prove(discovery, report.waiting)}
-      {:error, _} -> {:looked_up, outcome, discovery}
+      {:ok, report} -> {:looked_up, outcome, prove(queries, report.waiting)}
+      {:error, _} -> {:looked_up, outcome, queries}
     end
   end
 
   @doc "Was every query answered when it was last asked, and is none being asked?"
   @spec complete?(t) :: boolean
-  def complete?(discovery) do
-    discovery.pending == %{} and Enum.all?(discovery.queries, fn {_, q} -> q.outcome == :ok end)
+  def complete?(queries) do
+    queries.pending == %{} and Enum.all?(queries.by_index, fn {_, q} -> q.outcome == :ok end)
   end
 
   @doc "The part of `Caravan.Status` that concerns look-ups."
@@ -226,25 +226,25 @@ defmodule Caravan.Topology.Queries do
           queries: [Caravan.Status.query()],
           refused: [Caravan.Lookup.refused()]
         }
-  def status(discovery, now) do
-    queries = for {_, query} <- Enum.sort(discovery.queries), do: query
-    refused = for query <- queries, {_, refused} <- query.refused, do: Map.delete(refused, :at)
-    %{queries: Enum.map(queries, &query_status(&1, now)), refused: refused}
+  def status(queries, now) do
+    listed = for {_, query} <- Enum.sort(queries.by_index), do: query
+    refused = for query <- listed, {_, refused} <- query.refused, do: Map.delete(refused, :at)
+    %{queries: Enum.map(listed, &query_status(&1, now)), refused: refused}
   end
 
   @doc "This node, as `Caravan.Status` lists it among the peers, if an answer leads to it."
   @spec itself(t, integer) :: [Caravan.Status.peer()]
-  def itself(discovery, now) do
-    case for {_, %{itself: %{} = itself}} <- discovery.queries, do: itself do
+  def itself(queries, now) do
+    case for {_, %{itself: %{} = itself}} <- queries.by_index, do: itself do
       [] ->
         []
 
       found ->
-        peer = %{node: discovery.self, state: :self, attempts: 0, error: nil, next_dial: nil}
+        peer = %{node: queries.self, state: :self, attempts: 0, error: nil, next_dial: nil}
         alias = Enum.find_value(found, & &1.alias)
         since = found |> Enum.map(& &1.since) |> Enum.min()
         error = alias && "DNS calls this node #{alias}"
-        [Map.merge(peer, %{for: now - since, error: error})]
+        [Map.merge(peer, %{state_age: now - since, error: error})]
     end
   end
 
@@ -308,10 +308,10 @@ defmodule Caravan.Topology.Queries do
   defp record(query, {:ok, report}), do: %{query | outcome: :ok, report: report}
   defp record(query, {:error, _} = error), do: %{query | outcome: error}
 
-  defp turned?({:error, _}, {:error, _}), do: false
-  defp turned?(_, {:error, _}), do: true
-  defp turned?({:error, _}, {:ok, _}), do: true
-  defp turned?(_, {:ok, _}), do: false
+  defp outcome_changed?({:error, _}, {:error, _}), do: false
+  defp outcome_changed?(_, {:error, _}), do: true
+  defp outcome_changed?({:error, _}, {:ok, _}), do: true
+  defp outcome_changed?(_, {:ok, _}), do: false
 
   defp itself(known, {:error, _}, _self, _now), do: known
   defp itself(_known, {:ok, %{itself: []}}, _self, _now), do: nil

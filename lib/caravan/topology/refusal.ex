@@ -34,7 +34,7 @@ defmodule Caravan.Topology.Refusal do
       took > @at_once ->
         {:error, :dial,
          "the node there answers#{on_port(node)} and has that name, but the handshake was not done when it was given up " <>
-           "after #{took} ms: the node was stopped or too busy", nil}
+           "after #{took} ms: the node was suspended or too busy", nil}
 
       true ->
         refused(

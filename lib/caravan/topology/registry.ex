@@ -13,11 +13,11 @@ defmodule Caravan.Topology.Registry do
   def via(name), do: {:via, Registry, {@registry, name}}
 
   @doc "Enters the calling process as the topology `name`. Raises without a registry."
-  @spec enlist(atom) :: {:ok, pid} | {:error, {:already_registered, pid}}
-  def enlist(name), do: Registry.register(@registry, name, nil)
+  @spec register(atom) :: {:ok, pid} | {:error, {:already_registered, pid}}
+  def register(name), do: Registry.register(@registry, name, nil)
 
-  @spec enlisted?(atom) :: boolean
-  def enlisted?(name) do
+  @spec registered?(atom) :: boolean
+  def registered?(name) do
     Registry.lookup(@registry, name) != []
   rescue
     # There is no registry.

@@ -48,8 +48,8 @@ defmodule Caravan.Topology.Transitions do
   defp disconnect_round(%{options: %{disconnect: [after: ms]}} = state) do
     now = now()
 
-    with true <- now >= state.disconnect_at and Queries.complete?(state.discovery),
-         others_want? = &Queries.others_want?(state.discovery, &1),
+    with true <- now >= state.disconnect_at and Queries.complete?(state.queries),
+         others_want? = &Queries.others_want?(state.queries, &1),
          {[_ | _] = nodes, peers} <- Peers.to_disconnect(state.peers, others_want?) do
       for {node, true} <- nodes, do: Log.disconnecting(state.name, node, ms)
 
@@ -81,7 +81,7 @@ defmodule Caravan.Topology.Transitions do
       not Peers.dialling?(state.peers, node) ->
         state
 
-      Connector.polls?(state.links) or node in linked(state) ->
+      Connector.polls?(state.connector) or node in linked(state) ->
         up(state, node)
 
       true ->
@@ -101,7 +101,7 @@ defmodule Caravan.Topology.Transitions do
     reason = info[:nodedown_reason]
 
     cond do
-      Connector.polls?(state.links) -> reconcile(state)
+      Connector.polls?(state.connector) -> reconcile(state)
       event == :nodeup -> up(state, node)
       is_atom(reason) -> down(state, node, "#{reason}")
       true -> down(state, node, inspect(reason))
@@ -110,7 +110,9 @@ defmodule Caravan.Topology.Transitions do
 
   @doc "Asks `list_nodes` who is connected, where that isn't Erlang's own."
   def reconcile(state) do
-    if Connector.polls?(state.links), do: %{state | calls: Calls.list(state.calls)}, else: state
+    if Connector.polls?(state.connector),
+      do: %{state | calls: Calls.list(state.calls)},
+      else: state
   end
 
   @doc "What `list_nodes` has answered, when asked at the time `asked`. Where it failed the peers stay as they are."
@@ -126,19 +128,19 @@ defmodule Caravan.Topology.Transitions do
   end
 
   @doc "Is it still unknown who is linked already, so that nobody is to be dialled yet?"
-  def unlisted?(state), do: state.listed == nil and Connector.polls?(state.links)
+  def unlisted?(state), do: state.listed == nil and Connector.polls?(state.connector)
 
   # Whom the last listing didn't have the next one will find.
   defp linked(state) do
-    if Connector.polls?(state.links),
+    if Connector.polls?(state.connector),
       do: state.listed || MapSet.new(),
-      else: MapSet.new(Connector.list!(state.links))
+      else: MapSet.new(Connector.list!(state.connector))
   end
 
   @doc "The node says that it is going away."
   def left(state, node) do
     # The word came over a link, whether `list_nodes` has told of that or not.
-    linked = if Connector.polls?(state.links), do: up(state, node), else: state
+    linked = if Connector.polls?(state.connector), do: up(state, node), else: state
     change(linked, node, &Peers.left(&1, now(), node))
   end
 
@@ -158,7 +160,7 @@ defmodule Caravan.Topology.Transitions do
     up? = :up in events
     if up?, do: Native.linked(node)
     lost? = Enum.any?(events, &match?({:down, _, true}, &1))
-    look? = lost? or (up? and Queries.waits_for_links?(state.discovery))
+    look? = lost? or (up? and Queries.waits_for_links?(state.queries))
     soon = if look?, do: state.polled_at + @look_again, else: state.poll_at
     %{state | peers: peers, poll_at: min(state.poll_at, soon)}
   end

@@ -86,7 +86,7 @@ defmodule Caravan.Link.DrainTest do
     FakeMesh.unlink(context.mesh, node)
     [{_, partition, _, _}] = Supervisor.which_children(Registry)
     kill(partition)
-    assert %{draining: true} = enlisted_status()
+    assert %{draining: true} = registered_status()
     drop_events()
     refute_receive {[:caravan, :lookup, :start], _, _}, 300
 
@@ -94,7 +94,7 @@ defmodule Caravan.Link.DrainTest do
     :ok = Application.stop(:caravan)
     assert Drain.draining?()
     :ok = Application.start(:caravan)
-    assert %{draining: false} = enlisted_status()
+    assert %{draining: false} = registered_status()
     assert_receive {:dial, ^node, _}, 5_000
   end
 
@@ -138,11 +138,11 @@ defmodule Caravan.Link.DrainTest do
 
     [{_, partition, _, _}] = Supervisor.which_children(Registry)
     Process.exit(partition, :kill)
-    assert %{peers: [%{state: :connected}], draining: false} = enlisted_status()
+    assert %{peers: [%{state: :connected}], draining: false} = registered_status()
 
     :ok = Application.stop(:caravan)
     :ok = Application.start(:caravan)
-    assert %{peers: [%{state: :connected}], draining: false} = enlisted_status()
+    assert %{peers: [%{state: :connected}], draining: false} = registered_status()
     assert Registry.names() == [:draining_test]
     assert Caravan.await(:draining_test) == {:ok, nodes}
     assert Process.alive?(topology)
@@ -161,7 +161,7 @@ defmodule Caravan.Link.DrainTest do
   end
 
   # Nothing tells when a topology is in the registry.
-  defp enlisted_status do
+  defp registered_status do
     Vm.eventually("the topology is in the registry", fn -> status() end)
   end
 

@@ -23,9 +23,9 @@ defmodule Caravan.Link.MessagesTest do
   test "they are sent so" do
     # This process stands in for that of another node: a registered name may be addressed by the own node, too.
     ref = :erlang.alias()
-    Messages.answer(ref, {:ok, @ip})
+    Messages.reply(ref, {:ok, @ip})
     assert_received {^ref, {:ok, @ip}}
-    Messages.answer(ref, :unknown)
+    Messages.reply(ref, :unknown)
     assert_received {^ref, :unknown}
     refute Messages.ask(:"nobody-4000@127.0.0.1", :where, ref, ~c"n1.test", :inet)
     assert Messages.tell([:"nobody-4000@127.0.0.1"], :leaving) == :ok

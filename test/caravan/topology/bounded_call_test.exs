@@ -7,7 +7,7 @@ defmodule Caravan.Topology.BoundedCallTest do
   defp ended(call) do
     ref = call.ref
     assert_receive {:DOWN, ^ref, :process, _, reason}, @wait
-    BoundedCall.answer(call, {:ended, reason})
+    BoundedCall.handle(call, {:ended, reason})
   end
 
   test "answers with what the function did, whatever that was" do
@@ -40,7 +40,7 @@ defmodule Caravan.Topology.BoundedCallTest do
 
     ref = call.ref
     assert_receive {:overdue, ^ref}, @wait
-    assert :pending = BoundedCall.answer(call, :overdue)
+    assert :pending = BoundedCall.handle(call, :overdue)
     assert ended(call) == {:error, "it did not return within 1 ms"}
   end
 

@@ -23,7 +23,7 @@ defmodule Caravan.Topology.DialerTest do
     {:ok, socket} = :gen_tcp.accept(listener, @wait)
     :ok = :gen_tcp.close(socket)
     assert_receive {ref, :ok}, @wait
-    assert {:pending, dials} = Dialer.answer(dials, ref, :ok)
+    assert {:pending, dials} = Dialer.handle(dials, ref, :ok)
     assert under_way(dials) == %{node_on(port) => :dial}
     Dialer.stop(dials)
   end
@@ -34,7 +34,7 @@ defmodule Caravan.Topology.DialerTest do
     assert %{} = context.dials |> Dialer.start(node_on(4002), false, nil) |> probed(node_on(4002))
   end
 
-  test "so is whoever finds all places taken, or as many unprobed that gave up theirs", context do
+  test "so is whoever finds all slots taken, or as many unprobed that gave up theirs", context do
     [first, second, third, fourth] = for port <- 4003..4006, do: node_on(port)
     start = &Dialer.start(&2, &1, false, nil)
     dials = Enum.reduce([first, second, third], context.dials, start)
@@ -44,11 +44,11 @@ defmodule Caravan.Topology.DialerTest do
 
     dials =
       Enum.reduce(slow, dials, fn ref, dials ->
-        assert {:pending, dials} = Dialer.answer(dials, ref, :slow)
+        assert {:pending, dials} = Dialer.handle(dials, ref, :slow)
         dials
       end)
 
-    assert dials.places == 0
+    assert dials.slots == 0
     fourth |> start.(dials) |> probed(fourth) |> Dialer.stop()
   end
 

@@ -159,7 +159,7 @@ defmodule Caravan.Topology.DialsTest do
     topology = start(context)
     assert_receive {:dial, _, dialler}, @wait
     ref = Process.monitor(dialler)
-    [dial] = Map.keys(:sys.get_state(topology).dials.pending)
+    [dial] = Map.keys(:sys.get_state(topology).dialer.pending)
     send(topology, {:overdue, dial})
     assert_receive {:DOWN, ^ref, _, _, :killed}, @wait
     assert await_event([:peer, :dial_failed]).reason =~ "did not return within 15000 ms"
@@ -192,7 +192,7 @@ defmodule Caravan.Topology.DialsTest do
     publish(context, [4001])
     topology = start(context)
     assert_receive {:dial, ^node, dialler}, @wait
-    [ref] = Map.keys(:sys.get_state(topology).dials.pending)
+    [ref] = Map.keys(:sys.get_state(topology).dialer.pending)
 
     FakeMesh.link(context.mesh, node)
     send(topology, {:nodeup, node, []})
@@ -271,7 +271,7 @@ defmodule Caravan.Topology.DialsTest do
         start(context, [], %{})
         for _ <- 1..3, do: await_event([:lookup, :stop])
         assert %{members: 0, refused: [], peers: [itself]} = status(context)
-        assert %{state: :self, error: error, next_dial: nil, for: time} = itself
+        assert %{state: :self, error: error, next_dial: nil, state_age: time} = itself
         assert itself.node == node() and is_integer(time)
         assert error == "DNS calls this node app-4999@alias.test"
       end)

@@ -59,12 +59,12 @@ defmodule Caravan.Topology.PeersPropertyTest do
       assert MapSet.new(for %{state: :connected, node: node} <- all, do: node) == peers.connected
       for {node, _} <- peers.withdrawn, do: assert(linked?(peers, node))
 
-      for %{standing: :withdrawn, node: node} <- all,
+      for %{membership: :withdrawn, node: node} <- all,
           linked?(peers, node),
           do: assert(is_map_key(peers.withdrawn, node))
 
       # Only live peers and dials under way outlast their membership.
-      for %{standing: s} = peer when s != :member <- all,
+      for %{membership: s} = peer when s != :member <- all,
           do: assert(peer.state == :dialling or linked?(peers, peer.node))
 
       # Nobody waits for longer than a minute and its jitter; who can't be told apart from another, ten times as long.

@@ -221,14 +221,14 @@ defmodule Caravan.Topology.PeersTest do
     assert {[], ^peers} = Peers.dial_failed(peers, 20, @a, :dial, "no")
   end
 
-  test "a peer is missed when it was lost or not reached, until it is up again" do
-    refute Peers.missed?(dialling(@a), @a)
+  test "a peer is a redial when it was lost or not reached, until it is up again" do
+    refute Peers.redial?(dialling(@a), @a)
     {_, unreached} = run(dialling(@a), dial_failed: [0, @a, :probe, "no"])
-    assert Peers.missed?(unreached, @a)
+    assert Peers.redial?(unreached, @a)
     {_, lost} = run(connected(@a, 0), down: [20_000, @a, "gone"])
-    assert Peers.missed?(lost, @a)
+    assert Peers.redial?(lost, @a)
     {_, back} = run(lost, up: [20_100, @a])
-    refute Peers.missed?(back, @a)
+    refute Peers.redial?(back, @a)
   end
 
   test "up and down of a node that is no peer, and down of one that isn't up" do

@@ -1,6 +1,6 @@
 defmodule Caravan.Topology.RetryTest do
   use ExUnit.Case, async: true
-  alias Caravan.Topology.Backoff
+  alias Caravan.Topology.Retry
 
   setup do
     %{rand: :rand.seed_s(:exsss, 7)}
@@ -15,17 +15,17 @@ defmodule Caravan.Topology.RetryTest do
           {10, 60_000},
           {5_000, 60_000}
         ] do
-      {delay, _} = Backoff.delay(failures, 60_000, rand)
+      {delay, _} = Retry.backoff(failures, 60_000, rand)
       assert_in_delta delay, ms, ms * 0.2 + 1
     end
 
-    {delay, _} = Backoff.delay(8, 5_000, rand)
+    {delay, _} = Retry.backoff(8, 5_000, rand)
     assert delay in 4_000..6_000
   end
 
   test "the jitter fills its range", %{rand: rand} do
     {delays, _} =
-      Enum.map_reduce(1..1_000, rand, fn _, rand -> Backoff.spread(1_000, 0.2, rand) end)
+      Enum.map_reduce(1..1_000, rand, fn _, rand -> Retry.spread(1_000, 0.2, rand) end)
 
     assert Enum.min(delays) in 800..810
     assert Enum.max(delays) in 1_190..1_200

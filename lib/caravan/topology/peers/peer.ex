@@ -1,7 +1,7 @@
 defmodule Caravan.Topology.Peers.Peer do
   @moduledoc false
 
-  # `standing`: does discovery stand behind it; `attempts`: failed dials in a row; `refusals`: refused handshakes among
+  # `membership`: does discovery stand behind it; `attempts`: failed dials in a row; `refusals`: refused handshakes among
   # the last of these; `refuser`: who refused the last one, and `dial_at`: when to dial it again all the same; `flaps`:
   # young links lost in a row; `reported`: this series of failures is in the log; `error`: the last one's sentence.
   @enforce_keys [:node, :since]
@@ -9,7 +9,7 @@ defmodule Caravan.Topology.Peers.Peer do
     :node,
     :since,
     state: :idle,
-    standing: :member,
+    membership: :member,
     entry: nil,
     attempts: 0,
     refusals: 0,
@@ -24,7 +24,7 @@ defmodule Caravan.Topology.Peers.Peer do
           node: node,
           since: integer,
           state: :idle | :dialling | :backing_off | :connected | :leaving | :self,
-          standing: :member | :withdrawn | :expired,
+          membership: :member | :withdrawn | :expired,
           entry: {integer, float, node} | nil,
           attempts: non_neg_integer,
           refusals: non_neg_integer,
