@@ -108,9 +108,18 @@ defmodule Caravan do
   """
   @spec report(String.t() | charlist, keyword) :: :ok | :error
   def report(query, options \\ []) do
-    {outcome, text} = Table.lookup(query, options)
+    {outcome, text} = lookup_table(query, options)
     IO.puts(text)
     outcome
+  end
+
+  @doc false
+  # What `report/2` prints, and whether it is a whole answer; a wrong option is a sentence, too.
+  @spec lookup_table(term, term) :: {:ok | :error, String.t()}
+  def lookup_table(query, options) do
+    Table.render(query, lookup(query, options))
+  rescue
+    error in Error -> {:error, error.message}
   end
 
   @doc "The names of a topology's members: the nodes that discovery stands behind, without this one."
@@ -163,5 +172,10 @@ defmodule Caravan do
   application is started again.
   """
   @spec drain() :: :ok
-  def drain, do: Drain.drain()
+  def drain do
+    :ok = Registry.started!()
+    :ok = Drain.leave()
+    _ = Registry.call_all(:drain, 5_000)
+    :ok
+  end
 end

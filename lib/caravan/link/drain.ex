@@ -6,23 +6,16 @@ defmodule Caravan.Link.Drain do
   # crashed. It is over when the application is started again.
 
   alias Caravan.Link.Messages
-  alias Caravan.Topology.Registry
 
   @key __MODULE__
 
   @spec draining?() :: boolean
   def draining?, do: :persistent_term.get(@key, false)
 
-  @doc "From now on no topology of this node dials or looks up, whatever is restarted, and the peers know of it."
-  @spec drain() :: :ok
-  def drain do
-    :ok = Registry.started!()
-    :ok = leave()
-    _ = Registry.call_all(:drain, 5_000)
-    :ok
-  end
-
-  @doc "Tells all visible nodes that this one is going away; those that connect from now on hear it from `greet/1`."
+  @doc """
+  From now on no topology of this node dials or looks up, whatever is restarted. Tells all visible nodes that this one is
+  going away; those that connect from now on hear it from `greet/1`.
+  """
   @spec leave() :: :ok
   def leave do
     # First, so that nobody who connects meanwhile is left out.

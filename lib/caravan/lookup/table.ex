@@ -1,26 +1,20 @@
 defmodule Caravan.Lookup.Table do
   @moduledoc false
-  # A look-up for people: the table of `mix caravan.lookup` and `Caravan.report/2`.
+  # What came of a look-up, for people: the table of `mix caravan.lookup` and `Caravan.report/2`.
 
   alias Caravan.{Error, Lookup}
 
   @head ~w(HOST PORT PRIORITY WEIGHT ADDRESSES)
 
-  @spec lookup(term, term) :: {:ok | :error, String.t()}
-  def lookup(query, options) do
-    case Caravan.lookup(query, options) do
-      {:ok, lookup} ->
-        {:ok, text(query, lookup)}
+  @doc "What `Caravan.lookup/2` has answered, and whether that is all there is."
+  @spec render(String.t() | charlist, {:ok, Lookup.t()} | {:error, Error.t()}) ::
+          {:ok | :error, String.t()}
+  def render(query, {:ok, lookup}), do: {:ok, text(query, lookup)}
 
-      {:error, %{details: %{partial: part}} = error} ->
-        {:error, text(query, part, [error.message])}
+  def render(query, {:error, %{details: %{partial: part}} = error}),
+    do: {:error, text(query, part, [error.message])}
 
-      {:error, error} ->
-        {:error, error.message}
-    end
-  rescue
-    error in Error -> {:error, error.message}
-  end
+  def render(_query, {:error, error}), do: {:error, error.message}
 
   @spec text(String.t() | charlist, Lookup.t(), missing :: [String.t()]) :: String.t()
   def text(query, lookup, missing \\ []) do

@@ -40,6 +40,6 @@ defmodule Caravan.Lookup.TableTest do
   end
 
   test "wrong options are a sentence" do
-    assert {:error, "unknown option :nope" <> _} = Table.lookup("q", nope: 1)
+    assert {:error, "unknown option :nope" <> _} = Caravan.lookup_table("q", nope: 1)
   end
 end
