@@ -9,9 +9,6 @@ defmodule Caravan do
   alias Caravan.Lookup.Table
   alias Caravan.Topology.Registry
 
-  # The native library keeps the deadline; this is only so that nobody ever waits for ever.
-  @grace 1_000
-
   # All topologies together.
   @status_timeout 2_000
 
@@ -82,22 +79,11 @@ defmodule Caravan do
           {:ok, Caravan.Lookup.t()} | {:error, Error.t()}
   def lookup(query, options \\ []) do
     spec = Options.lookup!(query, options)
-    ref = make_ref()
 
-    with :ok <- Native.lookup(ref, spec),
-         {:ok, lookup} <- receive_lookup(ref, spec) do
-      {:ok, lookup}
-    else
+    case Native.await(&Native.lookup(&1, spec), spec.timeout) do
+      {:ok, lookup} -> {:ok, lookup}
       {:error, error} -> {:error, Error.new(error, spec.query)}
-    end
-  end
-
-  defp receive_lookup(ref, spec) do
-    receive do
-      {^ref, result} -> result
-    after
-      spec.timeout + @grace ->
-        {:error, {:internal, Error.overdue(spec.query, spec.timeout, @grace)}}
+      :overdue -> {:error, Error.overdue(spec.query, spec.timeout)}
     end
   end
 

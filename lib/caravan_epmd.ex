@@ -12,7 +12,7 @@ defmodule :caravan_epmd do
   after that, `Caravan.Link.Resolution` and `Caravan.Link.Admission` are called, and the kernel's environment read.
   """
 
-  alias Caravan.Native
+  alias Caravan.{Native, Settings}
   alias Caravan.Link.{Admission, Backlog, EpmdServer, Resolution}
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
@@ -62,7 +62,7 @@ defmodule :caravan_epmd do
     end
   end
 
-  defp listen(name), do: guarded(fn -> Native.listen(name, Native.bound()) end, @failed)
+  defp listen(name), do: guarded(fn -> Native.listen(name, Settings.bound()) end, @failed)
 
   # Distribution starts before this one of the kernel's children.
   defp booting?, do: :erlang.whereis(:kernel_safe_sup) == :undefined
@@ -115,7 +115,7 @@ defmodule :caravan_epmd do
 
   defp inner_port(_no_name), do: :error
 
-  defp beside(family), do: Native.bound() || loopback(family)
+  defp beside(family), do: Settings.bound() || loopback(family)
 
   defp outside(name, host, family) do
     asker = Resolution.asker()

@@ -2,7 +2,7 @@ defmodule Caravan.ArchitectureTest do
   # The rules of the two folders, read from what the compiled modules call: see ARCHITECTURE.md.
   use ExUnit.Case, async: true
 
-  alias Caravan.{Link, Native}
+  alias Caravan.{Link, Native, Settings}
 
   # What each module of link/ may call besides :erlang, the library and the others of this table. net_kernel waits for
   # them, or runs them at boot, when Elixir may not be on the code path yet.
@@ -18,7 +18,18 @@ defmodule Caravan.ArchitectureTest do
   # An ordinary process of the application and what it knows.
   @ordinary [Link.NodeServer, Link.Whereabouts, Link.Whereabouts.Link]
 
-  @boot [:application, :code, :erl_prim_loader, :erlang, :filename, :init, :lists, :maps]
+  @boot [
+    Native,
+    Settings,
+    :application,
+    :code,
+    :erl_prim_loader,
+    :erlang,
+    :filename,
+    :init,
+    :lists,
+    :maps
+  ]
 
   test "link/ and what the VM calls keep to Erlang and the library" do
     assert for(module <- modules(), below?(module, Link), do: module) |> Enum.sort() ==
@@ -29,7 +40,7 @@ defmodule Caravan.ArchitectureTest do
   end
 
   test "the stubs use nothing of Elixir's before the library is in" do
-    assert calls(Native) -- [Native | @boot] == []
+    for module <- [Native, Settings], do: assert(calls(module) -- @boot == [])
   end
 
   test "only a topology's process calls into topology/" do
@@ -73,7 +84,8 @@ defmodule Caravan.ArchitectureTest do
     beam
   end
 
-  defp beyond(calls, allowed), do: calls -- ([:erlang, Native | allowed] ++ Map.keys(@link))
+  defp beyond(calls, allowed),
+    do: calls -- ([:erlang, Native, Settings | allowed] ++ Map.keys(@link))
 
   defp trespasses(caller, calls) do
     if caller == Caravan.Topology or private?(caller),

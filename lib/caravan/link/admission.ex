@@ -13,14 +13,14 @@ defmodule Caravan.Link.Admission do
   # None of this concerns a node that this VM was never linked with, and holding up such links costs a forming cluster
   # more than it saves: `global` takes a node that can't be reached for lost.
 
-  alias Caravan.Native
+  alias Caravan.{Native, Settings}
 
   # As long as `global` may take to hear what lost nodes still said.
   @global_timeout 500
 
   @doc "Does a link to `node` need to be admitted? Only to one that was lost, and where `global` takes links down for that."
   @spec required?(node | charlist) :: boolean
-  def required?(node), do: Native.was_linked(node) and separates?() and not Native.hidden?()
+  def required?(node), do: Native.was_linked(node) and separates?() and not Settings.hidden?()
 
   # Links of hidden nodes mean nothing to it. `global` puts into the environment what it goes by (global.erl, init/1).
   defp separates? do
@@ -42,20 +42,13 @@ defmodule Caravan.Link.Admission do
       else: with(:ok <- awake(node, deadline), do: heard(deadline))
   end
 
-  # The library answers exactly once, within the time that it is given.
   defp awake(node, deadline) do
-    ref = make_ref()
+    left = left(deadline)
 
-    with :ok <- Native.probe(ref, :erlang.list_to_binary(node), left(deadline), :link) do
-      receive do
-        {^ref, {:error, {kind, _sentence}}} when kind in [:timeout, :overloaded] ->
-          {:error, :timeout}
-
-        {^ref, _there_or_refused} ->
-          :ok
-      end
-    else
-      {:error, _overloaded} -> {:error, :timeout}
+    case Native.await(&Native.probe(&1, :erlang.list_to_binary(node), left, :link), left) do
+      {:error, {kind, _sentence}} when kind in [:timeout, :overloaded] -> {:error, :timeout}
+      :overdue -> {:error, :timeout}
+      _there_or_refused -> :ok
     end
   end
 

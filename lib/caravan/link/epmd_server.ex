@@ -7,19 +7,19 @@ defmodule Caravan.Link.EpmdServer do
   # It is linked to net_kernel, which starts it, and the library serves as long as it lives: so all of it begins and ends
   # with distribution. net_kernel doesn't wait for it. Like `:caravan_epmd` it needs nothing of Elixir's.
 
-  alias Caravan.Native
+  alias Caravan.{Native, Settings}
 
   @doc "Called by net_kernel, with the own name before the `@` and the port it listens on."
   @spec start(atom(), :inet.port_number()) :: term()
   def start(name, port) do
-    with [_ | _] = address <- Native.epmd_flag(),
+    with [_ | _] = address <- Settings.epmd(),
          true <- lasting?(name),
          do: :erlang.spawn_link(fn -> serve(address, name, port) end)
   end
 
   # Release tools are started with the flags of their node. They come and go, and would only say that it answers already.
   defp lasting?(name) do
-    not Native.hidden?() and match?({:ok, _port}, Native.dist_port(name))
+    not Settings.hidden?() and match?({:ok, _port}, Native.dist_port(name))
   end
 
   defp serve(address, name, port) do

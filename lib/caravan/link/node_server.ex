@@ -8,7 +8,7 @@ defmodule Caravan.Link.NodeServer do
   # for hosts, in `Caravan.Link.Resolution`, and tell each other where they listen.
 
   use GenServer
-  alias Caravan.Native
+  alias Caravan.{Native, Settings}
   alias Caravan.Link.{Drain, Messages, Whereabouts}
   alias Caravan.Topology.Registry
 
@@ -54,6 +54,9 @@ defmodule Caravan.Link.NodeServer do
 
   def handle_info({ref, result}, state) when is_map_key(state.trials, ref),
     do: {:noreply, tried(state, ref, result)}
+
+  def handle_info({:overdue, ref}, state) when is_map_key(state.trials, ref),
+    do: {:noreply, tried(state, ref, {:error, :overdue})}
 
   def handle_info(message, state), do: {:noreply, hear(Messages.read(message), state)}
 
@@ -147,7 +150,7 @@ defmodule Caravan.Link.NodeServer do
 
   # All addresses of this machine, unless told otherwise; then the one that the peer can reach is that of its link.
   defp listening(node, peer) do
-    case Native.bound() do
+    case Settings.bound() do
       nil -> local(List.keyfind(:erlang.system_info(:dist_ctrl), node, 0), peer)
       address -> {:ok, address}
     end
@@ -188,17 +191,16 @@ defmodule Caravan.Link.NodeServer do
     do: answer(state, trial.waiting, :unknown)
 
   defp try_next(state, %{left: [address | left]} = trial) do
-    ref = make_ref()
     [base, _host] = trial.node |> Atom.to_string() |> String.split("@", parts: 2)
-
-    case Native.probe(ref, "#{base}@#{:inet.ntoa(address)}", @trial_timeout, :dial) do
-      :ok -> put_in(state.trials[ref], Map.merge(trial, %{address: address, left: left}))
-      {:error, _} -> try_next(state, %{trial | left: left})
-    end
+    name = "#{base}@#{:inet.ntoa(address)}"
+    request = Native.request(&Native.probe(&1, name, @trial_timeout, :dial), @trial_timeout)
+    trial = Map.merge(trial, %{request: request, address: address, left: left})
+    put_in(state.trials[Native.reference(request)], trial)
   end
 
   defp tried(state, ref, result) do
     {trial, state} = pop_in(state.trials[ref])
+    :ok = Native.finished(trial.request)
 
     case result do
       :ok ->

@@ -8,7 +8,7 @@ defmodule Caravan.Link.Resolution do
   #
   # It runs in the process that sets a link up, so it keeps to Erlang's own modules, as :caravan_epmd does.
 
-  alias Caravan.Native
+  alias Caravan.{Native, Settings}
   alias Caravan.Link.Messages
 
   # How soon to ask again, in milliseconds.
@@ -108,7 +108,7 @@ defmodule Caravan.Link.Resolution do
 
   # To a hidden node all others are hidden, too.
   defp nodes do
-    if Native.hidden?(), do: :erlang.nodes(:connected), else: :erlang.nodes(:visible)
+    if Settings.hidden?(), do: :erlang.nodes(:connected), else: :erlang.nodes(:visible)
   end
 
   # Written out, since a comprehension would call Enum.

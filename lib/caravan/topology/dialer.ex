@@ -52,7 +52,12 @@ defmodule Caravan.Topology.Dialer do
 
   # What is asked: `:probe`; `:why`, after a dial that took so many ms; `:whether` it is another node than `unless`, which
   # has refused a handshake.
-  @typep probe :: %{node: node, asks: :probe | {:why, integer} | :whether, unless: identity | nil}
+  @typep probe :: %{
+           node: node,
+           request: Native.request(),
+           asks: :probe | {:why, integer} | :whether,
+           unless: identity | nil
+         }
   @typep dial :: %{
            node: node,
            call: BoundedCall.t(),
@@ -112,7 +117,7 @@ defmodule Caravan.Topology.Dialer do
   @spec handle(t, reference, term) :: {:dialled, node, result, t} | {:pending, t} | :unknown
   def handle(dialer, ref, message) do
     case Map.fetch(dialer.pending, ref) do
-      {:ok, %{asks: _} = probe} -> probed(drop_pending(dialer, ref), probe, message)
+      {:ok, %{asks: _} = probe} -> answered(drop_pending(dialer, ref), probe, message)
       {:ok, dial} -> dialled(dialer, ref, dial, message)
       :error -> :unknown
     end
@@ -121,31 +126,46 @@ defmodule Caravan.Topology.Dialer do
   @doc "Ends all dials; nothing is heard of them any more."
   @spec stop(t) :: t
   def stop(dialer) do
-    for {_ref, %{call: call, timer: timer}} <- dialer.pending do
-      Process.cancel_timer(timer)
-      BoundedCall.stop(call)
+    for {_ref, pending} <- dialer.pending do
+      case pending do
+        %{request: request} ->
+          Native.finished(request)
+
+        %{call: call, timer: timer} ->
+          Process.cancel_timer(timer)
+          BoundedCall.stop(call)
+      end
     end
 
     new(dialer.connector, dialer.concurrency)
   end
 
-  # The library answers each question once, within the time that it is given.
   defp probe(dialer, node) do
-    ref = make_ref()
     purpose = if Admission.required?(node), do: :redial, else: :dial
-    asked = Native.probe(ref, Atom.to_string(node), @probe_timeout, purpose)
-    asked(dialer, ref, asked, %{node: node, asks: :probe, unless: nil})
+    probe = &Native.probe(&1, Atom.to_string(node), @probe_timeout, purpose)
+    request(dialer, probe, %{node: node, asks: :probe, unless: nil})
   end
 
   defp identify(dialer, node, asks, unless) do
-    ref = make_ref()
-    asked = Native.identify(ref, Atom.to_string(node), Atom.to_string(node()), @probe_timeout)
-    asked(dialer, ref, asked, %{node: node, asks: asks, unless: unless})
+    own = Atom.to_string(node())
+    identify = &Native.identify(&1, Atom.to_string(node), own, @probe_timeout)
+    request(dialer, identify, %{node: node, asks: asks, unless: unless})
   end
 
-  defp asked(dialer, ref, asked, probe) do
-    with {:error, _} = error <- asked, do: send(self(), {ref, error})
-    put_pending(dialer, ref, probe)
+  defp request(dialer, begin, probe) do
+    request = Native.request(begin, @probe_timeout)
+    put_pending(dialer, Native.reference(request), Map.put(probe, :request, request))
+  end
+
+  # A fault of the library's, which keeps the time itself.
+  defp answered(dialer, probe, :overdue) do
+    sentence = "the library did not answer in time; this is a bug in Caravan, please report it"
+    probed(dialer, probe, {:error, {:internal, sentence}})
+  end
+
+  defp answered(dialer, probe, answer) do
+    :ok = Native.finished(probe.request)
+    probed(dialer, probe, answer)
   end
 
   defp probed(dialer, %{node: node, asks: :probe}, :ok), do: {:pending, ready(dialer, node)}

@@ -3,10 +3,7 @@ defmodule Caravan.Topology.Queries do
   # The look-ups of a topology: what was asked, what came of it. The set of members itself is a resource
   # of the native library, made for one own name and gone with the struct that holds it.
 
-  alias Caravan.{Error, Native, Options}
-
-  # The native library answers within the time-out; should it ever not, this is how long to wait on.
-  @grace 1_000
+  alias Caravan.{Error, Native, Options, Settings}
 
   @enforce_keys [:options, :probes?]
   defstruct [
@@ -30,7 +27,7 @@ defmodule Caravan.Topology.Queries do
           self: node | nil,
           membership: term,
           by_index: %{non_neg_integer => map},
-          pending: %{reference => {non_neg_integer, integer, reference}},
+          pending: %{reference => {non_neg_integer, integer, Native.request()}},
           # Overdue ones. Their changes are made in the membership and are told only once. The native library
           # bounds how many there are.
           late: %{reference => {non_neg_integer, integer}}
@@ -116,15 +113,11 @@ defmodule Caravan.Topology.Queries do
   end
 
   defp ask(queries, index) do
-    ref = make_ref()
     self = Atom.to_string(queries.self)
-
-    with {:error, _} = error <- Native.poll(queries.membership, index, ref, self, atoms()),
-         do: send(self(), {ref, error})
-
-    timer = Process.send_after(self(), {:overdue, ref}, queries.options.timeout + @grace)
-    pending = {index, System.monotonic_time(), timer}
-    %{queries | pending: Map.put(queries.pending, ref, pending)}
+    poll = &Native.poll(queries.membership, index, &1, self, atoms())
+    request = Native.request(poll, queries.options.timeout)
+    pending = {index, System.monotonic_time(), request}
+    %{queries | pending: Map.put(queries.pending, Native.reference(request), pending)}
   end
 
   # How many there are, and how many the VM may have: new names are not to fill its table.
@@ -165,12 +158,12 @@ defmodule Caravan.Topology.Queries do
       {nil, _} ->
         late(queries, ref, result, now)
 
-      {{index, started, _timer}, pending} when result == :overdue ->
+      {{index, started, _request}, pending} when result == :overdue ->
         late = Map.put(queries.late, ref, {index, started})
         looked_up(%{queries | pending: pending, late: late}, index, started, result, now)
 
-      {{index, started, timer}, pending} ->
-        Process.cancel_timer(timer)
+      {{index, started, request}, pending} ->
+        :ok = Native.finished(request)
         looked_up(%{queries | pending: pending}, index, started, result, now)
     end
   end
@@ -284,7 +277,7 @@ defmodule Caravan.Topology.Queries do
       timeout: options.timeout,
       own: Atom.to_string(node),
       long_names: long_names,
-      bound: Native.bound(),
+      bound: Settings.bound(),
       sname: options.node_sname,
       template: options.node_name,
       expire_after: options.expire_after,
@@ -300,10 +293,7 @@ defmodule Caravan.Topology.Queries do
   defp result({:ok, report}, _query, _options), do: {:ok, report}
   defp result({:error, error}, query, _options), do: {:error, Error.new(error, query)}
 
-  defp result(:overdue, query, options) do
-    sentence = Error.overdue(query, options.timeout, @grace)
-    {:error, Error.new({:internal, sentence}, query)}
-  end
+  defp result(:overdue, query, options), do: {:error, Error.overdue(query, options.timeout)}
 
   defp record(query, {:ok, report}), do: %{query | outcome: :ok, report: report}
   defp record(query, {:error, _} = error), do: %{query | outcome: error}

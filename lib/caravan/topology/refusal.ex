@@ -2,7 +2,7 @@ defmodule Caravan.Topology.Refusal do
   @moduledoc false
   # Why a handshake failed, judging by what the node there calls itself, or by why it doesn't tell.
 
-  alias Caravan.Native
+  alias Caravan.{Native, Settings}
   alias Caravan.Topology.Dialer
 
   # A node that refuses a handshake does so at once. What takes longer has run out of time.
@@ -25,7 +25,7 @@ defmodule Caravan.Topology.Refusal do
         )
 
       # A plain node waits for the rest of a TLS greeting until its time is up: that says nothing of being busy.
-      Native.tls?() ->
+      Settings.tls?() ->
         refused(
           "the node there speaks plain distribution, and this one TLS: start both with the same -proto_dist",
           identity
@@ -47,7 +47,7 @@ defmodule Caravan.Topology.Refusal do
 
   def result(node, {:error, {:handshake, sentence}}, _took) do
     # What an answer over TLS would say can't be read without it.
-    if Native.tls?(),
+    if Settings.tls?(),
       do:
         refused(
           "the host answers#{on_port(node)}, but the handshake over TLS failed: one side rejects the other's " <>
