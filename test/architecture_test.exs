@@ -12,7 +12,9 @@ defmodule Caravan.ArchitectureTest do
     Link.Drain => [:persistent_term],
     Link.EpmdServer => [:init, :logger, :net_kernel],
     Link.Messages => [],
-    Link.Resolution => [:inet, :lists]
+    Link.NodeName => [:inet],
+    Link.Resolution => [:inet, :lists],
+    Link.SetUp => [:application, :inet]
   }
 
   # An ordinary process of the application and what it knows.

@@ -9,7 +9,7 @@ defmodule Caravan.Link.NodeServer do
 
   use GenServer
   alias Caravan.{Native, Settings}
-  alias Caravan.Link.{Drain, Messages, Whereabouts}
+  alias Caravan.Link.{Drain, Messages, NodeName, Whereabouts}
   alias Caravan.Topology.Registry
 
   # How long a guess may take to answer.
@@ -191,8 +191,7 @@ defmodule Caravan.Link.NodeServer do
     do: answer(state, trial.waiting, :unknown)
 
   defp try_next(state, %{left: [address | left]} = trial) do
-    [base, _host] = trial.node |> Atom.to_string() |> String.split("@", parts: 2)
-    name = "#{base}@#{:inet.ntoa(address)}"
+    name = trial.node |> NodeName.base() |> NodeName.join(address) |> List.to_string()
     request = Native.request(&Native.probe(&1, name, @trial_timeout, :dial), @trial_timeout)
     trial = Map.merge(trial, %{request: request, address: address, left: left})
     put_in(state.trials[Native.reference(request)], trial)

@@ -9,7 +9,7 @@ defmodule Caravan.Link.Resolution do
   # It runs in the process that sets a link up, so it keeps to Erlang's own modules, as :caravan_epmd does.
 
   alias Caravan.{Native, Settings}
-  alias Caravan.Link.Messages
+  alias Caravan.Link.{Messages, NodeName}
 
   # How soon to ask again, in milliseconds.
   @again 250
@@ -23,7 +23,7 @@ defmodule Caravan.Link.Resolution do
           {:ok, address} | {:error, term}
   def find(host, family, deadline) do
     # Its own host is loopback where nobody knows it: that need not wait.
-    patient? = asker() == :set_up and not own?(host)
+    patient? = asker() == :set_up and host != NodeName.host(:erlang.node())
     reply_to = :erlang.alias()
 
     # The system may take long over a host that only others know.
@@ -81,8 +81,6 @@ defmodule Caravan.Link.Resolution do
   catch
     _class, _reason -> {:error, :einval}
   end
-
-  defp own?(host), do: :lists.suffix([?@ | host], :erlang.atom_to_list(:erlang.node()))
 
   defp search(word, reply_to, host, family, deadline) do
     %{

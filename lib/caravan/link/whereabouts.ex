@@ -7,7 +7,7 @@ defmodule Caravan.Link.Whereabouts do
   # Where it says that it listens is not reachable from everywhere either. What is both said and seen is certain; anything
   # else is a guess, to be tried.
 
-  alias Caravan.Link.Messages
+  alias Caravan.Link.{Messages, NodeName}
 
   defmodule Link do
     @moduledoc false
@@ -26,8 +26,7 @@ defmodule Caravan.Link.Whereabouts do
   @doc "There is a link to `node`; `ref` stands for it."
   @spec up(t, node, reference) :: t
   def up(known, node, ref) do
-    host = node |> Atom.to_charlist() |> Enum.drop_while(&(&1 != ?@)) |> Enum.drop(1)
-    put_in(known.links[node], %Link{ref: ref, host: host})
+    put_in(known.links[node], %Link{ref: ref, host: NodeName.host(node)})
   end
 
   @spec down(t, node) :: t
