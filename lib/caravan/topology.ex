@@ -9,11 +9,12 @@ defmodule Caravan.Topology do
 
   use GenServer
 
-  alias Caravan.{Options, Status}
+  alias Caravan.Status
   alias Caravan.Link.Drain
 
   alias Caravan.Topology.{
     Calls,
+    Config,
     Connector,
     Dialer,
     Log,
@@ -28,10 +29,10 @@ defmodule Caravan.Topology do
   # How long to wait for the registry, when it is not there.
   @register_again 500
 
-  @enforce_keys [:name, :options, :connector]
+  @enforce_keys [:name, :config, :connector]
   defstruct [
     :name,
-    :options,
+    :config,
     :connector,
     :queries,
     :peers,
@@ -58,7 +59,7 @@ defmodule Caravan.Topology do
   def start_link(%{topology: name, config: config} = spec) do
     state = %__MODULE__{
       name: name,
-      options: options!(name, config),
+      config: Config.new!(name, config),
       connector: Connector.new(spec)
     }
 
@@ -66,11 +67,11 @@ defmodule Caravan.Topology do
     GenServer.start_link(__MODULE__, state, name: Registry.via(name))
   end
 
-  @doc "Checks the options of the topology `name`, those that only the native library can judge included."
-  def options!(name, config) do
-    options = Options.topology!(name, config)
-    :ok = Queries.check!(name, options)
-    options
+  @doc "Raises for a wrong option of the topology `name`."
+  @spec check!(atom, term) :: :ok
+  def check!(name, options) do
+    _ = Config.new!(name, options)
+    :ok
   end
 
   ## Inside: events
@@ -85,9 +86,9 @@ defmodule Caravan.Topology do
 
     state = %{
       state
-      | queries: Queries.new(state.options, Connector.probes?(state.connector)),
+      | queries: Queries.new(state.config, Connector.probes?(state.connector)),
         calls: Calls.new(state.connector),
-        dialer: Dialer.new(state.connector, state.options.dial_concurrency),
+        dialer: Dialer.new(state.connector, state.config.dial_concurrency),
         poll_at: now,
         polled_at: now,
         disconnect_at: now
@@ -237,7 +238,7 @@ defmodule Caravan.Topology do
     %{
       state
       | peers: Peers.new(now, seed),
-        schedule: PollSchedule.new(state.options.poll_interval, seed)
+        schedule: PollSchedule.new(state.config.poll_interval, seed)
     }
   end
 

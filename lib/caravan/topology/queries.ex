@@ -3,11 +3,12 @@ defmodule Caravan.Topology.Queries do
   # The look-ups of a topology: what was asked, what came of it. The set of members itself is a resource
   # of the native library, made for one own name and gone with the struct that holds it.
 
-  alias Caravan.{Error, Native, Options, Settings}
+  alias Caravan.{Error, Native}
+  alias Caravan.Topology.Config
 
-  @enforce_keys [:options, :probes?]
+  @enforce_keys [:config, :probes?]
   defstruct [
-    :options,
+    :config,
     :probes?,
     :self,
     :membership,
@@ -20,7 +21,7 @@ defmodule Caravan.Topology.Queries do
   ]
 
   @type t :: %__MODULE__{
-          options: Options.topology(),
+          config: Config.t(),
           probes?: boolean,
           proving: reference | nil,
           waiting: non_neg_integer,
@@ -33,7 +34,7 @@ defmodule Caravan.Topology.Queries do
           late: %{reference => {non_neg_integer, integer}}
         }
 
-  @typedoc "Why peers with these options don't find this node as it finds them; `Caravan.Topology.Log` has the sentences."
+  @typedoc "Why peers with these config don't find this node as it finds them; `Caravan.Topology.Log` has the sentences."
   @type note :: {:by_host, nil} | {:capitals, host :: String.t()} | {:other_name, String.t()}
 
   @typedoc """
@@ -53,10 +54,10 @@ defmodule Caravan.Topology.Queries do
         }
 
   @doc "`probes?`: a node listens where its name says, so that a new name can be probed."
-  @spec new(Options.topology(), boolean) :: t
-  def new(options, probes?) do
+  @spec new(Config.t(), boolean) :: t
+  def new(config, probes?) do
     by_index =
-      for {query, index} <- Enum.with_index(options.query), into: %{} do
+      for {query, index} <- Enum.with_index(config.queries), into: %{} do
         {index,
          %{
            query: query,
@@ -69,17 +70,7 @@ defmodule Caravan.Topology.Queries do
          }}
       end
 
-    %__MODULE__{options: options, probes?: probes?, by_index: by_index}
-  end
-
-  @doc "Raises if the native library finds fault with the options of the topology `name`."
-  @spec check!(atom, Options.topology()) :: :ok
-  def check!(name, options) do
-    with {:error, {kind, sentence}} <- membership(options, true, :"name-1024@localhost", nil) do
-      raise Error.new({kind, "topology #{inspect(name)}: #{sentence}"})
-    else
-      {:ok, _, _} -> :ok
-    end
+    %__MODULE__{config: config, probes?: probes?, by_index: by_index}
   end
 
   @doc """
@@ -88,14 +79,16 @@ defmodule Caravan.Topology.Queries do
   """
   @spec reset(t, node, long_names? :: boolean | nil) :: {note | nil, t}
   def reset(queries, node, long_names?) do
+    identity = %{own: node, long_names: long_names?, probes: queries.probes?}
+
     {:ok, membership, note} =
       if node == :nonode@nohost,
         do: {:ok, nil, nil},
-        else: membership(queries.options, queries.probes?, node, long_names?)
+        else: Config.membership(queries.config, identity)
 
     by_index = Map.new(queries.by_index, fn {index, q} -> {index, %{q | itself: nil}} end)
-    fresh = %{queries | self: node, membership: membership, by_index: by_index}
-    {note, Map.merge(fresh, %{pending: %{}, late: %{}, proving: nil, waiting: 0})}
+    fresh = %{queries | pending: %{}, late: %{}, proving: nil, waiting: 0}
+    {note, %{fresh | self: node, membership: membership, by_index: by_index}}
   end
 
   @doc "Starts a look-up of every query that has none under way. Answers go to the calling process."
@@ -115,7 +108,7 @@ defmodule Caravan.Topology.Queries do
   defp ask(queries, index) do
     self = Atom.to_string(queries.self)
     poll = &Native.poll(queries.membership, index, &1, self, atoms())
-    request = Native.request(poll, queries.options.timeout)
+    request = Native.request(poll, queries.config.timeout)
     pending = {index, System.monotonic_time(), request}
     %{queries | pending: Map.put(queries.pending, Native.reference(request), pending)}
   end
@@ -180,8 +173,8 @@ defmodule Caravan.Topology.Queries do
 
   defp looked_up(queries, index, started, result, now) do
     query = queries.by_index[index]
-    result = result(result, query.query, queries.options)
-    keep = queries.options.expire_after
+    result = result(result, query.query, queries.config)
+    keep = queries.config.expire_after
     refused = refused(query.refused, result, now, keep)
     cut? = match?({:ok, %{cut: true}}, result)
 
@@ -268,32 +261,10 @@ defmodule Caravan.Topology.Queries do
     )
   end
 
-  defp membership(options, probes?, node, long_names) do
-    spec = %{
-      queries: options.query,
-      type: options.type,
-      nameservers: options.nameservers,
-      transport: options.transport,
-      timeout: options.timeout,
-      own: Atom.to_string(node),
-      long_names: long_names,
-      bound: Settings.bound(),
-      sname: options.node_sname,
-      template: options.node_name,
-      expire_after: options.expire_after,
-      withdraw_after: if(options.disconnect, do: options.disconnect[:after]),
-      max_members: options.max_members,
-      probes: probes?,
-      allow: options.allow
-    }
-
-    Native.membership_new(spec)
-  end
-
   defp result({:ok, report}, _query, _options), do: {:ok, report}
   defp result({:error, error}, query, _options), do: {:error, Error.new(error, query)}
 
-  defp result(:overdue, query, options), do: {:error, Error.overdue(query, options.timeout)}
+  defp result(:overdue, query, config), do: {:error, Error.overdue(query, config.timeout)}
 
   defp record(query, {:ok, report}), do: %{query | outcome: :ok, report: report}
   defp record(query, {:error, _} = error), do: %{query | outcome: error}

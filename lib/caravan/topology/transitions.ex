@@ -45,7 +45,7 @@ defmodule Caravan.Topology.Transitions do
   defp nodes(names), do: Enum.map(names, &String.to_existing_atom/1)
 
   # Only where the option asks for it, only when every query was answered, once in a poll interval.
-  defp disconnect_round(%{options: %{disconnect: [after: ms]}} = state) do
+  defp disconnect_round(%{config: %{withdraw_after: ms}} = state) when ms != nil do
     now = now()
 
     with true <- now >= state.disconnect_at and Queries.complete?(state.queries),
@@ -56,7 +56,7 @@ defmodule Caravan.Topology.Transitions do
       calls =
         Enum.reduce(nodes, state.calls, fn {node, _}, all -> Calls.disconnect(all, node) end)
 
-      disconnect_at = now + state.options.poll_interval
+      disconnect_at = now + state.config.poll_interval
       %{state | peers: peers, calls: calls, disconnect_at: disconnect_at}
     else
       _ -> state
