@@ -9,7 +9,7 @@ defmodule Caravan.Topology do
 
   use GenServer
 
-  alias Caravan.Status
+  alias Caravan.{Native, Status}
   alias Caravan.Link.Drain
 
   alias Caravan.Topology.{
@@ -122,26 +122,30 @@ defmodule Caravan.Topology do
 
   @impl true
   def handle_cast({:leaving, node}, state),
-    do: {:noreply, run_due(Transitions.left(state, node))}
+    do:
+      {:noreply, state |> Transitions.leaving(facts(state), node) |> apply_change() |> run_due()}
 
   def handle_cast({:staying, node}, state),
-    do: {:noreply, run_due(Transitions.change(state, node, &Peers.stayed(&1, now(), node)))}
+    do:
+      {:noreply, state |> Transitions.staying(facts(state), node) |> apply_change() |> run_due()}
 
   @impl true
   def handle_info({:timeout, timer, :wake}, %{timer: timer} = state),
     do: {:noreply, run_due(%{state | timer: nil, wake_at: :infinity})}
 
   def handle_info({ref, result}, state) when is_reference(ref),
-    do: {:noreply, run_due(answer(state, ref, result))}
+    do: {:noreply, run_due(handle(state, ref, result))}
 
   def handle_info({:DOWN, ref, :process, _pid, reason}, state),
-    do: {:noreply, run_due(answer(state, ref, {:ended, reason}))}
+    do: {:noreply, run_due(handle(state, ref, {:ended, reason}))}
 
   def handle_info({timer, ref}, state) when timer in [:slow, :overdue],
-    do: {:noreply, run_due(answer(state, ref, timer))}
+    do: {:noreply, run_due(handle(state, ref, timer))}
 
-  def handle_info({event, node, info}, state) when event in [:nodeup, :nodedown],
-    do: {:noreply, run_due(Transitions.link(state, event, node, info))}
+  def handle_info({event, node, info}, state) when event in [:nodeup, :nodedown] do
+    change = Transitions.link(state, facts(state), event, node, info)
+    {:noreply, change |> apply_change() |> run_due()}
+  end
 
   # The end of a dial, which its monitor tells as well, or of the registry, when Caravan's application or that alone
   # is started again.
@@ -160,35 +164,60 @@ defmodule Caravan.Topology do
     if match?({:stopping, _}, :init.get_status()), do: Drain.leave()
   end
 
-  defp answer(state, ref, result) do
-    with :unknown <- Queries.handle(state.queries, ref, result, now()),
-         :unknown <- Dialer.handle(state.dialer, ref, result),
-         :unknown <- Calls.handle(state.calls, ref, result) do
+  defp handle(state, ref, message) do
+    with :unknown <- Queries.handle(state.queries, ref, message, now()),
+         :unknown <- Dialer.handle(state.dialer, ref, message),
+         :unknown <- Calls.handle(state.calls, ref, message) do
       # The end of one who waits, or late.
       %{state | waiters: Waiters.drop(state.waiters, &match?({_, ^ref}, &1))}
     else
-      {:looked_up, outcome, queries} ->
-        Transitions.looked_up(%{state | queries: queries}, outcome)
-
-      {:admitted, report, queries} ->
-        Transitions.admitted(%{state | queries: queries}, report)
-
-      {:dialled, node, result, dialer} ->
-        Transitions.dialled(%{state | dialer: dialer}, node, result)
-
-      {:listed, result, asked, calls} ->
-        Transitions.listed(%{state | calls: calls}, result, asked)
-
-      {:disconnected, node, result, calls} ->
-        Transitions.disconnected(%{state | calls: calls}, node, result)
-
-      {:pending, %Dialer{} = dialer} ->
-        %{state | dialer: dialer}
-
-      {:pending, %Calls{} = calls} ->
-        %{state | calls: calls}
+      {:pending, %Dialer{} = dialer} -> %{state | dialer: dialer}
+      {:pending, %Calls{} = calls} -> %{state | calls: calls}
+      outcome -> state |> transition(facts(state), outcome) |> apply_change()
     end
   end
+
+  defp transition(state, facts, {:looked_up, outcome, queries}),
+    do: Transitions.looked_up(%{state | queries: queries}, facts, outcome)
+
+  defp transition(state, facts, {:admitted, report, queries}),
+    do: Transitions.admitted(%{state | queries: queries}, facts, report)
+
+  defp transition(state, facts, {:dialled, node, result, dialer}),
+    do: Transitions.dialled(%{state | dialer: dialer}, facts, node, result)
+
+  defp transition(state, facts, {:listed, result, asked, calls}),
+    do: Transitions.listed(%{state | calls: calls}, facts, result, asked)
+
+  defp transition(state, _facts, {:disconnected, node, result, calls}),
+    do: Transitions.disconnected(%{state | calls: calls}, node, result)
+
+  defp facts(state) do
+    # Whom the last listing didn't have the next one will find.
+    linked =
+      if Connector.polls?(state.connector),
+        do: state.listed || [],
+        else: Connector.list!(state.connector)
+
+    %{now: now(), linked: linked, others_want?: &Queries.others_want?(state.queries, &1)}
+  end
+
+  defp apply_change({effects, state}), do: Enum.reduce(effects, state, &perform/2)
+
+  defp perform({:log, event}, state) do
+    :ok = Log.tell(state.name, event)
+    state
+  end
+
+  defp perform({:linked, node}, state) do
+    _ = Native.linked(node)
+    state
+  end
+
+  defp perform({:disconnect, node}, state),
+    do: %{state | calls: Calls.disconnect(state.calls, node)}
+
+  defp perform(:list_nodes, state), do: %{state | calls: Calls.list(state.calls)}
 
   # Draining is over when the application has been started again.
   defp register(state) do
@@ -214,8 +243,8 @@ defmodule Caravan.Topology do
   defp poll(%{poll_at: at} = state, now) when at > now, do: state
 
   defp poll(state, now) do
-    state = state |> sync_node_name(now) |> Transitions.reconcile()
-    queries = Queries.start(state.queries, &Log.lookup_started(state.name, &1))
+    state = state |> sync_node_name(now) |> Transitions.reconcile() |> apply_change()
+    queries = Queries.start(state.queries, &Log.tell(state.name, {:lookup_started, &1}))
     {delay, schedule} = PollSchedule.next(state.schedule, Peers.count(state.peers) > 0)
     %{state | queries: queries, schedule: schedule, poll_at: now + delay, polled_at: now}
   end
@@ -224,10 +253,10 @@ defmodule Caravan.Topology do
   defp sync_node_name(%{queries: %{self: self}} = state, _now) when self == node(), do: state
 
   defp sync_node_name(state, now) do
-    if node() == :nonode@nohost, do: Log.alone(state.name)
+    if node() == :nonode@nohost, do: Log.tell(state.name, :alone)
     long_names? = if Connector.probes?(state.connector), do: :net_kernel.longnames() == true
     {note, queries} = Queries.reset(state.queries, node(), long_names?)
-    if note, do: Log.ill_named(state.name, node(), note)
+    if note, do: Log.tell(state.name, {:ill_named, node(), note})
     reset(%{state | queries: queries, dialer: Dialer.stop(state.dialer)}, now)
   end
 

@@ -9,8 +9,8 @@ defmodule Caravan.TelemetryTest do
 
   # Every sentence and event once, with what each of them is given.
   defp tell_everything do
-    Log.lookup_started(@topology, "q")
-    Log.unlisted(@topology, "no")
+    Log.tell(@topology, {:lookup_started, "q"})
+    Log.tell(@topology, {:unlisted, "no"})
 
     refused =
       for reason <- @reasons ++ [:new],
@@ -35,10 +35,10 @@ defmodule Caravan.TelemetryTest do
       alias: "other@h"
     }
 
-    Log.looked_up(@topology, found)
+    Log.tell(@topology, {:looked_up, found})
     error = %Caravan.Error{kind: :timeout, query: "q", message: "no answer"}
-    Log.looked_up(@topology, %{found | result: {:error, error}})
-    for change <- [:added, :expired], do: Log.member(@topology, :a@h, change)
+    Log.tell(@topology, {:looked_up, %{found | result: {:error, error}}})
+    for change <- [:added, :expired], do: Log.tell(@topology, {:member, :a@h, change})
 
     for event <- [
           :up,
@@ -47,13 +47,13 @@ defmodule Caravan.TelemetryTest do
           {:down, "gone", true},
           {:dial_failed, :probe, "no", true}
         ],
-        do: Log.peer(@topology, :a@h, event)
+        do: Log.tell(@topology, {:peer, :a@h, event})
 
-    Log.disconnecting(@topology, :a@h, 1)
-    Log.alone(@topology)
+    Log.tell(@topology, {:disconnecting, :a@h, 1})
+    Log.tell(@topology, :alone)
 
     for note <- [{:by_host, nil}, {:capitals, "H"}, {:other_name, "b@h"}],
-        do: Log.ill_named(@topology, :a@H, note)
+        do: Log.tell(@topology, {:ill_named, :a@H, note})
   end
 
   defp refused(reason), do: %{reason: reason, count: 2, example: "x y"}

@@ -5,56 +5,52 @@ defmodule Caravan.Topology.Log do
 
   require Logger
   alias Caravan.Telemetry
+  alias Caravan.Topology.{Peers, Queries}
 
-  def alone(topology) do
+  @type event ::
+          :alone
+          | {:ill_named, node, Queries.note()}
+          | {:lookup_started, query :: String.t()}
+          | {:looked_up, Queries.outcome()}
+          | {:member, node, :added | :expired}
+          | {:peer, node, Peers.event()}
+          | {:disconnecting, node, after_ms :: pos_integer}
+          | {:not_disconnected, node, reason :: String.t()}
+          | {:unlisted, reason :: String.t()}
+
+  @spec tell(atom, event) :: :ok
+  def tell(topology, :alone) do
     Logger.warning(
       "#{prefix(topology)}this node is not distributed, so it stays alone; start it with a name " <>
         "(--name or --sname, or RELEASE_DISTRIBUTION in a release) to join its peers"
     )
   end
 
-  def unlisted(topology, reason) do
+  def tell(topology, {:unlisted, reason}) do
     Logger.warning(
       "#{prefix(topology)}can't list the nodes, since the function list_nodes failed: #{reason}. " <>
         "The peers stay as they are; still asking, but quietly"
     )
   end
 
-  def not_disconnected(topology, node, reason) do
+  def tell(topology, {:not_disconnected, node, reason}) do
     Logger.warning(
       "#{prefix(topology)}can't disconnect #{node}, since the function disconnect failed: #{reason}. Still trying, but quietly",
       node: node
     )
   end
 
-  @doc "Tells why nodes with the same options don't find this one as it finds them."
-  def ill_named(topology, node, note),
+  def tell(topology, {:ill_named, node, note}),
     do: Logger.warning("#{prefix(topology)}#{ill_named(node, note)}")
 
-  defp ill_named(node, {:by_host, nil}) do
-    "this node is called #{node}, by its host, but the topology names nodes by address, so its peers can't find it by " <>
-      "that name; set the option :type to :srv and publish SRV records, whose names have hosts, or name the nodes by " <>
-      "address"
-  end
-
-  defp ill_named(node, {:capitals, host}) do
-    "this node is called #{node}, but names come from DNS in lower case, so its peers can't find it by that name; " <>
-      "write #{host} in lower case in the node's name"
-  end
-
-  defp ill_named(node, {:other_name, name}) do
-    "this node is called #{node}, but the topology's options would name it #{name}, so peers with the same options " <>
-      "can't find it by its name; set :node_sname or :node_name to what the nodes are called"
-  end
-
-  def lookup_started(topology, query) do
+  def tell(topology, {:lookup_started, query}) do
     Telemetry.execute([:caravan, :lookup, :start], %{system_time: System.system_time()}, %{
       topology: topology,
       query: query
     })
   end
 
-  def looked_up(topology, %{query: query, result: {:ok, report}} = outcome) do
+  def tell(topology, {:looked_up, %{query: query, result: {:ok, report}} = outcome}) do
     if outcome.outcome_changed?, do: Logger.info("#{prefix(topology)}#{query} is answered again")
 
     Telemetry.execute(
@@ -78,7 +74,7 @@ defmodule Caravan.Topology.Log do
     Enum.each(report.refused, &refused(topology, query, &1, &1.reason in outcome.newly_refused))
   end
 
-  def looked_up(topology, %{query: query, result: {:error, error}} = outcome) do
+  def tell(topology, {:looked_up, %{query: query, result: {:error, error}} = outcome}) do
     if outcome.outcome_changed? do
       Logger.warning(
         "#{prefix(topology)}#{error.message}. The known peers stay; still looking it up, but quietly"
@@ -90,6 +86,67 @@ defmodule Caravan.Topology.Log do
       query: query,
       error: error
     })
+  end
+
+  def tell(topology, {:member, node, change}), do: about([:member, change], topology, node)
+
+  def tell(topology, {:peer, node, :up}) do
+    Logger.info("#{prefix(topology)}#{node} is connected", node: node)
+    about([:peer, :up], topology, node)
+  end
+
+  def tell(topology, {:peer, node, {:down, reason, _wanted?}}) do
+    Logger.notice("#{prefix(topology)}#{node} is disconnected: #{reason}", node: node)
+    about([:peer, :down], topology, node, %{reason: reason})
+  end
+
+  def tell(topology, {:peer, node, {:dial_failed, stage, reason, first?}}) do
+    if first? do
+      Logger.warning(
+        "#{prefix(topology)}can't connect to #{node}: #{reason}. Still trying, but quietly",
+        node: node
+      )
+    end
+
+    about([:peer, :dial_failed], topology, node, %{stage: stage, reason: reason})
+  end
+
+  def tell(topology, {:peer, node, :self}) do
+    Logger.warning(
+      "#{prefix(topology)}#{node} is this node itself, which is called #{node()}. It is not dialled again; name the " <>
+        "nodes as DNS does, or make the topology's names match (options :node_name, :node_sname, :type)",
+      node: node
+    )
+  end
+
+  def tell(topology, {:peer, node, :leaving}) do
+    Logger.info("#{prefix(topology)}#{node} says that it is going away", node: node)
+  end
+
+  def tell(topology, {:peer, node, :forgotten}), do: about([:peer, :forgotten], topology, node)
+
+  def tell(topology, {:disconnecting, node, after_ms}) do
+    Logger.notice(
+      "#{prefix(topology)}disconnecting #{node}: DNS has not listed it for #{after_ms} ms, " <>
+        "and the option :disconnect is set",
+      node: node
+    )
+  end
+
+  defp ill_named(node, {:by_host, nil}) do
+    "this node is called #{node}, by its host, but the topology names nodes by address, so its peers can't find it by " <>
+      "that name; set the option :type to :srv and publish SRV records, whose names have hosts, or name the nodes by " <>
+      "address"
+  end
+
+  defp ill_named(node, {:capitals, host}) do
+    "this node is called #{node}, but names come from DNS in lower case, so its peers can't find it by that name; " <>
+      "write #{host} in lower case in the node's name"
+  end
+
+  defp ill_named(node, {:other_name, name}) do
+    "this node is called #{node}, but the topology's options would name it #{name}, so peers with the same options " <>
+      "can't find it by its name; set :node_sname or :node_name to what the nodes are called"
   end
 
   defp called_otherwise(topology, query, name) do
@@ -154,53 +211,6 @@ defmodule Caravan.Topology.Log do
         "hosts answer a probe, these don't join"
 
   defp why(reason), do: to_string(reason)
-
-  def member(topology, node, change) when change in [:added, :expired],
-    do: about([:member, change], topology, node)
-
-  @doc "Tells what `Caravan.Topology.Peers` says has happened to a peer."
-  def peer(topology, node, :up) do
-    Logger.info("#{prefix(topology)}#{node} is connected", node: node)
-    about([:peer, :up], topology, node)
-  end
-
-  def peer(topology, node, {:down, reason, _wanted?}) do
-    Logger.notice("#{prefix(topology)}#{node} is disconnected: #{reason}", node: node)
-    about([:peer, :down], topology, node, %{reason: reason})
-  end
-
-  def peer(topology, node, {:dial_failed, stage, reason, first?}) do
-    if first? do
-      Logger.warning(
-        "#{prefix(topology)}can't connect to #{node}: #{reason}. Still trying, but quietly",
-        node: node
-      )
-    end
-
-    about([:peer, :dial_failed], topology, node, %{stage: stage, reason: reason})
-  end
-
-  def peer(topology, node, :self) do
-    Logger.warning(
-      "#{prefix(topology)}#{node} is this node itself, which is called #{node()}. It is not dialled again; name the " <>
-        "nodes as DNS does, or make the topology's names match (options :node_name, :node_sname, :type)",
-      node: node
-    )
-  end
-
-  def peer(topology, node, :leaving) do
-    Logger.info("#{prefix(topology)}#{node} says that it is going away", node: node)
-  end
-
-  def peer(topology, node, :forgotten), do: about([:peer, :forgotten], topology, node)
-
-  def disconnecting(topology, node, after_ms) do
-    Logger.notice(
-      "#{prefix(topology)}disconnecting #{node}: DNS has not listed it for #{after_ms} ms, " <>
-        "and the option :disconnect is set",
-      node: node
-    )
-  end
 
   defp about(event, topology, node, more \\ %{}) do
     metadata = Map.merge(%{topology: topology, node: node}, more)

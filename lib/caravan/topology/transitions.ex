@@ -1,169 +1,208 @@
 defmodule Caravan.Topology.Transitions do
   @moduledoc false
-  # What look-ups, dials and links change in the peers of a topology, given and answered as its state.
+  # What look-ups, dials and links change in a topology. Pure: the time, the linked nodes and what other topologies want come
+  # in as facts, and what is to be done goes out as effects, in order, beside the new state.
 
-  alias Caravan.Native
-  alias Caravan.Topology.{Calls, Connector, Log, Peers, Queries}
+  alias Caravan.Topology.{Config, Connector, Dialer, Log, Peers, Queries}
 
   # After a peer went down a look-up at once, but no more than one in this time.
   @look_again 1_000
 
+  @typedoc "What `Caravan.Topology` keeps that changes here, or that changes go by."
+  @type state :: %{
+          required(:config) => Config.t(),
+          required(:connector) => Connector.t(),
+          required(:queries) => Queries.t(),
+          required(:peers) => Peers.t(),
+          # When to look up next, when that was last done, when withdrawn peers may next be disconnected.
+          required(:poll_at) => integer,
+          required(:polled_at) => integer,
+          required(:disconnect_at) => integer,
+          # Whom `list_nodes` named last, and whether it worked when it was last called.
+          required(:listed) => MapSet.t(node) | nil,
+          required(:lists?) => boolean,
+          optional(atom) => term
+        }
+
+  @type facts :: %{now: integer, linked: Enumerable.t(), others_want?: (node -> boolean)}
+
+  @typedoc "`:list_nodes`: `list_nodes` is to be asked; `{:linked, node}`: the native library is to know of a link."
+  @type effect :: {:log, Log.event()} | {:linked, node} | {:disconnect, node} | :list_nodes
+
+  @type change :: {[effect], state}
+
   @doc "What a look-up has found, who is missing from it, and whom to disconnect for that."
-  def looked_up(state, outcome) do
-    Log.looked_up(state.name, outcome)
-
-    case outcome.result do
-      {:ok, report} ->
-        state
-        |> admitted(report)
-        |> joined(nodes(report.returned))
-        |> each(nodes(report.moved), &Peers.move(&1, now(), &2))
-        |> each(nodes(report.withdrawn), &Peers.withdraw/2)
-        |> disconnect_round()
-
-      {:error, _} ->
-        state
-    end
+  @spec looked_up(state, facts, Queries.outcome()) :: change
+  def looked_up(state, facts, %{result: {:ok, report}} = outcome) do
+    start(state)
+    |> also([{:log, {:looked_up, outcome}}])
+    |> members_changed(facts, report)
+    |> joined(facts, nodes(report.returned))
+    |> each(nodes(report.moved), &Peers.move(&1, facts.now, &2))
+    |> each(nodes(report.withdrawn), &Peers.withdraw/2)
+    |> disconnect_round(facts)
+    |> done()
   end
+
+  def looked_up(state, _facts, %{result: {:error, _}} = outcome),
+    do: {[{:log, {:looked_up, outcome}}], state}
 
   @doc "Who is a member now, and who no longer. The native library bounds how many names are ever added."
-  def admitted(state, report) do
+  @spec admitted(state, facts, %{added: [String.t()], expired: [String.t()]}) :: change
+  def admitted(state, facts, report),
+    do: state |> start() |> members_changed(facts, report) |> done()
+
+  defp members_changed(change, facts, report) do
     added = Enum.map(report.added, &String.to_atom/1)
-    Enum.each(added, &Log.member(state.name, &1, :added))
     expired = nodes(report.expired)
-    Enum.each(expired, &Log.member(state.name, &1, :expired))
-    state |> joined(added) |> each(expired, &Peers.expire/2)
+
+    change
+    |> also(for node <- added, do: {:log, {:member, node, :added}})
+    |> also(for node <- expired, do: {:log, {:member, node, :expired}})
+    |> joined(facts, added)
+    |> each(expired, &Peers.expire/2)
   end
 
-  defp joined(state, []), do: state
+  defp joined(change, _facts, []), do: change
 
-  defp joined(state, nodes) do
-    linked = linked(state)
-    each(state, nodes, &Peers.add(&1, now(), &2, &2 in linked))
+  defp joined(change, facts, nodes) do
+    linked = MapSet.new(facts.linked)
+    each(change, nodes, &Peers.add(&1, facts.now, &2, &2 in linked))
   end
 
   defp nodes(names), do: Enum.map(names, &String.to_existing_atom/1)
 
   # Only where the option asks for it, only when every query was answered, once in a poll interval.
-  defp disconnect_round(%{config: %{withdraw_after: ms}} = state) when ms != nil do
-    now = now()
-
-    with true <- now >= state.disconnect_at and Queries.complete?(state.queries),
-         others_want? = &Queries.others_want?(state.queries, &1),
-         {[_ | _] = nodes, peers} <- Peers.to_disconnect(state.peers, others_want?) do
-      for {node, true} <- nodes, do: Log.disconnecting(state.name, node, ms)
-
-      calls =
-        Enum.reduce(nodes, state.calls, fn {node, _}, all -> Calls.disconnect(all, node) end)
-
-      disconnect_at = now + state.config.poll_interval
-      %{state | peers: peers, calls: calls, disconnect_at: disconnect_at}
+  defp disconnect_round({_, %{config: %{withdraw_after: ms}} = state} = change, facts)
+       when ms != nil do
+    with true <- facts.now >= state.disconnect_at and Queries.complete?(state.queries),
+         {[_ | _] = nodes, peers} <- Peers.to_disconnect(state.peers, facts.others_want?) do
+      told = for {node, true} <- nodes, do: {:log, {:disconnecting, node, ms}}
+      disconnects = for {node, _first?} <- nodes, do: {:disconnect, node}
+      disconnect_at = facts.now + state.config.poll_interval
+      {effects, _state} = change |> also(told) |> also(disconnects)
+      {effects, %{state | peers: peers, disconnect_at: disconnect_at}}
     else
-      _ -> state
+      _ -> change
     end
   end
 
-  defp disconnect_round(state), do: state
+  defp disconnect_round(change, _facts), do: change
 
   @doc "The end of a disconnect, which is tried again while its peer is linked."
+  @spec disconnected(state, node, {:ok, term} | {:error, String.t()}) :: change
   def disconnected(state, node, {:error, reason}) do
     # Told the first time.
-    if state.peers.withdrawn[node] == 1, do: Log.not_disconnected(state.name, node, reason)
-    state
+    if state.peers.withdrawn[node] == 1,
+      do: {[{:log, {:not_disconnected, node, reason}}], state},
+      else: {[], state}
   end
 
   def disconnected(state, _node, {:ok, _}), do: reconcile(state)
 
   @doc "The end of a dial."
-  def dialled(state, node, :ok) do
+  @spec dialled(state, facts, node, Dialer.result()) :: change
+  def dialled(state, facts, node, :ok) do
     cond do
       # Its link, and what came over that, may have been heard of first.
       not Peers.dialling?(state.peers, node) ->
-        state
+        {[], state}
 
-      Connector.polls?(state.connector) or node in linked(state) ->
-        up(state, node)
+      Connector.polls?(state.connector) or node in facts.linked ->
+        state |> start() |> up(facts, node) |> done()
 
       true ->
-        dialled(state, node, {:error, :dial, "the link was lost as soon as it was made", nil})
+        lost = {:error, :dial, "the link was lost as soon as it was made", nil}
+        dialled(state, facts, node, lost)
     end
   end
 
-  def dialled(state, node, {:error, stage, reason, refuser}),
-    do: change(state, node, &Peers.dial_failed(&1, now(), node, stage, reason, refuser))
+  def dialled(state, facts, node, result),
+    do: state |> start() |> peer(node, &dial_ended(&1, facts.now, node, result)) |> done()
 
-  def dialled(state, node, :same), do: change(state, node, &Peers.same(&1, now(), node))
-  def dialled(state, node, :self), do: change(state, node, &Peers.self(&1, now(), node))
+  defp dial_ended(peers, now, node, {:error, stage, reason, refuser}),
+    do: Peers.dial_failed(peers, now, node, stage, reason, refuser)
+
+  defp dial_ended(peers, now, node, :same), do: Peers.same(peers, now, node)
+  defp dial_ended(peers, now, node, :self), do: Peers.self(peers, now, node)
 
   @doc "A message of net_kernel's."
   # Erlang's links need not be those that a `list_nodes` of its own means, but are a reason to ask that.
-  def link(state, event, node, info) do
+  @spec link(state, facts, :nodeup | :nodedown, node, keyword | map) :: change
+  def link(state, facts, event, node, info) do
     reason = info[:nodedown_reason]
 
     cond do
       Connector.polls?(state.connector) -> reconcile(state)
-      event == :nodeup -> up(state, node)
-      is_atom(reason) -> down(state, node, "#{reason}")
-      true -> down(state, node, inspect(reason))
+      event == :nodeup -> state |> start() |> up(facts, node) |> done()
+      is_atom(reason) -> state |> start() |> down(facts, node, "#{reason}") |> done()
+      true -> state |> start() |> down(facts, node, inspect(reason)) |> done()
     end
   end
 
   @doc "Asks `list_nodes` who is connected, where that isn't Erlang's own."
-  def reconcile(state) do
-    if Connector.polls?(state.connector),
-      do: %{state | calls: Calls.list(state.calls)},
-      else: state
-  end
+  @spec reconcile(state) :: change
+  def reconcile(state),
+    do: {if(Connector.polls?(state.connector), do: [:list_nodes], else: []), state}
 
   @doc "What `list_nodes` has answered, when asked at the time `asked`. Where it failed the peers stay as they are."
-  def listed(state, {:ok, nodes}, asked) do
+  @spec listed(state, facts, {:ok, [node]} | {:error, String.t()}, integer) :: change
+  def listed(state, facts, {:ok, nodes}, asked) do
     {ups, downs} = Peers.reconcile(state.peers, nodes, asked)
-    state = Enum.reduce(ups, %{state | lists?: true, listed: MapSet.new(nodes)}, &up(&2, &1))
-    Enum.reduce(downs, state, &down(&2, &1, "it is not among the connected nodes any more"))
+    gone = "it is not among the connected nodes any more"
+
+    start(%{state | lists?: true, listed: MapSet.new(nodes)})
+    |> each(ups, &Peers.up(&1, facts.now, &2))
+    |> each(downs, &Peers.down(&1, facts.now, &2, gone))
+    |> done()
   end
 
-  def listed(state, {:error, reason}, _asked) do
-    if state.lists?, do: Log.unlisted(state.name, reason)
-    %{state | lists?: false, listed: state.listed || MapSet.new()}
+  def listed(state, _facts, {:error, reason}, _asked) do
+    told = if state.lists?, do: [{:log, {:unlisted, reason}}], else: []
+    {told, %{state | lists?: false, listed: state.listed || MapSet.new()}}
   end
 
   @doc "Is it still unknown who is linked already, so that nobody is to be dialled yet?"
+  @spec unlisted?(state) :: boolean
   def unlisted?(state), do: state.listed == nil and Connector.polls?(state.connector)
 
-  # Whom the last listing didn't have the next one will find.
-  defp linked(state) do
-    if Connector.polls?(state.connector),
-      do: state.listed || MapSet.new(),
-      else: MapSet.new(Connector.list!(state.connector))
-  end
-
   @doc "The node says that it is going away."
-  def left(state, node) do
+  @spec leaving(state, facts, node) :: change
+  def leaving(state, facts, node) do
     # The word came over a link, whether `list_nodes` has told of that or not.
-    linked = if Connector.polls?(state.connector), do: up(state, node), else: state
-    change(linked, node, &Peers.left(&1, now(), node))
+    change = start(state)
+    change = if Connector.polls?(state.connector), do: up(change, facts, node), else: change
+    change |> peer(node, &Peers.left(&1, facts.now, node)) |> done()
   end
 
-  defp up(state, node), do: change(state, node, &Peers.up(&1, now(), node))
-  defp down(state, node, reason), do: change(state, node, &Peers.down(&1, now(), node, reason))
+  @doc "The node says that it is not going away after all."
+  @spec staying(state, facts, node) :: change
+  def staying(state, facts, node),
+    do: state |> start() |> peer(node, &Peers.stayed(&1, facts.now, node)) |> done()
 
-  defp each(state, nodes, change),
-    do: Enum.reduce(nodes, state, fn node, state -> change(state, node, &change.(&1, node)) end)
+  defp up(change, facts, node), do: peer(change, node, &Peers.up(&1, facts.now, node))
 
-  @doc """
-  The one place where peers change: what happened is told, and a lost peer is looked for, as are the names that waited
-  for a link.
-  """
-  def change(state, node, change) do
-    {events, peers} = change.(state.peers)
-    Enum.each(events, &Log.peer(state.name, node, &1))
+  defp down(change, facts, node, reason),
+    do: peer(change, node, &Peers.down(&1, facts.now, node, reason))
+
+  defp each(change, nodes, fun),
+    do: Enum.reduce(nodes, change, fn node, change -> peer(change, node, &fun.(&1, node)) end)
+
+  # The one place where peers change: what happened is told, and a lost peer is looked for, as are the names that waited
+  # for a link.
+  defp peer({effects, state}, node, fun) do
+    {events, peers} = fun.(state.peers)
+    told = Enum.map(events, &{:log, {:peer, node, &1}})
     up? = :up in events
-    if up?, do: Native.linked(node)
     lost? = Enum.any?(events, &match?({:down, _, true}, &1))
     look? = lost? or (up? and Queries.waits_for_links?(state.queries))
     soon = if look?, do: state.polled_at + @look_again, else: state.poll_at
-    %{state | peers: peers, poll_at: min(state.poll_at, soon)}
+    state = %{state | peers: peers, poll_at: min(state.poll_at, soon)}
+    also({effects, state}, told ++ if(up?, do: [{:linked, node}], else: []))
   end
 
-  defp now, do: System.monotonic_time(:millisecond)
+  # Inside, the newest effect comes first.
+  defp start(state), do: {[], state}
+  defp also({effects, state}, more), do: {Enum.reverse(more, effects), state}
+  defp done({effects, state}), do: {Enum.reverse(effects), state}
 end
