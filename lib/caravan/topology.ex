@@ -116,7 +116,7 @@ defmodule Caravan.Topology do
 
   # No more is begun while the node drains; this ends what is under way.
   def handle_call(:drain, _from, state) do
-    peers = Peers.halt(state.peers, now())
+    peers = Peers.cancel_dials(state.peers, now())
     {:reply, :ok, run_due(%{state | dialer: Dialer.stop(state.dialer), peers: peers})}
   end
 

@@ -23,7 +23,7 @@ defmodule Caravan.Topology.PeersPropertyTest do
               6 -> Peers.down(peers, now, node, "gone")
               7 -> failed(peers, now, node)
               8 -> Peers.left(peers, now, node)
-              9 -> {[], Peers.halt(peers, now)}
+              9 -> {[], Peers.cancel_dials(peers, now)}
               10 -> Peers.stayed(peers, now, node)
               11 -> Peers.same(peers, now, node)
               12 -> Peers.self(peers, now, node)

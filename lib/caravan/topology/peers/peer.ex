@@ -20,10 +20,12 @@ defmodule Caravan.Topology.Peers.Peer do
     error: nil
   ]
 
+  @type state :: :idle | :dialling | :backing_off | :connected | :leaving | :self
+
   @type t :: %__MODULE__{
           node: node,
           since: integer,
-          state: :idle | :dialling | :backing_off | :connected | :leaving | :self,
+          state: state,
           membership: :member | :withdrawn | :expired,
           entry: {integer, float, node} | nil,
           attempts: non_neg_integer,
@@ -34,4 +36,18 @@ defmodule Caravan.Topology.Peers.Peer do
           reported: boolean,
           error: String.t() | nil
         }
+
+  @spec linked?(t) :: boolean
+  def linked?(peer), do: peer.state in [:connected, :leaving] and peer.entry == nil
+
+  @doc "Its state begins now."
+  @spec since(t, integer) :: t
+  def since(peer, now), do: %{peer | since: now}
+
+  @doc "What was learnt of it is void."
+  @spec reset(t) :: t
+  def reset(peer), do: unrefused(%{peer | attempts: 0})
+
+  @spec unrefused(t) :: t
+  def unrefused(peer), do: %{peer | refusals: 0, refuser: nil, dial_at: nil}
 end
