@@ -36,8 +36,7 @@ defmodule Caravan.Topology.Dialer do
     ready: :queue.new(),
     # Slots taken, and dials that went straight to the peer, whether they still hold a slot or not.
     slots: 0,
-    direct: 0,
-    nodes: MapSet.new()
+    direct: 0
   ]
 
   @type t :: %__MODULE__{
@@ -46,8 +45,7 @@ defmodule Caravan.Topology.Dialer do
           pending: %{reference => probe | dial},
           ready: :queue.queue(node),
           slots: non_neg_integer,
-          direct: non_neg_integer,
-          nodes: MapSet.t(node)
+          direct: non_neg_integer
         }
 
   # What is asked: `:probe`; `:why`, after a dial that took so many ms; `:whether` it is another node than `unless`, which
@@ -83,7 +81,7 @@ defmodule Caravan.Topology.Dialer do
   @spec free_slots(t) :: non_neg_integer
   def free_slots(dialer) do
     most = min(@under_way * dialer.concurrency, @most)
-    max(0, max(most, dialer.concurrency) - MapSet.size(dialer.nodes))
+    max(0, max(most, dialer.concurrency) - under_way(dialer))
   end
 
   @doc """
@@ -93,20 +91,20 @@ defmodule Caravan.Topology.Dialer do
   @spec start(t, node, boolean, identity | nil) :: t
   def start(dialer, node, redial?, unless) do
     cond do
-      node in dialer.nodes ->
+      under_way?(dialer, node) ->
         dialer
 
       not Connector.probes?(dialer.connector) ->
-        dialer |> track(node) |> ready(node)
+        ready(dialer, node)
 
       unless ->
-        dialer |> track(node) |> identify(node, :whether, unless)
+        identify(dialer, node, :whether, unless)
 
       redial? or Admission.required?(node) or full?(dialer) ->
-        dialer |> track(node) |> probe(node)
+        probe(dialer, node)
 
       true ->
-        dialer |> track(node) |> dial(node, true)
+        dial(dialer, node, true)
     end
   end
 
@@ -171,16 +169,16 @@ defmodule Caravan.Topology.Dialer do
   defp probed(dialer, %{node: node, asks: :probe}, :ok), do: {:pending, ready(dialer, node)}
 
   defp probed(dialer, %{node: node, asks: :whether, unless: identity}, {:ok, identity}),
-    do: {:dialled, node, :same, untrack(dialer, node)}
+    do: {:dialled, node, :same, dialer}
 
   defp probed(dialer, %{node: node, asks: :whether}, {:ok, _another}),
     do: probed(dialer, %{node: node, asks: :probe}, :ok)
 
   defp probed(dialer, %{node: node, asks: {:why, took}}, answer),
-    do: {:dialled, node, Refusal.result(node, answer, took), untrack(dialer, node)}
+    do: {:dialled, node, Refusal.result(node, answer, took), dialer}
 
   defp probed(dialer, %{node: node}, {:error, {_kind, sentence}}),
-    do: {:dialled, node, {:error, :probe, sentence, nil}, untrack(dialer, node)}
+    do: {:dialled, node, {:error, :probe, sentence, nil}, dialer}
 
   defp ready(dialer, node), do: fill_slots(%{dialer | ready: :queue.in(node, dialer.ready)})
 
@@ -224,7 +222,7 @@ defmodule Caravan.Topology.Dialer do
     # This may be anything from a closed port to another cookie.
     if result == {:ok, false} and Connector.probes?(dialer.connector),
       do: {:pending, identify(dialer, node, {:why, now() - at}, nil)},
-      else: {:dialled, node, result(result), untrack(dialer, node)}
+      else: {:dialled, node, result(result), dialer}
   end
 
   defp result({:ok, true}), do: :ok
@@ -245,6 +243,11 @@ defmodule Caravan.Topology.Dialer do
 
   defp now, do: System.monotonic_time(:millisecond)
 
-  defp track(dialer, node), do: %{dialer | nodes: MapSet.put(dialer.nodes, node)}
-  defp untrack(dialer, node), do: %{dialer | nodes: MapSet.delete(dialer.nodes, node)}
+  # A node is in one of those that are pending or ready, once; there are a few hundred at most.
+  defp under_way(dialer), do: map_size(dialer.pending) + :queue.len(dialer.ready)
+
+  defp under_way?(dialer, node) do
+    :queue.member(node, dialer.ready) or
+      Enum.any?(dialer.pending, fn {_ref, pending} -> pending.node == node end)
+  end
 end
