@@ -6,12 +6,13 @@ defmodule Caravan.Topology.Log do
   require Logger
   alias Caravan.Telemetry
   alias Caravan.Topology.{Peers, Queries}
+  alias Caravan.Topology.Queries.Query
 
   @type event ::
           :alone
           | {:ill_named, node, Queries.note()}
           | {:lookup_started, query :: String.t()}
-          | {:looked_up, Queries.outcome()}
+          | {:looked_up, Query.outcome()}
           | {:member, node, :added | :expired}
           | {:peer, node, Peers.event()}
           | {:disconnecting, node, after_ms :: pos_integer}
@@ -21,21 +22,21 @@ defmodule Caravan.Topology.Log do
   @spec tell(atom, event) :: :ok
   def tell(topology, :alone) do
     Logger.warning(
-      "#{prefix(topology)}this node is not distributed, so it stays alone; start it with a name " <>
-        "(--name or --sname, or RELEASE_DISTRIBUTION in a release) to join its peers"
+      "#{prefix(topology)}this node is not distributed and can't join a cluster; start it with a name " <>
+        "(--name or --sname, or RELEASE_DISTRIBUTION in a release)"
     )
   end
 
   def tell(topology, {:unlisted, reason}) do
     Logger.warning(
       "#{prefix(topology)}can't list the nodes, since the function list_nodes failed: #{reason}. " <>
-        "The peers stay as they are; still asking, but quietly"
+        "The peers stay as they are. Asking again; further failures are not logged"
     )
   end
 
   def tell(topology, {:not_disconnected, node, reason}) do
     Logger.warning(
-      "#{prefix(topology)}can't disconnect #{node}, since the function disconnect failed: #{reason}. Still trying, but quietly",
+      "#{prefix(topology)}can't disconnect #{node}, since the function disconnect failed: #{reason}. Retrying; further failures are not logged",
       node: node
     )
   end
@@ -77,7 +78,7 @@ defmodule Caravan.Topology.Log do
   def tell(topology, {:looked_up, %{query: query, result: {:error, error}} = outcome}) do
     if outcome.outcome_changed? do
       Logger.warning(
-        "#{prefix(topology)}#{error.message}. The known peers stay; still looking it up, but quietly"
+        "#{prefix(topology)}#{error.message}. The known peers stay. Retrying; further failures are not logged"
       )
     end
 
@@ -103,7 +104,7 @@ defmodule Caravan.Topology.Log do
   def tell(topology, {:peer, node, {:dial_failed, stage, reason, first?}}) do
     if first? do
       Logger.warning(
-        "#{prefix(topology)}can't connect to #{node}: #{reason}. Still trying, but quietly",
+        "#{prefix(topology)}can't connect to #{node}: #{reason}. Retrying; further failures are not logged",
         node: node
       )
     end

@@ -5,6 +5,7 @@ defmodule Caravan.Topology.Queries do
 
   alias Caravan.{Error, Native}
   alias Caravan.Topology.Config
+  alias Caravan.Topology.Queries.Query
 
   @enforce_keys [:config, :probes?]
   defstruct [
@@ -27,48 +28,23 @@ defmodule Caravan.Topology.Queries do
           waiting: non_neg_integer,
           self: node | nil,
           membership: term,
-          by_index: %{non_neg_integer => map},
+          by_index: %{non_neg_integer => Query.t()},
           pending: %{reference => {non_neg_integer, integer, Native.request()}},
           # Overdue ones. Their changes are made in the membership and are told only once. The native library
           # bounds how many there are.
           late: %{reference => {non_neg_integer, integer}}
         }
 
-  @typedoc "Why peers with these config don't find this node as it finds them; `Caravan.Topology.Log` has the sentences."
+  @typedoc "Why peers with these options don't find this node as it finds them; `Caravan.Topology.Log` has the sentences."
   @type note :: {:by_host, nil} | {:capitals, host :: String.t()} | {:other_name, String.t()}
-
-  @typedoc """
-  What came of one look-up. `outcome_changed?`: the query failed for the first time, or was answered after it
-  failed. `newly_refused`: reasons for refusing names that were not known already. `newly_cut?`: the answer was
-  cut, and had not been for a while. `alias`: what the answer calls this node, if that is not its name and wasn't known
-  already.
-  """
-  @type outcome :: %{
-          query: String.t(),
-          result: {:ok, report :: map} | {:error, Error.t()},
-          duration: integer,
-          outcome_changed?: boolean,
-          newly_refused: [atom],
-          newly_cut?: boolean,
-          alias: String.t() | nil
-        }
 
   @doc "`probes?`: a node listens where its name says, so that a new name can be probed."
   @spec new(Config.t(), boolean) :: t
   def new(config, probes?) do
     by_index =
-      for {query, index} <- Enum.with_index(config.queries), into: %{} do
-        {index,
-         %{
-           query: query,
-           outcome: nil,
-           at: nil,
-           report: nil,
-           refused: %{},
-           cut_at: nil,
-           itself: nil
-         }}
-      end
+      for {query, index} <- Enum.with_index(config.queries),
+          into: %{},
+          do: {index, %Query{query: query}}
 
     %__MODULE__{config: config, probes?: probes?, by_index: by_index}
   end
@@ -136,7 +112,7 @@ defmodule Caravan.Topology.Queries do
 
   @doc "Takes the message `{ref, result}`, if it belongs to a look-up or to probes. `now` is in ms."
   @spec handle(t, reference, term, integer) ::
-          {:looked_up, outcome, t} | {:admitted, map, t} | :unknown
+          {:looked_up, Query.outcome(), t} | {:admitted, map, t} | :unknown
   def handle(%{proving: ref} = queries, ref, result, _now) do
     queries = %{queries | proving: nil}
 
@@ -174,25 +150,9 @@ defmodule Caravan.Topology.Queries do
   defp looked_up(queries, index, started, result, now) do
     query = queries.by_index[index]
     result = result(result, query.query, queries.config)
+    duration = System.monotonic_time() - started
     keep = queries.config.expire_after
-    refused = refused(query.refused, result, now, keep)
-    cut? = match?({:ok, %{cut: true}}, result)
-
-    itself = itself(query.itself, result, queries.self, now)
-
-    outcome = %{
-      query: query.query,
-      result: result,
-      duration: System.monotonic_time() - started,
-      outcome_changed?: outcome_changed?(query.outcome, result),
-      newly_refused: Map.keys(refused) -- Map.keys(query.refused),
-      # An answer of nearly the size that fits is cut one time and whole the next.
-      newly_cut?: cut? and (query.cut_at == nil or now - query.cut_at >= keep),
-      alias: if(itself && itself.alias != (query.itself || %{alias: nil}).alias, do: itself.alias)
-    }
-
-    cut_at = if cut?, do: now, else: query.cut_at
-    query = %{record(query, result) | at: now, refused: refused, cut_at: cut_at, itself: itself}
+    {outcome, query} = Query.ended(query, result, queries.self, now, duration, keep)
     queries = %{queries | by_index: %{queries.by_index | index => query}}
 
     case result do
@@ -213,9 +173,9 @@ defmodule Caravan.Topology.Queries do
           refused: [Caravan.Lookup.refused()]
         }
   def status(queries, now) do
-    listed = for {_, query} <- Enum.sort(queries.by_index), do: query
+    listed = for {_, query} <- Enum.sort_by(queries.by_index, &elem(&1, 0)), do: query
     refused = for query <- listed, {_, refused} <- query.refused, do: Map.delete(refused, :at)
-    %{queries: Enum.map(listed, &query_status(&1, now)), refused: refused}
+    %{queries: Enum.map(listed, &Query.status(&1, now)), refused: refused}
   end
 
   @doc "This node, as `Caravan.Status` lists it among the peers, if an answer leads to it."
@@ -234,62 +194,8 @@ defmodule Caravan.Topology.Queries do
     end
   end
 
-  defp query_status(query, now) do
-    found =
-      Map.take(query.report || %{}, [
-        :ttl,
-        :server,
-        :transport,
-        :endpoints,
-        :unresolved,
-        :incomplete
-      ])
-
-    Map.merge(
-      %{
-        query: query.query,
-        outcome: query.outcome,
-        age: query.at && now - query.at,
-        ttl: nil,
-        server: nil,
-        transport: nil,
-        endpoints: nil,
-        unresolved: [],
-        incomplete: nil
-      },
-      found
-    )
-  end
-
-  defp result({:ok, report}, _query, _options), do: {:ok, report}
-  defp result({:error, error}, query, _options), do: {:error, Error.new(error, query)}
+  defp result({:ok, report}, _query, _config), do: {:ok, report}
+  defp result({:error, error}, query, _config), do: {:error, Error.new(error, query)}
 
   defp result(:overdue, query, config), do: {:error, Error.overdue(query, config.timeout)}
-
-  defp record(query, {:ok, report}), do: %{query | outcome: :ok, report: report}
-  defp record(query, {:error, _} = error), do: %{query | outcome: error}
-
-  defp outcome_changed?({:error, _}, {:error, _}), do: false
-  defp outcome_changed?(_, {:error, _}), do: true
-  defp outcome_changed?({:error, _}, {:ok, _}), do: true
-  defp outcome_changed?(_, {:ok, _}), do: false
-
-  defp itself(known, {:error, _}, _self, _now), do: known
-  defp itself(_known, {:ok, %{itself: []}}, _self, _now), do: nil
-
-  defp itself(known, {:ok, %{itself: names}}, self, now) do
-    alias = Enum.find(names, &(&1 != Atom.to_string(self)))
-    Map.merge(known || %{since: now}, %{alias: alias})
-  end
-
-  # Answers may be random subsets, so a refusal is over only when it was not seen for a while.
-  defp refused(known, {:error, _}, _now, _keep), do: known
-
-  defp refused(known, {:ok, report}, now, keep) do
-    seen = Map.new(report.refused, &{&1.reason, Map.put(&1, :at, now)})
-
-    known
-    |> Map.filter(fn {_, refused} -> now - refused.at < keep end)
-    |> Map.merge(seen)
-  end
 end

@@ -4,6 +4,7 @@ defmodule Caravan.Topology.Transitions do
   # in as facts, and what is to be done goes out as effects, in order, beside the new state.
 
   alias Caravan.Topology.{Config, Connector, Dialer, Log, Peers, Queries}
+  alias Caravan.Topology.Queries.Query
 
   # After a peer went down a look-up at once, but no more than one in this time.
   @look_again 1_000
@@ -32,7 +33,7 @@ defmodule Caravan.Topology.Transitions do
   @type change :: {[effect], state}
 
   @doc "What a look-up has found, who is missing from it, and whom to disconnect for that."
-  @spec looked_up(state, facts, Queries.outcome()) :: change
+  @spec looked_up(state, facts, Query.outcome()) :: change
   def looked_up(state, facts, %{result: {:ok, report}} = outcome) do
     start(state)
     |> also([{:log, {:looked_up, outcome}}])
