@@ -9,7 +9,7 @@ defmodule Caravan.Topology do
 
   use GenServer
 
-  alias Caravan.{Native, Status}
+  alias Caravan.Native
   alias Caravan.Link.Drain
 
   alias Caravan.Topology.{
@@ -22,6 +22,7 @@ defmodule Caravan.Topology do
     PollSchedule,
     Queries,
     Registry,
+    State,
     Transitions,
     Waiters
   }
@@ -29,42 +30,14 @@ defmodule Caravan.Topology do
   # How long to wait for the registry, when it is not there.
   @register_again 500
 
-  @enforce_keys [:name, :config, :connector]
-  defstruct [
-    :name,
-    :config,
-    :connector,
-    :queries,
-    :peers,
-    :dialer,
-    :calls,
-    :schedule,
-    # When to look up next, when that was last done, when withdrawn peers may next be disconnected.
-    :poll_at,
-    :polled_at,
-    :disconnect_at,
-    # The timer and what it is set to.
-    :timer,
-    wake_at: :infinity,
-    waiters: Waiters.new(),
-    # Whom `list_nodes` named last, and whether it worked when it was last called.
-    listed: nil,
-    lists?: true
-  ]
-
   @doc """
   Starts the topology of `spec`: `:topology`, its name; `:config`, its options; and, if they are not
   Erlang's own, the functions to `:connect`, `:disconnect` and `:list_nodes` with.
   """
   def start_link(%{topology: name, config: config} = spec) do
-    state = %__MODULE__{
-      name: name,
-      config: Config.new!(name, config),
-      connector: Connector.new(spec)
-    }
-
+    arguments = {name, Config.new!(name, config), Connector.new(spec)}
     :ok = Registry.started!()
-    GenServer.start_link(__MODULE__, state, name: Registry.via(name))
+    GenServer.start_link(__MODULE__, arguments, name: Registry.via(name))
   end
 
   @doc "Raises for a wrong option of the topology `name`."
@@ -77,24 +50,12 @@ defmodule Caravan.Topology do
   ## Inside: events
 
   @impl true
-  def init(state) do
+  def init({name, config, connector}) do
     # So that terminate/2 is called, and a dial that crashes is but a failed dial.
     Process.flag(:trap_exit, true)
-    Logger.metadata(topology: state.name)
+    Logger.metadata(topology: name)
     :ok = :net_kernel.monitor_nodes(true, [:nodedown_reason, node_type: :all])
-    now = now()
-
-    state = %{
-      state
-      | queries: Queries.new(state.config, Connector.probes?(state.connector)),
-        calls: Calls.new(state.connector),
-        dialer: Dialer.new(state.connector, state.config.dial_concurrency),
-        poll_at: now,
-        polled_at: now,
-        disconnect_at: now
-    }
-
-    {:ok, reset(state, now), {:continue, :start}}
+    {:ok, State.new(name, config, connector, node(), now()), {:continue, :start}}
   end
 
   @impl true
@@ -102,7 +63,7 @@ defmodule Caravan.Topology do
 
   @impl true
   def handle_call(:members, _from, state), do: {:reply, Peers.members(state.peers), state}
-  def handle_call(:status, _from, state), do: {:reply, status_of(state), state}
+  def handle_call(:status, _from, state), do: {:reply, State.status(state, now()), state}
 
   def handle_call({:await, options}, {pid, _} = from, state) do
     waiter = {from, Process.monitor(pid)}
@@ -193,13 +154,8 @@ defmodule Caravan.Topology do
     do: Transitions.disconnected(%{state | calls: calls}, node, result)
 
   defp facts(state) do
-    # Whom the last listing didn't have the next one will find.
-    linked =
-      if Connector.polls?(state.connector),
-        do: state.listed || [],
-        else: Connector.list!(state.connector)
-
-    %{now: now(), linked: linked, others_want?: &Queries.others_want?(state.queries, &1)}
+    others_want? = &Queries.others_want?(state.queries, &1)
+    %{now: now(), linked: State.linked(state), others_want?: others_want?}
   end
 
   defp apply_change({effects, state}), do: Enum.reduce(effects, state, &perform/2)
@@ -257,18 +213,7 @@ defmodule Caravan.Topology do
     long_names? = if Connector.probes?(state.connector), do: :net_kernel.longnames() == true
     {note, queries} = Queries.reset(state.queries, node(), long_names?)
     if note, do: Log.tell(state.name, {:ill_named, node(), note})
-    reset(%{state | queries: queries, dialer: Dialer.stop(state.dialer)}, now)
-  end
-
-  # The node's name is the seed, so that nodes started together spread out.
-  defp reset(state, now) do
-    seed = {node(), state.name}
-
-    %{
-      state
-      | peers: Peers.new(now, seed),
-        schedule: PollSchedule.new(state.config.poll_interval, seed)
-    }
+    State.reset(%{state | queries: queries, dialer: Dialer.stop(state.dialer)}, node(), now)
   end
 
   defp dial(state, now) do
@@ -286,7 +231,7 @@ defmodule Caravan.Topology do
       Waiters.take(state.waiters, now, Peers.count(state.peers), state.peers.changed_at)
 
     Enum.each(served, &reply(&1, {:ok, Peers.connected(state.peers)}))
-    Enum.each(late, &reply(&1, {:error, :timeout, status_of(state)}))
+    Enum.each(late, &reply(&1, {:error, :timeout, State.status(state, now)}))
     %{state | waiters: waiters}
   end
 
@@ -314,20 +259,6 @@ defmodule Caravan.Topology do
     if state.timer, do: Process.cancel_timer(state.timer)
     timer = if at != :infinity, do: :erlang.start_timer(max(0, at - now), self(), :wake)
     %{state | timer: timer, wake_at: at}
-  end
-
-  defp status_of(state) do
-    now = now()
-
-    struct!(
-      Status,
-      Map.merge(Queries.status(state.queries, now), %{
-        name: state.name,
-        members: length(Peers.members(state.peers)),
-        peers: Queries.itself(state.queries, now) ++ Peers.list(state.peers, now),
-        draining: Drain.draining?()
-      })
-    )
   end
 
   defp now, do: System.monotonic_time(:millisecond)

@@ -3,27 +3,13 @@ defmodule Caravan.Topology.Transitions do
   # What look-ups, dials and links change in a topology. Pure: the time, the linked nodes and what other topologies want come
   # in as facts, and what is to be done goes out as effects, in order, beside the new state.
 
-  alias Caravan.Topology.{Config, Connector, Dialer, Log, Peers, Queries}
+  alias Caravan.Topology.{Connector, Dialer, Log, Peers, Queries, State}
   alias Caravan.Topology.Queries.Query
 
   # After a peer went down a look-up at once, but no more than one in this time.
   @look_again 1_000
 
-  @typedoc "What `Caravan.Topology` keeps that changes here, or that changes go by."
-  @type state :: %{
-          required(:config) => Config.t(),
-          required(:connector) => Connector.t(),
-          required(:queries) => Queries.t(),
-          required(:peers) => Peers.t(),
-          # When to look up next, when that was last done, when withdrawn peers may next be disconnected.
-          required(:poll_at) => integer,
-          required(:polled_at) => integer,
-          required(:disconnect_at) => integer,
-          # Whom `list_nodes` named last, and whether it worked when it was last called.
-          required(:listed) => MapSet.t(node) | nil,
-          required(:lists?) => boolean,
-          optional(atom) => term
-        }
+  @type state :: State.t()
 
   @type facts :: %{now: integer, linked: Enumerable.t(), others_want?: (node -> boolean)}
 

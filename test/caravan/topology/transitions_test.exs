@@ -1,32 +1,19 @@
 defmodule Caravan.Topology.TransitionsTest do
   # The rules of what happens in a topology, with no process, no clock and no link.
   use ExUnit.Case, async: true
-  alias Caravan.Topology.{Config, Connector, Peers, Queries, Transitions}
+  alias Caravan.Topology.{Config, Connector, Peers, State, Transitions}
 
   @a :"a-1@h"
   @b :"b-1@h"
   @interval 5_000
 
-  defp state(changes \\ %{}) do
-    config = Config.new!(:transitions_test, [query: "app.test"] ++ Map.get(changes, :options, []))
-
-    Map.merge(
-      %{
-        config: config,
-        connector: Connector.new(Map.get(changes, :functions, %{})),
-        queries: Queries.new(config, true),
-        peers: Peers.new(0, :seed),
-        poll_at: @interval,
-        polled_at: 0,
-        disconnect_at: 0,
-        listed: nil,
-        lists?: true
-      },
-      Map.drop(changes, [:options, :functions])
-    )
+  defp state(options \\ [], functions \\ %{}) do
+    config = Config.new!(:transitions_test, [query: "app.test"] ++ options)
+    state = State.new(:transitions_test, config, Connector.new(functions), :"self-1@h", 0)
+    %{state | poll_at: @interval}
   end
 
-  @polled %{functions: %{list_nodes: {__MODULE__, :nobody_calls_this, []}}}
+  defp polled, do: state([], %{list_nodes: {__MODULE__, :nobody_calls_this, []}})
 
   defp facts(changes \\ []),
     do: Enum.into(changes, %{now: 100, linked: [], others_want?: fn _ -> false end})
@@ -100,7 +87,7 @@ defmodule Caravan.Topology.TransitionsTest do
       without = state() |> up(@a) |> answered()
       assert disconnects(round(without, facts())) == []
 
-      asked = state(%{options: [disconnect: [after: 300]]}) |> up(@a) |> answered()
+      asked = state(disconnect: [after: 300]) |> up(@a) |> answered()
       {effects, state} = round(asked, facts())
       assert {:log, {:disconnecting, @a, 300}} in effects and {:disconnect, @a} in effects
 
@@ -111,14 +98,14 @@ defmodule Caravan.Topology.TransitionsTest do
     end
 
     test "needs an answer to every query, and nobody else who wants the peer" do
-      state = state(%{options: [disconnect: [after: 300]]}) |> up(@a)
+      state = state(disconnect: [after: 300]) |> up(@a)
       assert disconnects(round(state, facts())) == []
       assert disconnects(round(answered(state), facts(others_want?: &(&1 == @a)))) == []
       assert disconnects(round(answered(state), facts())) == [@a]
     end
 
     test "that can't disconnect a peer says so the first time" do
-      state = state(%{options: [disconnect: [after: 300]]}) |> up(@a) |> answered()
+      state = state(disconnect: [after: 300]) |> up(@a) |> answered()
       {_, state} = round(state, facts())
       told = [log: {:not_disconnected, @a, "no"}]
       assert {^told, ^state} = Transitions.disconnected(state, @a, {:error, "no"})
@@ -141,7 +128,7 @@ defmodule Caravan.Topology.TransitionsTest do
       assert %{state: :backing_off} = peer(failed, @a)
 
       # What list_nodes has not told yet may be there.
-      state = dialling(state(@polled), @a)
+      state = dialling(polled(), @a)
       assert {[{:log, {:peer, @a, :up}} | _], _} = Transitions.dialled(state, facts(), @a, :ok)
     end
 
@@ -170,7 +157,7 @@ defmodule Caravan.Topology.TransitionsTest do
 
     test "is for list_nodes to tell, where that isn't Erlang's own" do
       for event <- [:nodeup, :nodedown] do
-        state = up(state(@polled), @a)
+        state = up(polled(), @a)
         assert Transitions.link(state, facts(), event, @a, %{}) == {[:list_nodes], state}
       end
 
@@ -178,7 +165,7 @@ defmodule Caravan.Topology.TransitionsTest do
     end
 
     test "that list_nodes names or no longer names is up or down" do
-      state = state(@polled) |> up(@a) |> dialling(@b)
+      state = polled() |> up(@a) |> dialling(@b)
       assert Transitions.unlisted?(state)
       {effects, state} = Transitions.listed(state, facts(), {:ok, [@b]}, 50)
 
@@ -193,7 +180,7 @@ defmodule Caravan.Topology.TransitionsTest do
     end
 
     test "stays as it is where list_nodes fails, which is told once" do
-      state = up(state(@polled), @a)
+      state = up(polled(), @a)
 
       assert {[log: {:unlisted, "no"}], failed} =
                Transitions.listed(state, facts(), {:error, "no"}, 50)
@@ -205,7 +192,7 @@ defmodule Caravan.Topology.TransitionsTest do
   end
 
   test "who says good-bye is linked, whether list_nodes has told of that or not" do
-    state = dialling(state(@polled), @a)
+    state = dialling(polled(), @a)
     {effects, state} = Transitions.leaving(state, facts(), @a)
     assert effects == [log: {:peer, @a, :up}, linked: @a, log: {:peer, @a, :leaving}]
     assert {[{:log, {:peer, @a, :up}} | _], _} = Transitions.staying(state, facts(), @a)
