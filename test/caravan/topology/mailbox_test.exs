@@ -13,7 +13,7 @@ defmodule Caravan.Topology.MailboxTest do
     await_event([:lookup, :start])
   end
 
-  test "an answer that comes after all, as in a VM that was stopped for a while, counts",
+  test "an answer that comes after all, as in a VM that was suspended for a while, counts",
        context do
     publish(context, [4001])
     DnsServer.command(context.server, "fault delay 300")
