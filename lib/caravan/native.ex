@@ -113,7 +113,7 @@ defmodule Caravan.Native do
   @spec request((reference -> :ok | {:error, term}), timeout :: non_neg_integer) :: request
   def request(begin, timeout) do
     ref = make_ref()
-    with {:error, _reason} = refused <- begin.(ref), do: send(self(), {ref, refused})
+    _ = with {:error, _reason} = refused <- begin.(ref), do: send(self(), {ref, refused})
     {ref, :erlang.send_after(timeout + @grace, self(), {:overdue, ref})}
   end
 

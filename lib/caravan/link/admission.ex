@@ -1,7 +1,7 @@
 defmodule Caravan.Link.Admission do
   @moduledoc false
-  # The admission of links to lost nodes: what has to hold before this node makes one, whoever asked for it: Caravan's own dials, `global`,
-  # or a message that anybody sends. `:caravan_epmd` calls it in the process that sets the link up.
+  # The admission of links to lost nodes: what has to hold before this node makes one, whoever asked for it: Caravan's own
+  # dials, `global`, or a message that anybody sends. It runs in the process that sets the link up.
   #
   # A node that was suspended or cut off, and is back, has to hear first that its old links are gone, and what its peers
   # last said to it. Heard when it has new links, that has OTP take links down between nodes that are well, to prevent

@@ -29,7 +29,7 @@ defmodule Caravan.Link.EpmdServer do
     case Native.epmd(address, name, port) do
       {:ok, epmd} ->
         # What is logged while the VM boots is printed twice, as it is and by the handler that comes later.
-        if :init.notify_when_started(self()) == :started, do: send(self(), {:init, :started})
+        _ = if :init.notify_when_started(self()) == :started, do: send(self(), {:init, :started})
         loop(epmd, address, [])
 
       :error ->

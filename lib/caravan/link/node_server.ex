@@ -84,7 +84,7 @@ defmodule Caravan.Link.NodeServer do
 
   defp hear({:where, reply_to, host, family}, state) do
     case Native.address(host, family) do
-      {:ok, address} -> answer(state, [reply_to], {:ok, address})
+      {:ok, address} -> reply(state, [reply_to], {:ok, address})
       _unknown -> hear({:linked, reply_to, host, family}, state)
     end
   end
@@ -92,14 +92,14 @@ defmodule Caravan.Link.NodeServer do
   defp hear({:linked, reply_to, host, family}, state) do
     case Whereabouts.where(state.known, host, family, node(reply_to)) do
       {:try, node, guesses} -> guess(state, reply_to, node, guesses)
-      answer -> answer(state, [reply_to], answer)
+      known_or_not -> reply(state, [reply_to], known_or_not)
     end
   end
 
   defp hear(:ignored, state), do: state
 
-  defp answer(state, waiting, answer) do
-    Enum.each(waiting, &Messages.reply(&1, answer))
+  defp reply(state, waiting, reply) do
+    Enum.each(waiting, &Messages.reply(&1, reply))
     state
   end
 
@@ -169,7 +169,7 @@ defmodule Caravan.Link.NodeServer do
   # asks hears better. What was only seen is tried before it is told.
   defp guess(state, reply_to, node, guesses) do
     case Whereabouts.untried(guesses, state.known, node) do
-      {:ok, said} -> state |> answer([reply_to], {:ok, said}) |> try_guesses([], node, guesses)
+      {:ok, said} -> state |> reply([reply_to], {:ok, said}) |> try_guesses([], node, guesses)
       :unknown -> try_guesses(state, [reply_to], node, guesses)
     end
   end
@@ -188,7 +188,7 @@ defmodule Caravan.Link.NodeServer do
   end
 
   defp try_next(state, %{left: []} = trial),
-    do: answer(state, trial.waiting, :unknown)
+    do: reply(state, trial.waiting, :unknown)
 
   defp try_next(state, %{left: [address | left]} = trial) do
     name = trial.node |> NodeName.base() |> NodeName.join(address) |> List.to_string()
@@ -204,7 +204,7 @@ defmodule Caravan.Link.NodeServer do
     case result do
       :ok ->
         state = %{state | known: Whereabouts.found(state.known, trial.node, trial.address)}
-        answer(state, trial.waiting, {:ok, trial.address})
+        reply(state, trial.waiting, {:ok, trial.address})
 
       {:error, _} ->
         try_next(state, trial)

@@ -13,12 +13,22 @@ defmodule Caravan.Link.Whereabouts do
     @moduledoc false
     @enforce_keys [:ref, :host]
     defstruct [:ref, :host, :dialled, :source, :found, said: []]
+
+    @type t :: %__MODULE__{
+            ref: reference,
+            host: charlist,
+            # Where this node has dialled it, where its own dial came from, where it was found to listen.
+            dialled: :inet.ip_address() | nil,
+            source: :inet.ip_address() | nil,
+            found: :inet.ip_address() | nil,
+            said: [:inet.ip_address()]
+          }
   end
 
   defstruct links: %{}
 
   @type address :: :inet.ip_address()
-  @type t :: %__MODULE__{links: %{node => struct}}
+  @type t :: %__MODULE__{links: %{node => Link.t()}}
 
   @spec new() :: t
   def new, do: %__MODULE__{}

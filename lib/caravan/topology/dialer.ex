@@ -124,16 +124,14 @@ defmodule Caravan.Topology.Dialer do
   @doc "Ends all dials; nothing is heard of them any more."
   @spec stop(t) :: t
   def stop(dialer) do
-    for {_ref, pending} <- dialer.pending do
-      case pending do
-        %{request: request} ->
-          Native.finished(request)
+    Enum.each(dialer.pending, fn
+      {_ref, %{request: request}} ->
+        :ok = Native.finished(request)
 
-        %{call: call, timer: timer} ->
-          Process.cancel_timer(timer)
-          BoundedCall.stop(call)
-      end
-    end
+      {_ref, %{call: call, timer: timer}} ->
+        _ = Process.cancel_timer(timer)
+        :ok = BoundedCall.stop(call)
+    end)
 
     new(dialer.connector, dialer.concurrency)
   end
@@ -210,7 +208,7 @@ defmodule Caravan.Topology.Dialer do
         {:pending, dialer}
 
       result ->
-        Process.cancel_timer(dial.timer)
+        _ = Process.cancel_timer(dial.timer)
         slots = if dial.slot?, do: dialer.slots - 1, else: dialer.slots
         direct = if dial.direct?, do: dialer.direct - 1, else: dialer.direct
         dialer = fill_slots(drop_pending(%{dialer | slots: slots, direct: direct}, ref))

@@ -36,7 +36,8 @@ defmodule Caravan.Topology.Log do
 
   def tell(topology, {:not_disconnected, node, reason}) do
     Logger.warning(
-      "#{prefix(topology)}can't disconnect #{node}, since the function disconnect failed: #{reason}. Retrying; further failures are not logged",
+      "#{prefix(topology)}can't disconnect #{node}, since the function disconnect failed: #{reason}. " <>
+        "Retrying; further failures are not logged",
       node: node
     )
   end
