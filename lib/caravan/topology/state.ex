@@ -48,30 +48,32 @@ defmodule Caravan.Topology.State do
           lists?: boolean
         }
 
-  @doc "That of a topology which has done nothing yet, on behalf of the node `self`."
+  @doc """
+  That of a topology which has done nothing yet, on behalf of the node `self`. The name is the seed, so that nodes started
+  together spread out.
+  """
   @spec new(atom, Config.t(), Connector.t(), node, integer) :: t
   def new(name, config, connector, self, now) do
-    state = %__MODULE__{
+    %__MODULE__{
       name: name,
       config: config,
       connector: connector,
       queries: Queries.new(config, Connector.probes?(connector)),
       calls: Calls.new(connector),
+      peers: Peers.new(now, {self, name}),
       dialer: Dialer.new(connector, config.dial_concurrency),
+      schedule: PollSchedule.new(config.poll_interval, {self, name}),
       poll_at: now,
       polled_at: now,
       disconnect_at: now
     }
-
-    reset(state, self, now)
   end
 
-  @doc "Without peers, as under a new name. The name is the seed, so that nodes started together spread out."
+  @doc "Under a new name it has no peers yet."
   @spec reset(t, node, integer) :: t
   def reset(state, self, now) do
-    seed = {self, state.name}
-    schedule = PollSchedule.new(state.config.poll_interval, seed)
-    %{state | peers: Peers.new(now, seed), schedule: schedule}
+    fresh = new(state.name, state.config, state.connector, self, now)
+    %{state | peers: fresh.peers, schedule: fresh.schedule}
   end
 
   @doc "Who is linked, as far as is known: whom the last listing of a `list_nodes` didn't have the next one will find."
