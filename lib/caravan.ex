@@ -4,10 +4,10 @@ defmodule Caravan do
   @moduledoc @readme |> File.read!() |> String.split("<!-- MDOC -->") |> Enum.fetch!(1)
 
   use Supervisor
-  alias Caravan.{Draining, Error, Native, Options, Report, Status, Topologies, Topology}
-
-  # The native library keeps the deadline; this is only so that nobody ever waits for ever.
-  @grace 1_000
+  alias Caravan.{Error, Native, Options, Status, Topology}
+  alias Caravan.Link.Drain
+  alias Caravan.Lookup.Table
+  alias Caravan.Topology.Registry
 
   # All topologies together.
   @status_timeout 2_000
@@ -27,8 +27,8 @@ defmodule Caravan do
   @spec start_link(keyword) :: Supervisor.on_start()
   def start_link(options) do
     options = Options.supervisor!(options)
-    for {name, config} <- options.topologies, do: Topology.options!(name, config)
-    :ok = Topologies.started!()
+    Enum.each(options.topologies, fn {name, config} -> Topology.check!(name, config) end)
+    :ok = Registry.started!()
     registered = if options.name, do: [name: options.name], else: []
     Supervisor.start_link(__MODULE__, options.topologies, registered)
   end
@@ -79,22 +79,11 @@ defmodule Caravan do
           {:ok, Caravan.Lookup.t()} | {:error, Error.t()}
   def lookup(query, options \\ []) do
     spec = Options.lookup!(query, options)
-    ref = make_ref()
 
-    with :ok <- Native.lookup(ref, spec),
-         {:ok, lookup} <- receive_lookup(ref, spec) do
-      {:ok, lookup}
-    else
+    case Native.await(&Native.lookup(&1, spec), spec.timeout) do
+      {:ok, lookup} -> {:ok, lookup}
       {:error, error} -> {:error, Error.new(error, spec.query)}
-    end
-  end
-
-  defp receive_lookup(ref, spec) do
-    receive do
-      {^ref, result} -> result
-    after
-      spec.timeout + @grace ->
-        {:error, {:internal, Error.overdue(spec.query, spec.timeout, @grace)}}
+      :overdue -> {:error, Error.overdue(spec.query, spec.timeout)}
     end
   end
 
@@ -105,14 +94,23 @@ defmodule Caravan do
   """
   @spec report(String.t() | charlist, keyword) :: :ok | :error
   def report(query, options \\ []) do
-    {outcome, text} = Report.lookup(query, options)
+    {outcome, text} = lookup_table(query, options)
     IO.puts(text)
     outcome
   end
 
+  @doc false
+  # What `report/2` prints, and whether it is a whole answer; a wrong option is a sentence, too.
+  @spec lookup_table(term, term) :: {:ok | :error, String.t()}
+  def lookup_table(query, options) do
+    Table.render(query, lookup(query, options))
+  rescue
+    error in Error -> {:error, error.message}
+  end
+
   @doc "The names of a topology's members: the nodes that discovery stands behind, without this one."
   @spec members(atom) :: [node]
-  def members(topology), do: Topologies.call(topology, :members)
+  def members(topology), do: Registry.call(topology, :members)
 
   @doc """
   How each topology of this node is doing, by name.
@@ -121,7 +119,7 @@ defmodule Caravan do
   """
   @spec status() :: %{atom => Status.t()}
   def status do
-    for {name, answer} <- Topologies.call_all(:status, @status_timeout), into: %{} do
+    for {name, answer} <- Registry.call_all(:status, @status_timeout), into: %{} do
       case answer do
         {:ok, status} -> {name, status}
         :timeout -> {name, %Status{name: name, responding: false}}
@@ -143,14 +141,14 @@ defmodule Caravan do
   def await(topology, options \\ []) do
     options = Options.await!(options)
     # The topology keeps the time; the margin is for one that is busy.
-    Topologies.call(topology, {:await, options}, options.timeout + 5_000)
+    Registry.call(topology, {:await, options}, options.timeout + 5_000)
   end
 
   @doc """
   Looks up now instead of at the next poll, and dials now whoever waits after a failure. Doesn't wait for the answers.
   """
   @spec poll(atom) :: :ok
-  def poll(topology), do: Topologies.call(topology, :poll)
+  def poll(topology), do: Registry.call(topology, :poll)
 
   @doc """
   Prepares this node to go away: its topologies stop looking up and dialling, and its peers are told not
@@ -160,5 +158,10 @@ defmodule Caravan do
   application is started again.
   """
   @spec drain() :: :ok
-  def drain, do: Draining.drain()
+  def drain do
+    :ok = Registry.started!()
+    :ok = Drain.leave()
+    _ = Registry.call_all(:drain, 5_000)
+    :ok
+  end
 end

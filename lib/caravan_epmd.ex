@@ -7,28 +7,16 @@ defmodule :caravan_epmd do
   reference).
 
   On OTP 25 and 27 an exception in `address_please/3` ends the VM, and a slow answer to its first call stalls
-  `net_kernel`. So nothing here raises, and inside `net_kernel` everything is answered from memory. The module keeps to
-  `:erlang`, `:init`, `:inet` and the library: at boot nothing else can be counted on. Only where a link is set up, which is
-  after that, `Caravan.Resolution` and `Caravan.Gate` are called, and the kernel's environment read.
+  `net_kernel`. So nothing here raises, and inside `net_kernel` everything is answered from memory. At boot nothing of
+  Elixir's can be counted on, so this module and all that it calls keep to Erlang and the native library.
   """
 
-  alias Caravan.{Backlog, Epmd, Gate, Native, Resolution}
+  alias Caravan.{Native, Settings}
+  import Caravan.Link.SetUp, only: [guarded: 2]
+  alias Caravan.Link.{Backlog, EpmdServer, NodeName, SetUp}
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
-
-  # A set-up that lasts longer is killed by the kernel: net_setuptime, 7 s (net_kernel.erl, connecttime/0).
-  @net_setuptime 7_000
-  @net_setuptime_max 120_000
-
-  # So much sooner the answer is an error, which says more than a process that is gone.
-  @margin 500
-
-  # How long someone who only asks where a node is has to wait for what others know by heart.
-  @patience 2_000
-
-  # The same, while the set-up has other things to wait for.
-  @linked_patience 500
 
   @failed {:error,
            {:internal, "the native library failed; this is a bug in Caravan, please report it"}}
@@ -61,7 +49,7 @@ defmodule :caravan_epmd do
     end
   end
 
-  defp listen(name), do: guarded(fn -> Native.listen(name, Native.bound()) end, @failed)
+  defp listen(name), do: guarded(fn -> Native.listen(name, Settings.bound()) end, @failed)
 
   # Distribution starts before this one of the kernel's children.
   defp booting?, do: :erlang.whereis(:kernel_safe_sup) == :undefined
@@ -74,7 +62,7 @@ defmodule :caravan_epmd do
   @spec register_node(atom() | charlist(), :inet.port_number(), atom()) :: {:ok, -1}
   def register_node(name, port, _family) do
     if self() == :erlang.whereis(:net_kernel),
-      do: guarded(fn -> Epmd.start(name, port) end, :failed)
+      do: guarded(fn -> EpmdServer.start(name, port) end, :failed)
 
     {:ok, -1}
   end
@@ -95,142 +83,31 @@ defmodule :caravan_epmd do
   @spec address_please(charlist() | atom(), charlist() | atom() | :inet.ip_address(), atom()) ::
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}
   def address_please(name, host, family) do
-    family = family(family)
+    family = Settings.family(family)
 
-    case inner_port(name, host) do
-      {:ok, port} -> {:ok, beside(family), port, @version}
-      :error -> outside(name, host, family)
+    with :error <- inner_port(guarded(fn -> NodeName.join(name, host) end, :none)),
+         {:ok, port} <- dist_port(name),
+         {:ok, address} <- SetUp.address(name, host, family) do
+      {:ok, address, port, @version}
+    else
+      {:ok, port} -> {:ok, SetUp.beside(family), port, @version}
+      {:error, {kind, _sentence}} -> {:error, kind}
+      {:error, reason} -> {:error, reason}
     end
   end
 
   # A release's tool runs where its node does, which may listen on another port than its name tells others. Where that
   # is so the host may be another machine, from which the port is mapped.
-  defp inner_port(name, host),
-    do: inner_port(guarded(fn -> text(name) ++ [?@ | text(host)] end, :none))
-
   defp inner_port([_ | _] = name) do
     guarded(fn -> Native.inner_port(:erlang.node(), name) end, :error)
   end
 
   defp inner_port(_no_name), do: :error
 
-  defp beside(family), do: Native.bound() || loopback(family)
-
-  defp outside(name, host, family) do
-    asker = Resolution.asker()
-    deadline = now() + if(asker == :set_up, do: set_up_time(), else: @patience)
-
-    with {:ok, port} <- undialled(dist_port(name)),
-         {:ok, address} <- address(host, family, asker, deadline),
-         {:ok, address} <- link(asker, name, host, family, address, deadline) do
-      {:ok, address, port, @version}
-    end
-  end
-
-  defp undialled({:ok, port}), do: {:ok, port}
-  defp undialled({:error, {kind, _sentence}}), do: {:error, kind}
-
-  defp set_up_time do
-    ms =
-      case :application.get_env(:kernel, :net_setuptime) do
-        {:ok, s} when is_number(s) and s > 0 ->
-          :erlang.min(:erlang.round(s * 1_000), @net_setuptime_max)
-
-        _none ->
-          @net_setuptime
-      end
-
-    ms - :erlang.min(@margin, :erlang.div(ms, 2))
-  end
-
-  defp soon(deadline), do: :erlang.min(now() + @linked_patience, deadline)
-  defp now, do: :erlang.monotonic_time(:millisecond)
-
-  defp address(host, family, asker, deadline) do
-    with {:error, _not_literal} <- literal(host, family),
-         :error <- known(host, family) do
-      if asker == :selection,
-        do: {:ok, placeholder(family)},
-        else: resolve(host, family, deadline)
-    end
-  end
-
-  defp literal(host, :inet),
-    do: guarded(fn -> :inet.parse_ipv4strict_address(host) end, {:error, :einval})
-
-  defp literal(host, :inet6),
-    do: guarded(fn -> :inet.parse_ipv6strict_address(host) end, {:error, :einval})
-
-  defp known(host, family) do
-    case guarded(fn -> Native.address(host, family) end, :error) do
-      {:ok, address} -> {:ok, address}
-      _unknown -> :error
-    end
-  end
-
-  # Its own host is this machine, whatever the resolver knows: a release's tools have nobody else to ask.
-  defp resolve(host, family, deadline) do
-    with {:error, reason} <- guarded(fn -> find(host, family, deadline) end, {:error, :einval}) do
-      if text(host) == host_of(:erlang.atom_to_list(:erlang.node())),
-        do: {:ok, loopback(family)},
-        else: {:error, reason}
-    end
-  end
-
-  # The system and the connected nodes are asked at the same time; whoever knows it first is believed.
-  defp find(host, family, deadline) when is_list(host),
-    do: Resolution.find(host, family, deadline)
-
-  defp find(host, family, _deadline), do: :inet.getaddr(host, family)
-
-  defp loopback(:inet), do: {127, 0, 0, 1}
-  defp loopback(:inet6), do: {0, 0, 0, 0, 0, 0, 0, 1}
-
-  # Only ever read as "yes, try it": the setup process asks again and gets the real address.
-  defp placeholder(:inet), do: {0, 0, 0, 0}
-  defp placeholder(:inet6), do: {0, 0, 0, 0, 0, 0, 0, 0}
-
-  defp family(family) when family in [:inet6, :inet6_tcp, :inet6_tls], do: :inet6
-  defp family(_family), do: :inet
-
-  # Who only asks where a node is need not wait. A gate that fails holds nobody.
-  defp link(asker, _name, _host, _family, address, _deadline) when asker != :set_up,
-    do: {:ok, address}
-
-  defp link(:set_up, name, host, family, address, deadline) do
-    guarded(
-      fn ->
-        name = text(name)
-        pass(name, text(host), corrected(name, host, family, address, deadline), deadline)
-      end,
-      {:ok, address}
-    )
-  end
-
-  defp pass(name, host, address, deadline) do
-    if Gate.holds?(name ++ [?@ | host]) do
-      with :ok <- Gate.pass(name ++ [?@ | :inet.ntoa(address)], deadline), do: {:ok, address}
-    else
-      {:ok, address}
-    end
-  end
-
-  # Where DNS is wrong about a host, trying a node there again does not help, and `global` would take the node for lost. Who
-  # has a link to the host knows better.
-  defp corrected(name, host, family, address, deadline) do
-    with {:error, _no_literal} <- literal(host, family),
-         true <- Native.tried(name ++ [?@ | text(host)]),
-         {:ok, better} <- Resolution.linked(host, family, soon(deadline)) do
-      better
-    else
-      _literal_or_first_or_nobody -> address
-    end
-  end
-
   @doc "The port of a node: `{:port, port, version}` or `:noport`."
   @spec port_please(charlist() | atom(), term()) :: {:port, :inet.port_number(), 6} | :noport
   def port_please(name, _address) do
-    with :error <- inner_port(guarded(fn -> text(name) end, :none)),
+    with :error <- inner_port(NodeName.text(name)),
          {:error, _reason} <- dist_port(name) do
       :noport
     else
@@ -243,7 +120,7 @@ defmodule :caravan_epmd do
 
   @doc "The names known on this node's host."
   @spec names() :: {:ok, [{charlist(), :inet.port_number()}]}
-  def names, do: names(host_of(:erlang.atom_to_list(:erlang.node())))
+  def names, do: names(NodeName.host(:erlang.node()))
 
   @doc """
   The names known on a host: this node and its peers there. Never an error, which would end the boot of some users.
@@ -252,17 +129,16 @@ defmodule :caravan_epmd do
   """
   @spec names(term()) :: {:ok, [{charlist(), :inet.port_number()}]}
   def names(host) do
-    host = text(host)
+    host = NodeName.text(host)
     {:ok, on_host([:erlang.node() | :erlang.nodes(:connected)], host, here?(host))}
   end
 
   # Written out, since a comprehension would call Enum.
   defp on_host([node | nodes], host, here?) do
-    name = :erlang.atom_to_list(node)
-    at = host_of(name)
+    at = NodeName.host(node)
 
-    case (host == [] or host == at or (here? and here?(at))) and dist_port(name) do
-      {:ok, port} -> [{base_of(name), port} | on_host(nodes, host, here?)]
+    case (host == [] or host == at or (here? and here?(at))) and dist_port(node) do
+      {:ok, port} -> [{NodeName.base(node), port} | on_host(nodes, host, here?)]
       _elsewhere_or_without_port -> on_host(nodes, host, here?)
     end
   end
@@ -273,36 +149,11 @@ defmodule :caravan_epmd do
   defp here?(host) when host in [~c"localhost", ~c"127.0.0.1", ~c"::1"], do: true
 
   defp here?(host) do
-    host == host_of(:erlang.atom_to_list(:erlang.node())) or
+    host == NodeName.host(:erlang.node()) or
       guarded(fn -> :inet.gethostname() end, :error) == {:ok, host}
   end
 
-  defp base_of([?@ | _host]), do: []
-  defp base_of([char | rest]), do: [char | base_of(rest)]
-  defp base_of([]), do: []
-
-  defp host_of([?@ | host]), do: host
-  defp host_of([_char | rest]), do: host_of(rest)
-  defp host_of([]), do: []
-
-  defp text(host) when is_atom(host), do: :erlang.atom_to_list(host)
-  defp text(host) when is_list(host), do: host
-
-  defp text(host) do
-    case guarded(fn -> :inet.ntoa(host) end, []) do
-      text when is_list(text) -> text
-      _no_address -> []
-    end
-  end
-
   defp dist_port(name), do: guarded(fn -> Native.dist_port(name) end, @failed)
-
-  # The VM must not end because of a term nobody expected, or of a fault of ours.
-  defp guarded(fun, otherwise) do
-    fun.()
-  catch
-    _class, _reason -> otherwise
-  end
 
   # halt/1 with a text would print it too, but leave a crash dump; a port to stderr leaves the one line.
   defp stop(sentence) do

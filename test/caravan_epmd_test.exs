@@ -3,39 +3,6 @@ defmodule CaravanEpmdTest do
 
   @epmd :caravan_epmd
 
-  test "it uses :erlang, :init, :inet, the kernel's environment and the library only" do
-    allowed = [:erlang, :init, :inet, :application, Caravan.Native]
-    own = [Caravan.Backlog, Caravan.Epmd, Caravan.Gate, Caravan.Resolution]
-    assert used(@epmd) -- (allowed ++ own) == []
-  end
-
-  test "the stubs use nothing of Elixir's before the library is in" do
-    kernel = [:application, :code, :filename, :lists, :maps, :erl_prim_loader]
-    assert used(Caravan.Native) -- [:erlang, :init, Caravan.Native | kernel] == []
-  end
-
-  test "nor does the backlog need Elixir" do
-    assert used(Caravan.Backlog) -- [:erlang, :application] == []
-  end
-
-  test "nor do links need Elixir" do
-    assert used(Caravan.Gate) -- [:erlang, :init, :application, :sys, Caravan.Native] == []
-
-    assert used(Caravan.Resolution) --
-             [:erlang, :inet, :lists, Caravan.Native, Caravan.Messages] == []
-
-    assert used(Caravan.Messages) -- [:erlang] == []
-  end
-
-  test "nor does what answers in epmd's place" do
-    assert used(Caravan.Epmd) -- [:erlang, :init, :net_kernel, :logger, Caravan.Native] == []
-  end
-
-  defp used(module) do
-    {:ok, {_module, [imports: imports]}} = :beam_lib.chunks(:code.which(module), [:imports])
-    imports |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
-  end
-
   test "a node listens on the port of its name, a tool on any" do
     [port] = Caravan.Vm.free_ports(1)
     assert @epmd.listen_port_please(:"likes-service-#{port}", ~c"host") == {:ok, port}

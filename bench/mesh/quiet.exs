@@ -154,7 +154,7 @@ defmodule Bench.Mesh.Quiet do
 
   # As net_kernel tells.
   def connected(node) do
-    send(GenServer.whereis(Caravan.Topologies.via(:quiet)), {:nodeup, node, %{}})
+    send(GenServer.whereis(Caravan.Topology.Registry.via(:quiet)), {:nodeup, node, %{}})
     true
   end
 

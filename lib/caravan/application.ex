@@ -7,9 +7,9 @@ defmodule Caravan.Application do
   def start(_type, _args) do
     # Started by -epmd_module it is loaded already; a node that still runs epmd gets it here.
     with :ok <- Caravan.Native.load() do
-      :ok = Caravan.Draining.stay()
+      :ok = Caravan.Link.Drain.stay()
 
-      Supervisor.start_link([Caravan.Topologies, Caravan.NodeServer],
+      Supervisor.start_link([Caravan.Topology.Registry, Caravan.Link.NodeServer],
         strategy: :one_for_one,
         name: Caravan.Application
       )

@@ -87,10 +87,14 @@ defmodule Caravan.Error do
   end
 
   @doc false
-  # The native library has a deadline of its own, and `grace` on top of it is over, too.
-  @spec overdue(String.t(), pos_integer, pos_integer) :: String.t()
-  def overdue(query, timeout, grace) do
-    "the look-up of #{query} gave no answer for #{timeout + grace} ms, although the deadline is " <>
-      "#{timeout} ms; this is a bug in Caravan, please report it"
+  # The native library keeps the deadline, so this is a fault of its.
+  @spec overdue(String.t(), pos_integer) :: t
+  def overdue(query, timeout) do
+    new(
+      {:internal,
+       "the look-up of #{query} gave no answer, although its deadline of #{timeout} ms is long over; " <>
+         "this is a bug in Caravan, please report it"},
+      query
+    )
   end
 end

@@ -8,65 +8,28 @@ defmodule Caravan.Native do
   # calls it again, and where neither runs the first function called does. For the same reason this module keeps to
   # Erlang's preloaded and kernel modules: Elixir's own may not be on the code path yet.
 
-  @version Mix.Project.config()[:version]
-  # The `-caravan` flags: the name, what it takes, the default. A row is a key of the library's load info, too.
-  @flags [
-    {:base_port, :port, 4370},
-    {:dist_port, :port, nil},
-    {:listen_port, :port, nil},
-    {:hidden_port, :own, nil},
-    {:epmd, :address, nil}
-  ]
+  alias Caravan.Settings
 
-  @doc """
-  Loads the native library with what the flags say of ports. Loading it again changes nothing.
-  """
+  @version Mix.Project.config()[:version]
+  # The library answers each request within the time it is given. Should it ever not, so much longer is it waited for.
+  @grace 1_000
+
+  @doc "Loads the native library with what the flags say of ports. Loading it again changes nothing."
   @spec load() :: :ok | {:error, sentence :: binary()}
   def load do
-    with {:ok, flags} <- flags(given(), :maps.from_list(defaults(@flags))) do
-      {hidden_port, info} = :maps.take(:hidden_port, flags)
-      {epmd, info} = :maps.take(:epmd, info)
-      dialled = listens?() and (not hidden_flag?() or hidden_port == :own)
-
-      with :ok <- load_library(:maps.merge(info, %{dialled: dialled, family: family()})),
-           do: check_epmd(epmd)
+    with {:ok, info, epmd} <- Settings.load_info(),
+         :ok <- load_library(info),
+         :ok <- check_epmd(epmd) do
+      :ok
+    else
+      {:error, reason} -> {:error, sentence(reason)}
     end
   end
 
   # Read by the library, which is there only now.
   defp check_epmd(address) do
-    if address == nil or epmd_address(address),
-      do: :ok,
-      else: bad_flag(:epmd, :address, ["\"", address, "\""])
+    if address == nil or epmd_address(address), do: :ok, else: Settings.bad_epmd(address)
   end
-
-  @doc "Where this node is to answer in epmd's place (`-caravan epmd`), as the flag has it; nil without the flag."
-  @spec epmd_flag() :: charlist() | nil
-  def epmd_flag do
-    {:ok, flags} = flags(given(), :maps.from_list(defaults(@flags)))
-    :maps.get(:epmd, flags)
-  end
-
-  @doc "The address that this node's distribution listens on, where that is one only."
-  @spec bound() :: :inet.ip_address() | nil
-  def bound do
-    options = :application.get_env(:kernel, :inet_dist_listen_options, [])
-
-    case :application.get_env(:kernel, :inet_dist_use_interface) do
-      {:ok, address} -> one(address) || bound(options)
-      :undefined -> bound(options)
-    end
-  end
-
-  defp bound([{key, address} | options]) when key in [:ip, :ifaddr],
-    do: one(address) || bound(options)
-
-  defp bound([_option | options]), do: bound(options)
-  defp bound(_no_more), do: nil
-
-  defp one(address) when address in [{0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0}], do: nil
-  defp one(address) when tuple_size(address) in [4, 8], do: address
-  defp one(_everywhere), do: nil
 
   defp load_library(info) do
     path = library()
@@ -74,7 +37,7 @@ defmodule Caravan.Native do
     case :erlang.load_nif(path, {@version, info}) do
       :ok -> :ok
       {:error, {:reload, _text}} -> :ok
-      {:error, {reason, text}} -> {:error, sentence([cure(reason, path), " The VM said: ", text])}
+      {:error, {reason, text}} -> {:error, [cure(reason, path), " The VM said: ", text]}
     end
   end
 
@@ -135,110 +98,50 @@ defmodule Caravan.Native do
 
   defp beside(_cover_compiled_or_unknown), do: ~c"priv"
 
-  # `-caravan base_port 4370`: the init arguments are all there is when distribution starts.
-  defp given do
-    case :init.get_argument(:caravan) do
-      {:ok, values} -> :lists.append(values)
-      :error -> []
-    end
-  end
-
-  defp defaults([{name, _takes, default} | rows]), do: [{name, default} | defaults(rows)]
-  defp defaults([]), do: []
-
-  defp flags([name | values], flags) do
-    case row(name, @flags) do
-      {key, takes, _default} ->
-        flag(key, takes, values, flags)
-
-      :unknown ->
-        {:error, sentence(["flag -caravan: expected one of ", usage(@flags), unknown(name)])}
-    end
-  end
-
-  defp flags([], flags), do: {:ok, flags}
-
-  defp flag(key, takes, [value | values], flags) do
-    case value(takes, value) do
-      {:ok, value} -> flags(values, :maps.put(key, value, flags))
-      :error -> bad_flag(key, takes, ["\"", value, "\""])
-    end
-  end
-
-  defp flag(key, takes, [], _flags), do: bad_flag(key, takes, "nothing")
-
-  defp row(name, [{key, _takes, _default} = row | rows]),
-    do: if(:erlang.atom_to_list(key) == name, do: row, else: row(name, rows))
-
-  defp row(_name, []), do: :unknown
-
-  defp usage([{key, takes, _default}]), do: [:erlang.atom_to_list(key), " ", word(takes)]
-  defp usage([row | rows]), do: [usage([row]), ", " | usage(rows)]
-
-  defp unknown(name), do: [", got \"", name, "\"; correct vm.args."]
-
-  defp bad_flag(key, takes, got) do
-    {:error,
-     sentence([
-       ["flag -caravan ", :erlang.atom_to_list(key), ": expected ", expected(takes)],
-       [", got ", got, "; correct vm.args."]
-     ])}
-  end
-
-  defp word(:port), do: "N"
-  defp word(:own), do: "own"
-  defp word(:address), do: "ADDRESS"
-
-  defp expected(:port), do: "a port from 1 to 65535"
-  defp expected(:own), do: "own"
-
-  defp expected(:address),
-    do: "localhost, an address such as {127,0,0,1}, or one with a port such as {{127,0,0,1},4369}"
-
-  defp value(:own, ~c"own"), do: {:ok, :own}
-  defp value(:own, _text), do: :error
-  defp value(:address, text), do: {:ok, text}
-
-  defp value(:port, digits) when digits != [] and length(digits) <= 5 do
-    if :lists.all(fn digit -> digit in ?0..?9 end, digits),
-      do: in_range(:erlang.list_to_integer(digits)),
-      else: :error
-  end
-
-  defp value(:port, _text), do: :error
-
-  defp in_range(port) when port in 1..65_535, do: {:ok, port}
-  defp in_range(_number), do: :error
-
-  @doc "Is this a hidden node, such as a release's tool? Read as net_kernel reads it: who doesn't listen is hidden, too."
-  @spec hidden?() :: boolean()
-  def hidden?, do: hidden_flag?() or not listens?()
-
-  defp listens?, do: not match?({:ok, [[~c"false" | _] | _]}, :init.get_argument(:dist_listen))
-
-  defp hidden_flag? do
-    case :init.get_argument(:hidden) do
-      {:ok, [[] | _]} -> true
-      {:ok, [[~c"true" | _] | _]} -> true
-      _visible -> false
-    end
-  end
-
-  # The family this node's distribution speaks; probes have to use the same.
-  defp family, do: if(protocol() in [~c"inet6_tcp", ~c"inet6_tls"], do: :inet6, else: :inet)
-
-  @doc "Does this node's distribution go over TLS?"
-  @spec tls?() :: boolean()
-  def tls?, do: protocol() in [~c"inet_tls", ~c"inet6_tls"]
-
-  defp protocol do
-    case :init.get_argument(:proto_dist) do
-      {:ok, values} -> :lists.last([~c"inet_tcp" | :lists.append(values)])
-      :error -> ~c"inet_tcp"
-    end
-  end
-
   defp sentence(iodata), do: :erlang.iolist_to_binary(["caravan: ", iodata])
+
+  ## Requests
+
+  @typedoc "A request under way: the reference its answer carries, and what tells that it is overdue."
+  @opaque request :: {reference, timer :: reference}
+
+  @doc """
+  Begins a request, which `begin` makes with the reference it is given. The one answer comes to the calling process as
+  `{reference, answer}`, also where the library refuses the request at once. If none comes in time `{:overdue,
+  reference}` does, and the answer may follow still.
+  """
+  @spec request((reference -> :ok | {:error, term}), timeout :: non_neg_integer) :: request
+  def request(begin, timeout) do
+    ref = make_ref()
+    _ = with {:error, _reason} = refused <- begin.(ref), do: send(self(), {ref, refused})
+    {ref, :erlang.send_after(timeout + @grace, self(), {:overdue, ref})}
+  end
+
+  @spec reference(request) :: reference
+  def reference({ref, _timer}), do: ref
+
+  @doc "Its answer has come, or nobody waits for that any more."
+  @spec finished(request) :: :ok
+  def finished({_ref, timer}) do
+    _ = :erlang.cancel_timer(timer)
+    :ok
+  end
+
+  @doc "Makes a request and waits for the answer."
+  @spec await((reference -> :ok | {:error, term}), timeout :: non_neg_integer) :: term | :overdue
+  def await(begin, timeout) do
+    ref = make_ref()
+
+    with :ok <- begin.(ref) do
+      receive do
+        {^ref, answer} -> answer
+      after
+        timeout + @grace -> :overdue
+      end
+    end
+  end
+
+  ## Stubs
 
   # An empty call, which the benches measure the others against.
   def loaded, do: first_use(:loaded, [])
@@ -277,17 +180,12 @@ defmodule Caravan.Native do
   # Whoever gets into a stub comes before the library. It is called again only when the library has taken its place:
   # one that lacks the function would never answer.
   defp first_use(function, arguments) do
-    with :ok <- load(),
-         true <-
-           :lists.member({function, :erlang.length(arguments)}, __MODULE__.module_info(:nifs)) do
-      :erlang.apply(__MODULE__, function, arguments)
-    else
-      {:error, sentence} ->
-        not_loaded(sentence)
+    with {:error, sentence} <- load(), do: not_loaded(sentence)
+    nif = {function, :erlang.length(arguments)}
 
-      false ->
-        not_loaded(sentence([cure(:incomplete, library())]))
-    end
+    if :lists.member(nif, __MODULE__.module_info(:nifs)),
+      do: :erlang.apply(__MODULE__, function, arguments),
+      else: not_loaded(sentence([cure(:incomplete, library())]))
   end
 
   # Written out, since Exception would be Elixir's.

@@ -145,7 +145,31 @@ defmodule Caravan.Options do
       "look-ups are done by Caravan itself now; remove it and, if need be, set :nameservers"
   }
 
-  @type topology :: %{atom => term}
+  @type ms :: pos_integer
+
+  @type topology :: %{
+          query: [String.t(), ...],
+          type: :srv | :a | :aaaa | :ip,
+          node_sname: String.t() | nil,
+          node_name: String.t() | nil,
+          nameservers: :system | [String.t(), ...],
+          transport: :auto | :tcp,
+          timeout: ms,
+          poll_interval: ms,
+          expire_after: ms,
+          disconnect: false | [after: ms],
+          max_members: pos_integer,
+          dial_concurrency: pos_integer,
+          allow: [String.t()]
+        }
+
+  @type lookup :: %{
+          query: String.t(),
+          type: :srv | :a | :aaaa | :ip,
+          nameservers: :system | [String.t(), ...],
+          transport: :auto | :tcp,
+          timeout: ms
+        }
 
   @doc "Checks the options of the topology `name` and fills in the defaults; `query` becomes a list."
   @spec topology!(atom, term) :: topology
@@ -163,8 +187,8 @@ defmodule Caravan.Options do
     options
   end
 
-  @doc "Checks a look-up's query and options; the answer is what `Caravan.Native.lookup/2` takes."
-  @spec lookup!(term, term) :: map
+  @doc "Checks a look-up's query and options; the outcome is what `Caravan.Native.lookup/2` takes."
+  @spec lookup!(term, term) :: lookup
   def lookup!(query, options) do
     where = fn -> "look-up of #{inspect(query)}" end
 
@@ -225,6 +249,7 @@ defmodule Caravan.Options do
     end
   end
 
+  @spec raise_unknown(atom, (() -> String.t()), keyword) :: no_return
   defp raise_unknown(key, where, schema) do
     hint =
       case @retired do

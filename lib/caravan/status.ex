@@ -9,7 +9,7 @@ defmodule Caravan.Status do
       answer of which a part is missing or was cut only adds members
     * `members` - how many node names discovery stands behind
     * `peers` - each `node` with its `state` (`:idle`, `:dialling`, `:backing_off`, `:connected`,
-      `:leaving`, or `:self` for this node where an answer leads to it), how long it is `for`, failed `attempts` in a
+      `:leaving`, or `:self` for this node where an answer leads to it), its `state_age`, failed `attempts` in a
       row, the last `error` as a sentence and the time until the `next_dial`
     * `refused` - names in the answers that are no members, by reason: `count` and an `example`
     * `draining` - after `Caravan.drain/0`
@@ -31,7 +31,7 @@ defmodule Caravan.Status do
   @type peer :: %{
           node: node,
           state: :idle | :dialling | :backing_off | :connected | :leaving | :self,
-          for: non_neg_integer,
+          state_age: non_neg_integer,
           attempts: non_neg_integer,
           error: String.t() | nil,
           next_dial: non_neg_integer | nil
@@ -102,7 +102,7 @@ defmodule Caravan.Status do
     attempts = if peer.attempts > 0, do: ", #{peer.attempts} failed", else: ""
     next = if peer.next_dial, do: ", next dial in #{seconds(peer.next_dial)}", else: ""
     error = if peer.error, do: ": #{peer.error}", else: ""
-    "#{peer.node}  #{state} for #{seconds(peer.for)}#{attempts}#{next}#{error}"
+    "#{peer.node}  #{state} for #{seconds(peer.state_age)}#{attempts}#{next}#{error}"
   end
 
   defp refused(refused),

@@ -1,7 +1,7 @@
 defmodule Caravan.Topology do
   @moduledoc false
   # One set of queries kept true: timer -> look-up -> members -> dials. Everything that waits for the
-  # network does so elsewhere and answers by message. An event only changes the state; settle/1 then does
+  # network does so elsewhere and answers by message. An event only changes the state; run_due/1 then does
   # what has become due and sets the one timer for what comes next.
   #
   # Whether a peer is up is decided by the messages of net_kernel, or, where `list_nodes` is not
@@ -9,141 +9,112 @@ defmodule Caravan.Topology do
 
   use GenServer
 
-  alias Caravan.{
-    Dials,
-    Discovery,
-    Draining,
-    Events,
-    Links,
-    Options,
-    Pace,
+  alias Caravan.Native
+  alias Caravan.Link.Drain
+
+  alias Caravan.Topology.{
+    Calls,
+    Config,
+    Connector,
+    Dialer,
+    Log,
     Peers,
-    Status,
-    Topologies,
+    PollSchedule,
+    Queries,
+    Registry,
+    State,
+    Transitions,
     Waiters
   }
 
-  alias Caravan.Topology.{Calls, Peering}
-
   # How long to wait for the registry, when it is not there.
-  @enlist_again 500
-
-  @enforce_keys [:name, :options, :links]
-  defstruct [
-    :name,
-    :options,
-    :links,
-    :discovery,
-    :peers,
-    :dials,
-    :calls,
-    :pace,
-    # When to look up next, when that was last done, when withdrawn peers may next be disconnected.
-    :poll_at,
-    :polled_at,
-    :disconnect_at,
-    # The timer and what it is set to.
-    :timer,
-    wake_at: :infinity,
-    waiters: Waiters.new(),
-    # Whom `list_nodes` named last, and whether it worked when it was last called.
-    listed: nil,
-    lists?: true
-  ]
+  @register_again 500
 
   @doc """
   Starts the topology of `spec`: `:topology`, its name; `:config`, its options; and, if they are not
   Erlang's own, the functions to `:connect`, `:disconnect` and `:list_nodes` with.
   """
   def start_link(%{topology: name, config: config} = spec) do
-    state = %__MODULE__{name: name, options: options!(name, config), links: Links.new(spec)}
-    :ok = Topologies.started!()
-    GenServer.start_link(__MODULE__, state, name: Topologies.via(name))
+    arguments = {name, Config.new!(name, config), Connector.new(spec)}
+    :ok = Registry.started!()
+    GenServer.start_link(__MODULE__, arguments, name: Registry.via(name))
   end
 
-  @doc "Checks the options of the topology `name`, those that only the native library can judge included."
-  def options!(name, config) do
-    options = Options.topology!(name, config)
-    :ok = Discovery.check!(name, options)
-    options
+  @doc "Raises for a wrong option of the topology `name`."
+  @spec check!(atom, term) :: :ok
+  def check!(name, options) do
+    _ = Config.new!(name, options)
+    :ok
   end
 
   ## Inside: events
 
   @impl true
-  def init(state) do
+  def init({name, config, connector}) do
     # So that terminate/2 is called, and a dial that crashes is but a failed dial.
     Process.flag(:trap_exit, true)
-    Logger.metadata(topology: state.name)
+    Logger.metadata(topology: name)
     :ok = :net_kernel.monitor_nodes(true, [:nodedown_reason, node_type: :all])
-    now = now()
-
-    state = %{
-      state
-      | discovery: Discovery.new(state.options, Links.probes?(state.links)),
-        calls: Calls.new(state.links),
-        dials: Dials.new(state.links, state.options.dial_concurrency),
-        poll_at: now,
-        polled_at: now,
-        disconnect_at: now
-    }
-
-    {:ok, afresh(state, now), {:continue, :start}}
+    {:ok, State.new(name, config, connector, node(), now()), {:continue, :start}}
   end
 
   @impl true
-  def handle_continue(:start, state), do: {:noreply, settle(state)}
+  def handle_continue(:start, state), do: {:noreply, run_due(state)}
 
   @impl true
   def handle_call(:members, _from, state), do: {:reply, Peers.members(state.peers), state}
-  def handle_call(:status, _from, state), do: {:reply, status_of(state), state}
+  def handle_call(:status, _from, state), do: {:reply, State.status(state, now()), state}
 
   def handle_call({:await, options}, {pid, _} = from, state) do
     waiter = {from, Process.monitor(pid)}
-    {:noreply, settle(%{state | waiters: Waiters.add(state.waiters, now(), waiter, options)})}
+    {:noreply, run_due(%{state | waiters: Waiters.add(state.waiters, now(), waiter, options)})}
   end
 
   def handle_call(:poll, _from, state) do
     now = now()
-    {:reply, :ok, settle(%{state | poll_at: now, peers: Peers.retry(state.peers, now)})}
+    {:reply, :ok, run_due(%{state | poll_at: now, peers: Peers.retry(state.peers, now)})}
   end
 
   # No more is begun while the node drains; this ends what is under way.
   def handle_call(:drain, _from, state) do
-    peers = Peers.halt(state.peers, now())
-    {:reply, :ok, settle(%{state | dials: Dials.stop(state.dials), peers: peers})}
+    peers = Peers.cancel_dials(state.peers, now())
+    {:reply, :ok, run_due(%{state | dialer: Dialer.stop(state.dialer), peers: peers})}
   end
 
   @impl true
   def handle_cast({:leaving, node}, state),
-    do: {:noreply, settle(Peering.left(state, node))}
+    do:
+      {:noreply, state |> Transitions.leaving(facts(state), node) |> apply_change() |> run_due()}
 
   def handle_cast({:staying, node}, state),
-    do: {:noreply, settle(Peering.change(state, node, &Peers.stayed(&1, now(), node)))}
+    do:
+      {:noreply, state |> Transitions.staying(facts(state), node) |> apply_change() |> run_due()}
 
   @impl true
   def handle_info({:timeout, timer, :wake}, %{timer: timer} = state),
-    do: {:noreply, settle(%{state | timer: nil, wake_at: :infinity})}
+    do: {:noreply, run_due(%{state | timer: nil, wake_at: :infinity})}
 
   def handle_info({ref, result}, state) when is_reference(ref),
-    do: {:noreply, settle(answer(state, ref, result))}
+    do: {:noreply, run_due(handle(state, ref, result))}
 
   def handle_info({:DOWN, ref, :process, _pid, reason}, state),
-    do: {:noreply, settle(answer(state, ref, {:ended, reason}))}
+    do: {:noreply, run_due(handle(state, ref, {:ended, reason}))}
 
   def handle_info({timer, ref}, state) when timer in [:slow, :overdue],
-    do: {:noreply, settle(answer(state, ref, timer))}
+    do: {:noreply, run_due(handle(state, ref, timer))}
 
-  def handle_info({event, node, info}, state) when event in [:nodeup, :nodedown],
-    do: {:noreply, settle(Peering.link(state, event, node, info))}
+  def handle_info({event, node, info}, state) when event in [:nodeup, :nodedown] do
+    change = Transitions.link(state, facts(state), event, node, info)
+    {:noreply, change |> apply_change() |> run_due()}
+  end
 
   # The end of a dial, which its monitor tells as well, or of the registry, when Caravan's application or that alone
   # is started again.
   def handle_info({:EXIT, _pid, _reason}, state) do
-    if Topologies.enlisted?(state.name), do: {:noreply, state}, else: {:noreply, enlist(state)}
+    if Registry.registered?(state.name), do: {:noreply, state}, else: {:noreply, register(state)}
   end
 
-  def handle_info(:enlist, state), do: {:noreply, enlist(state)}
+  def handle_info(:register, state), do: {:noreply, register(state)}
 
   # Late answers, and a timer that ran out before it was set anew.
   def handle_info(_other, state), do: {:noreply, state}
@@ -151,106 +122,116 @@ defmodule Caravan.Topology do
   @impl true
   def terminate(_reason, _state) do
     # The application's own tree, with its topologies, ends before Caravan's application does.
-    if match?({:stopping, _}, :init.get_status()), do: Draining.leave()
+    if match?({:stopping, _}, :init.get_status()), do: Drain.leave()
   end
 
-  defp answer(state, ref, result) do
-    with :unknown <- Discovery.answer(state.discovery, ref, result, now()),
-         :unknown <- Dials.answer(state.dials, ref, result),
-         :unknown <- Calls.answer(state.calls, ref, result) do
+  defp handle(state, ref, message) do
+    with :unknown <- Queries.handle(state.queries, ref, message, now()),
+         :unknown <- Dialer.handle(state.dialer, ref, message),
+         :unknown <- Calls.handle(state.calls, ref, message) do
       # The end of one who waits, or late.
       %{state | waiters: Waiters.drop(state.waiters, &match?({_, ^ref}, &1))}
     else
-      {:looked_up, outcome, discovery} ->
-        Peering.looked_up(%{state | discovery: discovery}, outcome)
-
-      {:admitted, report, discovery} ->
-        Peering.admitted(%{state | discovery: discovery}, report)
-
-      {:dialled, node, result, dials} ->
-        Peering.dialled(%{state | dials: dials}, node, result)
-
-      {:listed, result, asked, calls} ->
-        Peering.listed(%{state | calls: calls}, result, asked)
-
-      {:disconnected, node, result, calls} ->
-        Peering.disconnected(%{state | calls: calls}, node, result)
-
-      {:pending, %Dials{} = dials} ->
-        %{state | dials: dials}
-
-      {:pending, %Calls{} = calls} ->
-        %{state | calls: calls}
+      {:pending, %Dialer{} = dialer} -> %{state | dialer: dialer}
+      {:pending, %Calls{} = calls} -> %{state | calls: calls}
+      outcome -> state |> transition(facts(state), outcome) |> apply_change()
     end
   end
 
+  defp transition(state, facts, {:looked_up, outcome, queries}),
+    do: Transitions.looked_up(%{state | queries: queries}, facts, outcome)
+
+  defp transition(state, facts, {:admitted, report, queries}),
+    do: Transitions.admitted(%{state | queries: queries}, facts, report)
+
+  defp transition(state, facts, {:dialled, node, result, dialer}),
+    do: Transitions.dialled(%{state | dialer: dialer}, facts, node, result)
+
+  defp transition(state, facts, {:listed, result, asked, calls}),
+    do: Transitions.listed(%{state | calls: calls}, facts, result, asked)
+
+  defp transition(state, _facts, {:disconnected, node, result, calls}),
+    do: Transitions.disconnected(%{state | calls: calls}, node, result)
+
+  defp facts(state) do
+    others_want? = &Queries.others_want?(state.queries, &1)
+    %{now: now(), linked: State.linked(state), others_want?: others_want?}
+  end
+
+  defp apply_change({effects, state}), do: Enum.reduce(effects, state, &perform/2)
+
+  defp perform({:log, event}, state) do
+    :ok = Log.tell(state.name, event)
+    state
+  end
+
+  defp perform({:linked, node}, state) do
+    _ = Native.linked(node)
+    state
+  end
+
+  defp perform({:disconnect, node}, state),
+    do: %{state | calls: Calls.disconnect(state.calls, node)}
+
+  defp perform(:list_nodes, state), do: %{state | calls: Calls.list(state.calls)}
+
   # Draining is over when the application has been started again.
-  defp enlist(state) do
-    Topologies.enlist(state.name)
+  defp register(state) do
+    Registry.register(state.name)
   catch
     _kind, _not_there_yet ->
-      Process.send_after(self(), :enlist, @enlist_again)
+      Process.send_after(self(), :register, @register_again)
       state
   else
-    _pid -> settle(state)
+    _pid -> run_due(state)
   end
 
   ## Inside: what is due
 
-  defp settle(state) do
+  defp run_due(state) do
     now = now()
 
-    if Draining.draining?(),
-      do: state |> serve(now) |> sleep(now, :infinity),
-      else: state |> poll(now) |> dial(now) |> serve(now) |> rest(now)
+    if Drain.draining?(),
+      do: state |> reply_waiters(now) |> sleep(now, :infinity),
+      else: state |> poll(now) |> dial(now) |> reply_waiters(now) |> rest(now)
   end
 
   defp poll(%{poll_at: at} = state, now) when at > now, do: state
 
   defp poll(state, now) do
-    state = state |> locate(now) |> Peering.reconcile()
-    discovery = Discovery.start(state.discovery, &Events.lookup_started(state.name, &1))
-    {delay, pace} = Pace.next(state.pace, Peers.count(state.peers) > 0)
-    %{state | discovery: discovery, pace: pace, poll_at: now + delay, polled_at: now}
+    state = state |> sync_node_name(now) |> Transitions.reconcile() |> apply_change()
+    queries = Queries.start(state.queries, &Log.tell(state.name, {:lookup_started, &1}))
+    {delay, schedule} = PollSchedule.next(state.schedule, Peers.count(state.peers) > 0)
+    %{state | queries: queries, schedule: schedule, poll_at: now + delay, polled_at: now}
   end
 
   # The own name is part of every look-up. It may come late (mix test), change or go (net_kernel:stop).
-  defp locate(%{discovery: %{self: self}} = state, _now) when self == node(), do: state
+  defp sync_node_name(%{queries: %{self: self}} = state, _now) when self == node(), do: state
 
-  defp locate(state, now) do
-    if node() == :nonode@nohost, do: Events.alone(state.name)
-    long_names? = if Links.probes?(state.links), do: :net_kernel.longnames() == true
-    {note, discovery} = Discovery.locate(state.discovery, node(), long_names?)
-    if note, do: Events.ill_named(state.name, node(), note)
-    afresh(%{state | discovery: discovery, dials: Dials.stop(state.dials)}, now)
-  end
-
-  # The node's name is the seed, so that nodes started together spread out.
-  defp afresh(state, now) do
-    seed = {node(), state.name}
-
-    %{
-      state
-      | peers: Peers.new(now, seed),
-        pace: Pace.new(state.options.poll_interval, seed)
-    }
+  defp sync_node_name(state, now) do
+    if node() == :nonode@nohost, do: Log.tell(state.name, :alone)
+    long_names? = if Connector.probes?(state.connector), do: :net_kernel.longnames() == true
+    {note, queries} = Queries.reset(state.queries, node(), long_names?)
+    if note, do: Log.tell(state.name, {:ill_named, node(), note})
+    State.reset(%{state | queries: queries, dialer: Dialer.stop(state.dialer)}, node(), now)
   end
 
   defp dial(state, now) do
-    {nodes, peers} = Peers.due(state.peers, now, places(state))
-    start = &Dials.start(&2, &1, Peers.missed?(peers, &1), Peers.refuser(peers, now, &1))
-    %{state | peers: peers, dials: Enum.reduce(nodes, state.dials, start)}
+    {nodes, peers} = Peers.due(state.peers, now, free_slots(state))
+    start = &Dialer.start(&2, &1, Peers.redial?(peers, &1), Peers.refuser(peers, now, &1))
+    %{state | peers: peers, dialer: Enum.reduce(nodes, state.dialer, start)}
   end
 
   # How many may be dialled now.
-  defp places(state), do: if(Peering.unlisted?(state), do: 0, else: Dials.free(state.dials))
+  defp free_slots(state),
+    do: if(Transitions.unlisted?(state), do: 0, else: Dialer.free_slots(state.dialer))
 
-  defp serve(state, now) do
+  defp reply_waiters(state, now) do
     {served, late, waiters} =
       Waiters.take(state.waiters, now, Peers.count(state.peers), state.peers.changed_at)
 
     Enum.each(served, &reply(&1, {:ok, Peers.connected(state.peers)}))
-    Enum.each(late, &reply(&1, {:error, :timeout, status_of(state)}))
+    Enum.each(late, &reply(&1, {:error, :timeout, State.status(state, now)}))
     %{state | waiters: waiters}
   end
 
@@ -260,8 +241,8 @@ defmodule Caravan.Topology do
   end
 
   defp rest(state, now) do
-    # What is due waits for a place, and a place comes with a message.
-    if places(state) == 0,
+    # What is due waits for a slot, and a slot comes with a message.
+    if free_slots(state) == 0,
       do: sleep(state, now, state.poll_at),
       else: sleep(state, now, min(state.poll_at, Peers.next_wakeup(state.peers)))
   end
@@ -275,23 +256,9 @@ defmodule Caravan.Topology do
   defp set_timer(%{wake_at: at} = state, at, _now), do: state
 
   defp set_timer(state, at, now) do
-    if state.timer, do: Process.cancel_timer(state.timer)
+    _ = if state.timer, do: Process.cancel_timer(state.timer)
     timer = if at != :infinity, do: :erlang.start_timer(max(0, at - now), self(), :wake)
     %{state | timer: timer, wake_at: at}
-  end
-
-  defp status_of(state) do
-    now = now()
-
-    struct!(
-      Status,
-      Map.merge(Discovery.status(state.discovery, now), %{
-        name: state.name,
-        members: length(Peers.members(state.peers)),
-        peers: Discovery.itself(state.discovery, now) ++ Peers.list(state.peers, now),
-        draining: Draining.draining?()
-      })
-    )
   end
 
   defp now, do: System.monotonic_time(:millisecond)

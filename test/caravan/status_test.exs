@@ -14,7 +14,14 @@ defmodule Caravan.StatusTest do
     incomplete: nil
   }
 
-  @peer %{node: :a@h, state: :connected, for: 12_000, attempts: 0, error: nil, next_dial: nil}
+  @peer %{
+    node: :a@h,
+    state: :connected,
+    state_age: 12_000,
+    attempts: 0,
+    error: nil,
+    next_dial: nil
+  }
 
   test "reads as a block of lines" do
     error = %Caravan.Error{kind: :timeout, query: "b.test", message: "no answer in time"}

@@ -1,15 +1,16 @@
 defmodule Caravan.TelemetryTest do
   use ExUnit.Case, async: true
   require Logger
-  alias Caravan.{Events, Telemetry}
+  alias Caravan.Telemetry
+  alias Caravan.Topology.Log
 
   @topology __MODULE__
   @reasons ~w(invalid_name not_allowed other_family short_name long_name no_port max_members atom_limit)a
 
   # Every sentence and event once, with what each of them is given.
   defp tell_everything do
-    Events.lookup_started(@topology, "q")
-    Events.unlisted(@topology, "no")
+    Log.tell(@topology, {:lookup_started, "q"})
+    Log.tell(@topology, {:unlisted, "no"})
 
     refused =
       for reason <- @reasons ++ [:new],
@@ -28,16 +29,16 @@ defmodule Caravan.TelemetryTest do
       query: "q",
       result: {:ok, report},
       duration: 1,
-      turned?: true,
+      outcome_changed?: true,
       newly_refused: Enum.map(refused, & &1.reason),
       newly_cut?: false,
       alias: "other@h"
     }
 
-    Events.looked_up(@topology, found)
+    Log.tell(@topology, {:looked_up, found})
     error = %Caravan.Error{kind: :timeout, query: "q", message: "no answer"}
-    Events.looked_up(@topology, %{found | result: {:error, error}})
-    for change <- [:added, :expired], do: Events.member(@topology, :a@h, change)
+    Log.tell(@topology, {:looked_up, %{found | result: {:error, error}}})
+    for change <- [:added, :expired], do: Log.tell(@topology, {:member, :a@h, change})
 
     for event <- [
           :up,
@@ -46,13 +47,13 @@ defmodule Caravan.TelemetryTest do
           {:down, "gone", true},
           {:dial_failed, :probe, "no", true}
         ],
-        do: Events.peer(@topology, :a@h, event)
+        do: Log.tell(@topology, {:peer, :a@h, event})
 
-    Events.disconnecting(@topology, :a@h, 1)
-    Events.alone(@topology)
+    Log.tell(@topology, {:disconnecting, :a@h, 1})
+    Log.tell(@topology, :alone)
 
     for note <- [{:by_host, nil}, {:capitals, "H"}, {:other_name, "b@h"}],
-        do: Events.ill_named(@topology, :a@H, note)
+        do: Log.tell(@topology, {:ill_named, :a@H, note})
   end
 
   defp refused(reason), do: %{reason: reason, count: 2, example: "x y"}

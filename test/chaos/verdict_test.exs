@@ -213,11 +213,15 @@ defmodule Caravan.Chaos.VerdictTest do
     defp line(at, text), do: {at, 1, {:log, :warning, "[caravan chaos] " <> text}}
 
     defp failed(at, reason),
-      do: line(at, "can't connect to x@10.66.0.1: #{reason}. Still trying, but quietly")
+      do:
+        line(
+          at,
+          "can't connect to x@10.66.0.1: #{reason}. Retrying; further failures are not logged"
+        )
 
     test "is said again, for another reason too" do
       assert kinds([failed(500, "a"), failed(600, "b")]) == [:repeated]
-      query = "no answer. The known peers stay; still looking it up, but quietly"
+      query = "no answer. The known peers stay. Retrying; further failures are not logged"
       assert kinds([line(500, query), line(600, query)]) == [:repeated]
     end
 

@@ -174,7 +174,7 @@ defmodule Caravan.CutTest do
     server = server("truncate-no-tcp")
 
     assert {:error, text} =
-             Caravan.Report.lookup("app.test", type: :a, nameservers: [server.address])
+             Caravan.lookup_table("app.test", type: :a, nameservers: [server.address])
 
     assert text =~ "5 endpoints for app.test" and text =~ "127.0.0.4"
     assert text =~ ~r/\nincomplete: looked up "app.test A" .* cut short/

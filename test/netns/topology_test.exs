@@ -99,7 +99,7 @@ defmodule Caravan.Netns.TopologyTest do
 
     test "a topology that crashes loses no connection, and recovers", %{a: a} do
       assert [:"app-4370@10.77.0.2"] = Vm.eval(a, "nodes()")
-      whereis = "'Elixir.GenServer':whereis('Elixir.Caravan.Topologies':via(app))"
+      whereis = "'Elixir.GenServer':whereis('Elixir.Caravan.Topology.Registry':via(app))"
 
       old =
         Vm.eval(

@@ -3,31 +3,31 @@ defmodule Caravan.Topology.Calls do
   # The calls of `list_nodes` and `disconnect` that are under way: they may be anybody's, so neither can stop the
   # topology. One listing at a time, and one disconnect for each node.
 
-  alias Caravan.{BoundedCall, Links}
+  alias Caravan.Topology.{BoundedCall, Connector}
 
   @timeout 5_000
 
-  @enforce_keys [:links]
-  defstruct [:links, pending: %{}, again?: false]
+  @enforce_keys [:connector]
+  defstruct [:connector, pending: %{}, again?: false]
 
   @typep purpose :: {:list, asked_at :: integer} | {:disconnect, node}
 
   @type t :: %__MODULE__{
-          links: Links.t(),
+          connector: Connector.t(),
           pending: %{reference => {purpose, BoundedCall.t()}},
           # To be listed once more, since something happened while it was.
           again?: boolean
         }
 
-  @spec new(Links.t()) :: t
-  def new(links), do: %__MODULE__{links: links}
+  @spec new(Connector.t()) :: t
+  def new(connector), do: %__MODULE__{connector: connector}
 
   @doc "Asks who is linked, now or as soon as the present answer is there."
   @spec list(t) :: t
   def list(calls) do
     if Enum.any?(calls.pending, &match?({_, {{:list, _}, _}}, &1)),
       do: %{calls | again?: true},
-      else: start(calls, {:list, now()}, fn -> Links.list!(calls.links) end)
+      else: start(calls, {:list, now()}, fn -> Connector.list!(calls.connector) end)
   end
 
   @doc "Cuts the link to `node`, unless that is under way."
@@ -35,18 +35,19 @@ defmodule Caravan.Topology.Calls do
   def disconnect(calls, node) do
     if Enum.any?(calls.pending, &match?({_, {{:disconnect, ^node}, _}}, &1)),
       do: calls,
-      else: start(calls, {:disconnect, node}, fn -> Links.disconnect(calls.links, node) end)
+      else:
+        start(calls, {:disconnect, node}, fn -> Connector.disconnect(calls.connector, node) end)
   end
 
   @doc "Takes a message that carries `ref`, if it belongs to one of the calls."
-  @spec answer(t, reference, term) ::
+  @spec handle(t, reference, term) ::
           {:listed, BoundedCall.result(), asked_at :: integer, t}
           | {:disconnected, node, BoundedCall.result(), t}
           | {:pending, t}
           | :unknown
-  def answer(calls, ref, message) do
+  def handle(calls, ref, message) do
     with {:ok, {purpose, call}} <- Map.fetch(calls.pending, ref),
-         result when result != :pending <- BoundedCall.answer(call, message) do
+         result when result != :pending <- BoundedCall.handle(call, message) do
       ended(%{calls | pending: Map.delete(calls.pending, ref)}, purpose, result)
     else
       :error -> :unknown

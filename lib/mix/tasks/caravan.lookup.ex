@@ -26,7 +26,7 @@ defmodule Mix.Tasks.Caravan.Lookup do
     with {:ok, query, options} <- parse(args),
          Mix.Task.run("app.config"),
          :ok <- Caravan.Native.load(),
-         {:ok, text} <- Caravan.Report.lookup(query, options) do
+         {:ok, text} <- Caravan.lookup_table(query, options) do
       Mix.shell().info(text)
     else
       {:error, sentence} ->

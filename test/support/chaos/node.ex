@@ -87,7 +87,7 @@ defmodule Caravan.Chaos.Node do
   end
 
   defp crash do
-    @topology |> Caravan.Topologies.via() |> GenServer.whereis() |> Process.exit(:kill)
+    @topology |> Caravan.Topology.Registry.via() |> GenServer.whereis() |> Process.exit(:kill)
   end
 
   defp input do

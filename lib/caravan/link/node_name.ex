@@ -1,0 +1,34 @@
+defmodule Caravan.Link.NodeName do
+  @moduledoc false
+  # base@host, as charlists.
+
+  @spec base(node | charlist) :: charlist
+  def base(node) when is_atom(node), do: base(:erlang.atom_to_list(node))
+  def base([?@ | _host]), do: []
+  def base([char | rest]), do: [char | base(rest)]
+  def base([]), do: []
+
+  @spec host(node | charlist) :: charlist
+  def host(node) when is_atom(node), do: host(:erlang.atom_to_list(node))
+  def host([?@ | host]), do: host
+  def host([_char | rest]), do: host(rest)
+  def host([]), do: []
+
+  @doc "The node `base` on `host`, each of them a text or an atom, the host maybe an address."
+  @spec join(atom | charlist, atom | charlist | :inet.ip_address()) :: charlist
+  def join(base, host), do: text(base) ++ [?@ | text(host)]
+
+  @doc "A part of a name as text. What can't be one, is empty: whoever asks must not fail by it."
+  @spec text(term) :: charlist
+  def text(part) when is_atom(part), do: :erlang.atom_to_list(part)
+  def text(part) when is_list(part), do: part
+
+  def text(part) do
+    case :inet.ntoa(part) do
+      text when is_list(text) -> text
+      _no_address -> []
+    end
+  catch
+    _class, _reason -> []
+  end
+end

@@ -1,0 +1,213 @@
+defmodule Caravan.Link.NodeServer do
+  @moduledoc false
+  # Speaks for this node and hears what others say, see `Caravan.Link.Messages`: who is going away, and where nodes are.
+  #
+  # `global` connects each node with all that its peers are connected with, often before the node's own discovery has
+  # heard of them. Where only a topology's DNS servers know the hosts, such a connection fails, and OTP takes down healthy
+  # links then, to prevent overlapping partitions. But who told of the node knows where it is. So nodes ask each other
+  # for hosts, in `Caravan.Link.Resolution`, and tell each other where they listen.
+
+  use GenServer
+  alias Caravan.{Native, Settings}
+  alias Caravan.Link.{Drain, Messages, NodeName, Whereabouts}
+  alias Caravan.Topology.Registry
+
+  # How long a guess may take to answer.
+  @trial_timeout 750
+
+  # How often to ask net_kernel for the address of a new link, and how soon again, in ms.
+  @tries 40
+  @again 50
+
+  @spec start_link(term) :: GenServer.on_start()
+  def start_link(_), do: GenServer.start_link(__MODULE__, [], name: Messages.process())
+
+  @impl true
+  def init([]) do
+    # A lost node may be dialled again within milliseconds, and has to be known as lost by then.
+    Process.flag(:priority, :high)
+    :ok = :net_kernel.monitor_nodes(true, node_type: :visible)
+    nodes = :erlang.nodes(:visible)
+    Drain.greet(nodes)
+    Enum.each(nodes, &Native.linked/1)
+
+    # Where the guesses of a host are tried: whom it is for, and what has been and is to be tried, by the probe's tag.
+    state = %{known: Whereabouts.new(), trials: %{}}
+    {:ok, Enum.reduce(nodes, state, &up(&2, &1, :starting))}
+  end
+
+  @impl true
+  # Nodes are told of themselves, too, when they get their name.
+  def handle_info({:nodeup, node, _info}, state) when node == node(), do: {:noreply, state}
+
+  def handle_info({:nodeup, node, info}, state) when is_atom(node) and is_list(info) do
+    Native.linked(node)
+    Drain.greet([node])
+    {:noreply, up(state, node, :listening)}
+  end
+
+  def handle_info({:nodedown, node, _info}, state),
+    do: {:noreply, %{state | known: Whereabouts.down(state.known, node)}}
+
+  def handle_info({:seen, node, ref, address, dialled?}, state),
+    do: {:noreply, %{state | known: Whereabouts.seen(state.known, node, ref, address, dialled?)}}
+
+  def handle_info({ref, result}, state) when is_map_key(state.trials, ref),
+    do: {:noreply, tried(state, ref, result)}
+
+  def handle_info({:overdue, ref}, state) when is_map_key(state.trials, ref),
+    do: {:noreply, tried(state, ref, {:error, :overdue})}
+
+  def handle_info(message, state), do: {:noreply, hear(Messages.read(message), state)}
+
+  # Anyone in the cluster may call and cast, too, and would end this by that.
+  @impl true
+  def handle_call(_no_question_of_ours, _from, state), do: {:noreply, state}
+
+  @impl true
+  def handle_cast(_no_message_of_ours, state), do: {:noreply, state}
+
+  defp hear({word, node}, state) do
+    Registry.cast_all({word, node})
+    state
+  end
+
+  defp hear({:listening, node, addresses}, state),
+    do: %{state | known: Whereabouts.said(state.known, node, addresses)}
+
+  # Whatever it was told before, it has not heard or has forgotten.
+  defp hear({:starting, node, addresses}, state) do
+    Drain.greet([node])
+    spawn(fn -> say(node, :listening, remote(node)) end)
+    hear({:listening, node, addresses}, state)
+  end
+
+  defp hear({:where, reply_to, host, family}, state) do
+    case Native.address(host, family) do
+      {:ok, address} -> reply(state, [reply_to], {:ok, address})
+      _unknown -> hear({:linked, reply_to, host, family}, state)
+    end
+  end
+
+  defp hear({:linked, reply_to, host, family}, state) do
+    case Whereabouts.where(state.known, host, family, node(reply_to)) do
+      {:try, node, guesses} -> guess(state, reply_to, node, guesses)
+      known_or_not -> reply(state, [reply_to], known_or_not)
+    end
+  end
+
+  defp hear(:ignored, state), do: state
+
+  defp reply(state, waiting, reply) do
+    Enum.each(waiting, &Messages.reply(&1, reply))
+    state
+  end
+
+  ## Links
+
+  # Its details come from processes that may be busy.
+  defp up(state, node, word) do
+    ref = make_ref()
+    server = self()
+
+    spawn(fn ->
+      with {address, port} = remote <- remote(node) do
+        send(server, {:seen, node, ref, address, Native.dist_port(node) == {:ok, port}})
+        say(node, word, remote)
+      end
+    end)
+
+    %{state | known: Whereabouts.up(state.known, node, ref)}
+  end
+
+  # The VM tells of a link a moment before net_kernel knows its address (dist_util.erl, connection/1). Links that are not
+  # made over IP have no such address.
+  defp remote(node, tries \\ @tries) do
+    case :net_kernel.node_info(node, :address) do
+      {:ok, {:net_address, {address, port}, _host, _protocol, _family}} when is_tuple(address) ->
+        {address, port}
+
+      {:ok, {:net_address, _address, _host, _protocol, _family}} ->
+        nil
+
+      _not_yet_or_lost when tries > 1 ->
+        Process.sleep(@again)
+        remote(node, tries - 1)
+
+      _lost ->
+        nil
+    end
+  catch
+    # Distribution has been stopped.
+    :error, :badarg -> nil
+  end
+
+  defp say(node, word, {address, _port}) do
+    with {:ok, here} <- listening(node, address), do: Messages.tell(node, word, [here])
+  end
+
+  defp say(_node, _word, nil), do: :ok
+
+  # All addresses of this machine, unless told otherwise; then the one that the peer can reach is that of its link.
+  defp listening(node, peer) do
+    case Settings.bound() do
+      nil -> local(List.keyfind(:erlang.system_info(:dist_ctrl), node, 0), peer)
+      address -> {:ok, address}
+    end
+  end
+
+  defp local({_node, port}, _peer) when is_port(port) do
+    with {:ok, {address, _port}} <- :inet.sockname(port), do: {:ok, address}
+  end
+
+  # The socket belongs to TLS: the address that the system would use for such a link.
+  defp local(_controller, peer), do: Native.local_address(:inet.ntoa(peer))
+
+  ## Guesses
+
+  # What the node said itself is told at once: a set-up waits for it. If that turns out to be wrong the next one that
+  # asks hears better. What was only seen is tried before it is told.
+  defp guess(state, reply_to, node, guesses) do
+    case Whereabouts.untried(guesses, state.known, node) do
+      {:ok, said} -> state |> reply([reply_to], {:ok, said}) |> try_guesses([], node, guesses)
+      :unknown -> try_guesses(state, [reply_to], node, guesses)
+    end
+  end
+
+  # Whoever asks for a host that is being tried waits for the outcome.
+  defp try_guesses(state, waiting, node, guesses) do
+    case Enum.find(state.trials, fn {_, trial} ->
+           {trial.node, trial.guesses} == {node, guesses}
+         end) do
+      {ref, _trial} ->
+        update_in(state.trials[ref].waiting, &(waiting ++ &1))
+
+      nil ->
+        try_next(state, %{node: node, guesses: guesses, left: guesses, waiting: waiting})
+    end
+  end
+
+  defp try_next(state, %{left: []} = trial),
+    do: reply(state, trial.waiting, :unknown)
+
+  defp try_next(state, %{left: [address | left]} = trial) do
+    name = trial.node |> NodeName.base() |> NodeName.join(address) |> List.to_string()
+    request = Native.request(&Native.probe(&1, name, @trial_timeout, :dial), @trial_timeout)
+    trial = Map.merge(trial, %{request: request, address: address, left: left})
+    put_in(state.trials[Native.reference(request)], trial)
+  end
+
+  defp tried(state, ref, result) do
+    {trial, state} = pop_in(state.trials[ref])
+    :ok = Native.finished(trial.request)
+
+    case result do
+      :ok ->
+        state = %{state | known: Whereabouts.found(state.known, trial.node, trial.address)}
+        reply(state, trial.waiting, {:ok, trial.address})
+
+      {:error, _} ->
+        try_next(state, trial)
+    end
+  end
+end

@@ -1,0 +1,86 @@
+defmodule Caravan.Topology.Config do
+  @moduledoc false
+  # A topology's options, checked. The names are those of the native library; here and nowhere else the users' become them.
+
+  alias Caravan.{Error, Native, Options, Settings}
+
+  @enforce_keys [
+    :queries,
+    :type,
+    :nameservers,
+    :transport,
+    :timeout,
+    :sname,
+    :template,
+    :poll_interval,
+    :expire_after,
+    :withdraw_after,
+    :max_members,
+    :dial_concurrency,
+    :allow
+  ]
+  defstruct @enforce_keys
+
+  @type ms :: pos_integer
+
+  @type t :: %__MODULE__{
+          queries: [String.t(), ...],
+          type: :srv | :a | :aaaa | :ip,
+          nameservers: :system | [String.t(), ...],
+          transport: :auto | :tcp,
+          timeout: ms,
+          sname: String.t() | nil,
+          template: String.t() | nil,
+          poll_interval: ms,
+          expire_after: ms,
+          # nil: no live peer is ever disconnected.
+          withdraw_after: ms | nil,
+          max_members: pos_integer,
+          dial_concurrency: pos_integer,
+          allow: [String.t()]
+        }
+
+  @typedoc "On whose behalf names are made, and whether a new one can be probed."
+  @type identity :: %{own: node, long_names: boolean | nil, probes: boolean}
+
+  @doc "The options of the topology `name`. Raises for a wrong one, also where only the native library can judge it."
+  @spec new!(atom, term) :: t
+  def new!(name, options) do
+    options = Options.topology!(name, options)
+
+    config = %__MODULE__{
+      queries: options.query,
+      type: options.type,
+      nameservers: options.nameservers,
+      transport: options.transport,
+      timeout: options.timeout,
+      sname: options.node_sname,
+      template: options.node_name,
+      poll_interval: options.poll_interval,
+      expire_after: options.expire_after,
+      withdraw_after: if(options.disconnect, do: options.disconnect[:after]),
+      max_members: options.max_members,
+      dial_concurrency: options.dial_concurrency,
+      allow: options.allow
+    }
+
+    # A set of members that nobody keeps: its making is the check.
+    case membership(config, %{own: :"name-1024@localhost", long_names: nil, probes: true}) do
+      {:ok, _membership, _note} ->
+        config
+
+      {:error, {kind, sentence}} ->
+        raise Error.new({kind, "topology #{inspect(name)}: #{sentence}"})
+    end
+  end
+
+  @doc "A set of members, empty, for this node's name."
+  @spec membership(t, identity) :: {:ok, term, term} | {:error, {Error.kind(), String.t()}}
+  def membership(config, identity) do
+    config
+    |> Map.from_struct()
+    |> Map.merge(%{identity | own: Atom.to_string(identity.own)})
+    |> Map.put(:bound, Settings.bound())
+    |> Native.membership_new()
+  end
+end

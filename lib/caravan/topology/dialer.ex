@@ -1,0 +1,251 @@
+defmodule Caravan.Topology.Dialer do
+  @moduledoc false
+  # The dials under way.
+  #
+  # A new peer is dialled straight away: most are there. Whoever was lost or not reached is probed first, by one TCP
+  # connect that the native library makes, so that a dead peer costs no process and no line of the kernel's log. So is
+  # everyone who would have to wait for a slot anyway.
+  #
+  # Where a dial fails the node there is asked what it calls itself: that tells why, and whether a peer that refused a
+  # handshake is still the same node. Dialling it again would only fill its log.
+  #
+  # Each dial calls the connect function in a process of its own. One that takes more than a moment keeps going, but gives
+  # up its slot, so that addresses where nobody answers hold nobody else up.
+
+  alias Caravan.Native
+  alias Caravan.Link.Admission
+  alias Caravan.Topology.{BoundedCall, Connector, Refusal}
+
+  @probe_timeout 2_000
+  # A dial that takes longer than this makes room for the next one.
+  @slow_after 250
+  # The kernel gives a handshake 7 s.
+  @dial_timeout 15_000
+  # Probes and dials under way for each slot, and in all: half of the probes that the library takes from
+  # all topologies together.
+  @under_way 4
+  @most 512
+
+  @enforce_keys [:connector, :concurrency]
+  defstruct [
+    :connector,
+    :concurrency,
+    # What is under way, by the reference its message will carry.
+    pending: %{},
+    # Probed, or not to be probed, and waiting for a slot.
+    ready: :queue.new(),
+    # Slots taken, and dials that went straight to the peer, whether they still hold a slot or not.
+    slots: 0,
+    direct: 0
+  ]
+
+  @type t :: %__MODULE__{
+          connector: Connector.t(),
+          concurrency: pos_integer,
+          pending: %{reference => probe | dial},
+          ready: :queue.queue(node),
+          slots: non_neg_integer,
+          direct: non_neg_integer
+        }
+
+  # What is asked: `:probe`; `:why`, after a dial that took so many ms; `:whether` it is another node than `unless`, which
+  # has refused a handshake.
+  @typep probe :: %{
+           node: node,
+           request: Native.request(),
+           asks: :probe | {:why, integer} | :whether,
+           unless: identity | nil
+         }
+  @typep dial :: %{
+           node: node,
+           call: BoundedCall.t(),
+           at: integer,
+           timer: reference,
+           slot?: boolean,
+           direct?: boolean
+         }
+
+  @typedoc "What a node calls itself, and its creation: another one in each of its lives."
+  @type identity :: {name :: String.t(), creation :: non_neg_integer}
+
+  @typedoc "Who refused a handshake; nil where it was nobody."
+  @type refuser :: identity | :unknown | nil
+
+  @typedoc "`:same`: whoever refused the last handshake is there still."
+  @type result :: :ok | :self | :same | {:error, :probe | :dial, String.t(), refuser}
+
+  @spec new(Connector.t(), pos_integer) :: t
+  def new(connector, concurrency), do: %__MODULE__{connector: connector, concurrency: concurrency}
+
+  @doc "How many more may be started."
+  @spec free_slots(t) :: non_neg_integer
+  def free_slots(dialer) do
+    most = min(@under_way * dialer.concurrency, @most)
+    max(0, max(most, dialer.concurrency) - under_way(dialer))
+  end
+
+  @doc """
+  Starts to dial `node`, unless that is under way already. `redial?`: it was lost or not reached since it was up.
+  `unless`: not, if it is this one still.
+  """
+  @spec start(t, node, boolean, identity | nil) :: t
+  def start(dialer, node, redial?, unless) do
+    cond do
+      under_way?(dialer, node) ->
+        dialer
+
+      not Connector.probes?(dialer.connector) ->
+        ready(dialer, node)
+
+      unless ->
+        identify(dialer, node, :whether, unless)
+
+      redial? or Admission.required?(node) or full?(dialer) ->
+        probe(dialer, node)
+
+      true ->
+        dial(dialer, node, true)
+    end
+  end
+
+  defp full?(dialer),
+    do: dialer.slots >= dialer.concurrency or dialer.direct >= dialer.concurrency
+
+  @doc "Takes a message that carries `ref`, if it belongs to a dial."
+  @spec handle(t, reference, term) :: {:dialled, node, result, t} | {:pending, t} | :unknown
+  def handle(dialer, ref, message) do
+    case Map.fetch(dialer.pending, ref) do
+      {:ok, %{asks: _} = probe} -> answered(drop_pending(dialer, ref), probe, message)
+      {:ok, dial} -> dialled(dialer, ref, dial, message)
+      :error -> :unknown
+    end
+  end
+
+  @doc "Ends all dials; nothing is heard of them any more."
+  @spec stop(t) :: t
+  def stop(dialer) do
+    Enum.each(dialer.pending, fn
+      {_ref, %{request: request}} ->
+        :ok = Native.finished(request)
+
+      {_ref, %{call: call, timer: timer}} ->
+        _ = Process.cancel_timer(timer)
+        :ok = BoundedCall.stop(call)
+    end)
+
+    new(dialer.connector, dialer.concurrency)
+  end
+
+  defp probe(dialer, node) do
+    purpose = if Admission.required?(node), do: :redial, else: :dial
+    probe = &Native.probe(&1, Atom.to_string(node), @probe_timeout, purpose)
+    request(dialer, probe, %{node: node, asks: :probe, unless: nil})
+  end
+
+  defp identify(dialer, node, asks, unless) do
+    own = Atom.to_string(node())
+    identify = &Native.identify(&1, Atom.to_string(node), own, @probe_timeout)
+    request(dialer, identify, %{node: node, asks: asks, unless: unless})
+  end
+
+  defp request(dialer, begin, probe) do
+    request = Native.request(begin, @probe_timeout)
+    put_pending(dialer, Native.reference(request), Map.put(probe, :request, request))
+  end
+
+  # A fault of the library's, which keeps the time itself.
+  defp answered(dialer, probe, :overdue) do
+    sentence = "the library did not answer in time; this is a bug in Caravan, please report it"
+    probed(dialer, probe, {:error, {:internal, sentence}})
+  end
+
+  defp answered(dialer, probe, answer) do
+    :ok = Native.finished(probe.request)
+    probed(dialer, probe, answer)
+  end
+
+  defp probed(dialer, %{node: node, asks: :probe}, :ok), do: {:pending, ready(dialer, node)}
+
+  defp probed(dialer, %{node: node, asks: :whether, unless: identity}, {:ok, identity}),
+    do: {:dialled, node, :same, dialer}
+
+  defp probed(dialer, %{node: node, asks: :whether}, {:ok, _another}),
+    do: probed(dialer, %{node: node, asks: :probe}, :ok)
+
+  defp probed(dialer, %{node: node, asks: {:why, took}}, answer),
+    do: {:dialled, node, Refusal.result(node, answer, took), dialer}
+
+  defp probed(dialer, %{node: node}, {:error, {_kind, sentence}}),
+    do: {:dialled, node, {:error, :probe, sentence, nil}, dialer}
+
+  defp ready(dialer, node), do: fill_slots(%{dialer | ready: :queue.in(node, dialer.ready)})
+
+  defp fill_slots(%{slots: taken, concurrency: most} = dialer) when taken >= most, do: dialer
+
+  defp fill_slots(dialer) do
+    case :queue.out(dialer.ready) do
+      {{:value, node}, ready} -> %{dialer | ready: ready} |> dial(node, false) |> fill_slots()
+      {:empty, _} -> dialer
+    end
+  end
+
+  defp dial(dialer, node, direct?) do
+    call = BoundedCall.start(fn -> Connector.connect(dialer.connector, node) end, @dial_timeout)
+    timer = Process.send_after(self(), {:slow, call.ref}, @slow_after)
+    dial = %{node: node, call: call, at: now(), timer: timer, slot?: true, direct?: direct?}
+    direct = if direct?, do: dialer.direct + 1, else: dialer.direct
+    put_pending(%{dialer | slots: dialer.slots + 1, direct: direct}, call.ref, dial)
+  end
+
+  defp dialled(dialer, ref, dial, :slow) do
+    dialer = %{dialer | slots: dialer.slots - 1}
+    {:pending, fill_slots(put_pending(dialer, ref, %{dial | slot?: false}))}
+  end
+
+  defp dialled(dialer, ref, dial, message) do
+    case BoundedCall.handle(dial.call, message) do
+      :pending ->
+        {:pending, dialer}
+
+      result ->
+        _ = Process.cancel_timer(dial.timer)
+        slots = if dial.slot?, do: dialer.slots - 1, else: dialer.slots
+        direct = if dial.direct?, do: dialer.direct - 1, else: dialer.direct
+        dialer = fill_slots(drop_pending(%{dialer | slots: slots, direct: direct}, ref))
+        ended(dialer, dial, result)
+    end
+  end
+
+  defp ended(dialer, %{node: node, at: at}, result) do
+    # This may be anything from a closed port to another cookie.
+    if result == {:ok, false} and Connector.probes?(dialer.connector),
+      do: {:pending, identify(dialer, node, {:why, now() - at}, nil)},
+      else: {:dialled, node, result(result), dialer}
+  end
+
+  defp result({:ok, true}), do: :ok
+
+  defp result(result) do
+    sentence =
+      case result do
+        {:ok, :ignored} -> "this node is not distributed"
+        {:ok, other} -> "the connect function answered #{inspect(other)}"
+        {:error, reason} -> "the connect function failed: #{reason}"
+      end
+
+    {:error, :dial, sentence, nil}
+  end
+
+  defp put_pending(dialer, ref, what), do: %{dialer | pending: Map.put(dialer.pending, ref, what)}
+  defp drop_pending(dialer, ref), do: %{dialer | pending: Map.delete(dialer.pending, ref)}
+
+  defp now, do: System.monotonic_time(:millisecond)
+
+  # A node is in one of those that are pending or ready, once; there are a few hundred at most.
+  defp under_way(dialer), do: map_size(dialer.pending) + :queue.len(dialer.ready)
+
+  defp under_way?(dialer, node) do
+    :queue.member(node, dialer.ready) or
+      Enum.any?(dialer.pending, fn {_ref, pending} -> pending.node == node end)
+  end
+end

@@ -1,0 +1,53 @@
+defmodule Caravan.Topology.Peers.Peer do
+  @moduledoc false
+
+  # `membership`: does discovery stand behind it; `attempts`: failed dials in a row; `refusals`: refused handshakes among
+  # the last of these; `refuser`: who refused the last one, and `dial_at`: when to dial it again all the same; `flaps`:
+  # young links lost in a row; `reported`: this series of failures is in the log; `error`: the last one's sentence.
+  @enforce_keys [:node, :since]
+  defstruct [
+    :node,
+    :since,
+    state: :idle,
+    membership: :member,
+    entry: nil,
+    attempts: 0,
+    refusals: 0,
+    refuser: nil,
+    dial_at: nil,
+    flaps: 0,
+    reported: false,
+    error: nil
+  ]
+
+  @type state :: :idle | :dialling | :backing_off | :connected | :leaving | :self
+
+  @type t :: %__MODULE__{
+          node: node,
+          since: integer,
+          state: state,
+          membership: :member | :withdrawn | :expired,
+          entry: {integer, float, node} | nil,
+          attempts: non_neg_integer,
+          refusals: non_neg_integer,
+          refuser: Caravan.Topology.Dialer.refuser(),
+          dial_at: integer | nil,
+          flaps: non_neg_integer,
+          reported: boolean,
+          error: String.t() | nil
+        }
+
+  @spec linked?(t) :: boolean
+  def linked?(peer), do: peer.state in [:connected, :leaving] and peer.entry == nil
+
+  @doc "Its state begins now."
+  @spec since(t, integer) :: t
+  def since(peer, now), do: %{peer | since: now}
+
+  @doc "What was learnt of it is void."
+  @spec reset(t) :: t
+  def reset(peer), do: unrefused(%{peer | attempts: 0})
+
+  @spec unrefused(t) :: t
+  def unrefused(peer), do: %{peer | refusals: 0, refuser: nil, dial_at: nil}
+end

@@ -1,0 +1,108 @@
+defmodule Caravan.Topology.Peers.Store do
+  @moduledoc false
+  # The peers by name, and what is kept beside them so that nothing has to walk over all: who waits, in the order of time
+  # and then at random; who is connected; who is to be disconnected. Pure.
+  #
+  # A peer that waits (idle, backing off, left alone) has its `entry` in the queue, and nobody else has one.
+
+  alias Caravan.Topology.Peers.Peer
+
+  @enforce_keys [:rand, :changed_at]
+  defstruct [
+    :rand,
+    :changed_at,
+    by_node: %{},
+    queue: :gb_sets.new(),
+    connected: MapSet.new(),
+    # And how often it was to be disconnected.
+    withdrawn: %{}
+  ]
+
+  @type t :: %__MODULE__{
+          rand: :rand.state(),
+          # When the connected peers last changed.
+          changed_at: integer,
+          by_node: %{node => Peer.t()},
+          queue: :gb_sets.set({integer, float, node}),
+          connected: MapSet.t(node),
+          withdrawn: %{node => non_neg_integer}
+        }
+
+  @spec new(integer, term) :: t
+  def new(now, seed) do
+    %__MODULE__{rand: :rand.seed_s(:exsss, :erlang.phash2(seed)), changed_at: now}
+  end
+
+  @spec put(t, Peer.t()) :: t
+  def put(peers, peer), do: %{peers | by_node: Map.put(peers.by_node, peer.node, peer)}
+
+  @spec forget(t, Peer.t()) :: t
+  def forget(peers, peer) do
+    peers = dequeue(peers, peer)
+
+    %{
+      peers
+      | by_node: Map.delete(peers.by_node, peer.node),
+        withdrawn: Map.delete(peers.withdrawn, peer.node)
+    }
+  end
+
+  @doc "The peer waits, in this state, until it is dialled `at` that time."
+  @spec enqueue(t, Peer.t(), Peer.state(), integer) :: t
+  def enqueue(peers, peer, state, at) do
+    peers = dequeue(peers, peer)
+    {r, rand} = :rand.uniform_s(peers.rand)
+    entry = {at, r, peer.node}
+    queue = :gb_sets.add_element(entry, peers.queue)
+    put(%{peers | queue: queue, rand: rand}, %{peer | state: state, entry: entry})
+  end
+
+  defp dequeue(peers, %{entry: nil}), do: peers
+
+  defp dequeue(peers, %{entry: entry}),
+    do: %{peers | queue: :gb_sets.del_element(entry, peers.queue)}
+
+  @doc "Takes out the first peer in the queue, if its time has come."
+  @spec take_due(t, integer) :: {Peer.t(), t} | nil
+  def take_due(peers, now) do
+    with false <- :gb_sets.is_empty(peers.queue),
+         {at, _, node} when at <= now <- :gb_sets.smallest(peers.queue) do
+      peer = peers.by_node[node]
+      {%{peer | entry: nil}, dequeue(peers, peer)}
+    else
+      _ -> nil
+    end
+  end
+
+  @doc "When `take_due/2` will have something."
+  @spec next_due(t) :: integer | :infinity
+  def next_due(peers) do
+    if :gb_sets.is_empty(peers.queue),
+      do: :infinity,
+      else: elem(:gb_sets.smallest(peers.queue), 0)
+  end
+
+  @spec connect(t, integer, Peer.t()) :: t
+  def connect(peers, now, peer) do
+    peers = dequeue(peers, peer)
+    fresh = %{Peer.reset(peer) | state: :connected, entry: nil, error: nil, reported: false}
+    peers = put(peers, Peer.since(fresh, now))
+
+    %{peers | connected: MapSet.put(peers.connected, peer.node), changed_at: now}
+    |> note_withdrawn(peer)
+  end
+
+  @spec disconnect(t, integer, Peer.t()) :: t
+  def disconnect(peers, now, %{node: node}) do
+    if MapSet.member?(peers.connected, node),
+      do: %{peers | connected: MapSet.delete(peers.connected, node), changed_at: now},
+      else: peers
+  end
+
+  @doc "The live peer is to be disconnected, if it is withdrawn, be it since before it was live."
+  @spec note_withdrawn(t, Peer.t()) :: t
+  def note_withdrawn(peers, %{membership: :withdrawn, node: node}),
+    do: %{peers | withdrawn: Map.put_new(peers.withdrawn, node, 0)}
+
+  def note_withdrawn(peers, _peer), do: peers
+end

@@ -1,0 +1,90 @@
+defmodule Caravan.Topology.Registry do
+  @moduledoc false
+  # The topologies that run on this node, by name, and how to speak to them.
+
+  alias Caravan.Error
+
+  @registry __MODULE__
+
+  @spec child_spec(term) :: Supervisor.child_spec()
+  def child_spec(_), do: Registry.child_spec(keys: :unique, name: @registry)
+
+  @spec via(atom) :: GenServer.name()
+  def via(name), do: {:via, Registry, {@registry, name}}
+
+  @doc "Enters the calling process as the topology `name`. Raises without a registry."
+  @spec register(atom) :: {:ok, pid} | {:error, {:already_registered, pid}}
+  def register(name), do: Registry.register(@registry, name, nil)
+
+  @spec registered?(atom) :: boolean
+  def registered?(name) do
+    Registry.lookup(@registry, name) != []
+  rescue
+    # There is no registry.
+    ArgumentError -> false
+  end
+
+  @spec names() :: [atom]
+  def names, do: registry(&Registry.select(&1, [{{:"$1", :_, :_}, [], [:"$1"]}]))
+
+  @doc "Raises where the application isn't running. What needs it calls this first, or fails by `not_started!/0`."
+  @spec started!() :: :ok
+  def started!, do: if(Process.whereis(@registry), do: :ok, else: not_started!())
+
+  @spec not_started!() :: no_return
+  def not_started! do
+    raise Error.new(
+            {:not_started,
+             "the application :caravan is not running on this node: Application.ensure_all_started(:caravan) starts " <>
+               "it, as the node's own boot does; `mix run --no-start` and `bin/app eval` leave that to you"}
+          )
+  end
+
+  @doc "Raises where there is no topology of that name."
+  @spec call(atom, term, timeout) :: term
+  def call(name, request, timeout \\ 5_000) do
+    case registry(&Registry.lookup(&1, name)) do
+      [{pid, _}] ->
+        GenServer.call(pid, request, timeout)
+
+      [] ->
+        running = names() |> Enum.sort() |> Enum.map_join(", ", &inspect/1)
+
+        raise Error.new(
+                {:unknown_topology,
+                 "no topology #{inspect(name)} runs on this node: expected one of [#{running}]"}
+              )
+    end
+  end
+
+  @doc "Asks all of them at once, `within` so many ms; one that ends just then is left out."
+  @spec call_all(term, pos_integer) :: %{atom => {:ok, term} | :timeout}
+  def call_all(request, within) do
+    deadline = {:abs, System.monotonic_time(:millisecond) + within}
+    asked = for name <- names(), do: {name, :gen_server.send_request(via(name), request)}
+
+    for {name, id} <- asked,
+        answer = answer(:gen_server.receive_response(id, deadline)),
+        into: %{},
+        do: {name, answer}
+  end
+
+  @doc "Tells all of them; where there is no registry at the moment, nobody."
+  @spec cast_all(term) :: :ok
+  def cast_all(message) do
+    Enum.each(names(), &GenServer.cast(via(&1), message))
+  rescue
+    Error -> :ok
+  end
+
+  # A registry that is not there is an ArgumentError.
+  defp registry(fun) do
+    fun.(@registry)
+  rescue
+    ArgumentError -> not_started!()
+  end
+
+  defp answer({:reply, answer}), do: {:ok, answer}
+  defp answer(:timeout), do: :timeout
+  defp answer({:error, {_reason, _topology}}), do: nil
+end

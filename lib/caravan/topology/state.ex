@@ -1,0 +1,99 @@
+defmodule Caravan.Topology.State do
+  @moduledoc false
+  # What a topology's process keeps.
+
+  alias Caravan.Link.Drain
+  alias Caravan.Status
+  alias Caravan.Topology.{Calls, Config, Connector, Dialer, Peers, PollSchedule, Queries, Waiters}
+
+  @enforce_keys [:name, :config, :connector]
+  defstruct [
+    :name,
+    :config,
+    :connector,
+    :queries,
+    :peers,
+    :dialer,
+    :calls,
+    :schedule,
+    # When to look up next, when that was last done, when withdrawn peers may next be disconnected.
+    :poll_at,
+    :polled_at,
+    :disconnect_at,
+    # The timer and what it is set to.
+    :timer,
+    wake_at: :infinity,
+    waiters: Waiters.new(),
+    # Whom `list_nodes` named last, and whether it worked when it was last called.
+    listed: nil,
+    lists?: true
+  ]
+
+  @type t :: %__MODULE__{
+          name: atom,
+          config: Config.t(),
+          connector: Connector.t(),
+          queries: Queries.t(),
+          peers: Peers.t(),
+          dialer: Dialer.t(),
+          calls: Calls.t(),
+          schedule: PollSchedule.t(),
+          poll_at: integer,
+          polled_at: integer,
+          disconnect_at: integer,
+          timer: reference | nil,
+          wake_at: integer | :infinity,
+          waiters: Waiters.t(),
+          listed: MapSet.t(node) | nil,
+          lists?: boolean
+        }
+
+  @doc """
+  That of a topology which has done nothing yet, on behalf of the node `self`. The name is the seed, so that nodes started
+  together spread out.
+  """
+  @spec new(atom, Config.t(), Connector.t(), node, integer) :: t
+  def new(name, config, connector, self, now) do
+    %__MODULE__{
+      name: name,
+      config: config,
+      connector: connector,
+      queries: Queries.new(config, Connector.probes?(connector)),
+      calls: Calls.new(connector),
+      peers: Peers.new(now, {self, name}),
+      dialer: Dialer.new(connector, config.dial_concurrency),
+      schedule: PollSchedule.new(config.poll_interval, {self, name}),
+      poll_at: now,
+      polled_at: now,
+      disconnect_at: now
+    }
+  end
+
+  @doc "Under a new name it has no peers yet."
+  @spec reset(t, node, integer) :: t
+  def reset(state, self, now) do
+    fresh = new(state.name, state.config, state.connector, self, now)
+    %{state | peers: fresh.peers, schedule: fresh.schedule}
+  end
+
+  @doc "Who is linked, as far as is known: whom the last listing of a `list_nodes` didn't have the next one will find."
+  @spec linked(t) :: Enumerable.t()
+  def linked(state) do
+    if Connector.polls?(state.connector),
+      do: state.listed || [],
+      else: Connector.list!(state.connector)
+  end
+
+  @spec status(t, integer) :: Status.t()
+  def status(state, now) do
+    struct!(
+      Status,
+      Map.merge(Queries.status(state.queries, now), %{
+        name: state.name,
+        members: length(Peers.members(state.peers)),
+        peers: Queries.itself(state.queries, now) ++ Peers.list(state.peers, now),
+        draining: Drain.draining?()
+      })
+    )
+  end
+end

@@ -1,0 +1,195 @@
+defmodule Caravan.Topology.Transitions do
+  @moduledoc false
+  # What look-ups, dials and links change in a topology. Pure: the time, the linked nodes and what other topologies want come
+  # in as facts, and what is to be done goes out as effects, in order, beside the new state.
+
+  alias Caravan.Topology.{Connector, Dialer, Log, Peers, Queries, State}
+  alias Caravan.Topology.Queries.Query
+
+  # After a peer went down a look-up at once, but no more than one in this time.
+  @look_again 1_000
+
+  @type state :: State.t()
+
+  @type facts :: %{now: integer, linked: Enumerable.t(), others_want?: (node -> boolean)}
+
+  @typedoc "`:list_nodes`: `list_nodes` is to be asked; `{:linked, node}`: the native library is to know of a link."
+  @type effect :: {:log, Log.event()} | {:linked, node} | {:disconnect, node} | :list_nodes
+
+  @type change :: {[effect], state}
+
+  @doc "What a look-up has found, who is missing from it, and whom to disconnect for that."
+  @spec looked_up(state, facts, Query.outcome()) :: change
+  def looked_up(state, facts, %{result: {:ok, report}} = outcome) do
+    start(state)
+    |> also([{:log, {:looked_up, outcome}}])
+    |> members_changed(facts, report)
+    |> joined(facts, nodes(report.returned))
+    |> each(nodes(report.moved), &Peers.move(&1, facts.now, &2))
+    |> each(nodes(report.withdrawn), &Peers.withdraw/2)
+    |> disconnect_round(facts)
+    |> done()
+  end
+
+  def looked_up(state, _facts, %{result: {:error, _}} = outcome),
+    do: {[{:log, {:looked_up, outcome}}], state}
+
+  @doc "Who is a member now, and who no longer. The native library bounds how many names are ever added."
+  @spec admitted(state, facts, %{added: [String.t()], expired: [String.t()]}) :: change
+  def admitted(state, facts, report),
+    do: state |> start() |> members_changed(facts, report) |> done()
+
+  defp members_changed(change, facts, report) do
+    added = Enum.map(report.added, &String.to_atom/1)
+    expired = nodes(report.expired)
+
+    change
+    |> also(for node <- added, do: {:log, {:member, node, :added}})
+    |> also(for node <- expired, do: {:log, {:member, node, :expired}})
+    |> joined(facts, added)
+    |> each(expired, &Peers.expire/2)
+  end
+
+  defp joined(change, _facts, []), do: change
+
+  defp joined(change, facts, nodes) do
+    linked = MapSet.new(facts.linked)
+    each(change, nodes, &Peers.add(&1, facts.now, &2, &2 in linked))
+  end
+
+  defp nodes(names), do: Enum.map(names, &String.to_existing_atom/1)
+
+  # Only where the option asks for it, only when every query was answered, once in a poll interval.
+  defp disconnect_round({_, %{config: %{withdraw_after: ms}} = state} = change, facts)
+       when ms != nil do
+    with true <- facts.now >= state.disconnect_at and Queries.complete?(state.queries),
+         {[_ | _] = nodes, peers} <- Peers.to_disconnect(state.peers, facts.others_want?) do
+      told = for {node, true} <- nodes, do: {:log, {:disconnecting, node, ms}}
+      disconnects = for {node, _first?} <- nodes, do: {:disconnect, node}
+      disconnect_at = facts.now + state.config.poll_interval
+      {effects, _state} = change |> also(told) |> also(disconnects)
+      {effects, %{state | peers: peers, disconnect_at: disconnect_at}}
+    else
+      _ -> change
+    end
+  end
+
+  defp disconnect_round(change, _facts), do: change
+
+  @doc "The end of a disconnect, which is tried again while its peer is linked."
+  @spec disconnected(state, node, {:ok, term} | {:error, String.t()}) :: change
+  def disconnected(state, node, {:error, reason}) do
+    # Told the first time.
+    if state.peers.withdrawn[node] == 1,
+      do: {[{:log, {:not_disconnected, node, reason}}], state},
+      else: {[], state}
+  end
+
+  def disconnected(state, _node, {:ok, _}), do: reconcile(state)
+
+  @doc "The end of a dial."
+  @spec dialled(state, facts, node, Dialer.result()) :: change
+  def dialled(state, facts, node, :ok) do
+    cond do
+      # Its link, and what came over that, may have been heard of first.
+      not Peers.dialling?(state.peers, node) ->
+        {[], state}
+
+      Connector.polls?(state.connector) or node in facts.linked ->
+        state |> start() |> up(facts, node) |> done()
+
+      true ->
+        lost = {:error, :dial, "the link was lost as soon as it was made", nil}
+        dialled(state, facts, node, lost)
+    end
+  end
+
+  def dialled(state, facts, node, result),
+    do: state |> start() |> peer(node, &dial_ended(&1, facts.now, node, result)) |> done()
+
+  defp dial_ended(peers, now, node, {:error, stage, reason, refuser}),
+    do: Peers.dial_failed(peers, now, node, stage, reason, refuser)
+
+  defp dial_ended(peers, now, node, :same), do: Peers.same(peers, now, node)
+  defp dial_ended(peers, now, node, :self), do: Peers.self(peers, now, node)
+
+  @doc "A message of net_kernel's."
+  # Erlang's links need not be those that a `list_nodes` of its own means, but are a reason to ask that.
+  @spec link(state, facts, :nodeup | :nodedown, node, keyword | map) :: change
+  def link(state, facts, event, node, info) do
+    reason = info[:nodedown_reason]
+
+    cond do
+      Connector.polls?(state.connector) -> reconcile(state)
+      event == :nodeup -> state |> start() |> up(facts, node) |> done()
+      is_atom(reason) -> state |> start() |> down(facts, node, "#{reason}") |> done()
+      true -> state |> start() |> down(facts, node, inspect(reason)) |> done()
+    end
+  end
+
+  @doc "Asks `list_nodes` who is connected, where that isn't Erlang's own."
+  @spec reconcile(state) :: change
+  def reconcile(state),
+    do: {if(Connector.polls?(state.connector), do: [:list_nodes], else: []), state}
+
+  @doc "What `list_nodes` has answered, when asked at the time `asked`. Where it failed the peers stay as they are."
+  @spec listed(state, facts, {:ok, [node]} | {:error, String.t()}, integer) :: change
+  def listed(state, facts, {:ok, nodes}, asked) do
+    {ups, downs} = Peers.reconcile(state.peers, nodes, asked)
+    gone = "it is not among the connected nodes any more"
+
+    start(%{state | lists?: true, listed: MapSet.new(nodes)})
+    |> each(ups, &Peers.up(&1, facts.now, &2))
+    |> each(downs, &Peers.down(&1, facts.now, &2, gone))
+    |> done()
+  end
+
+  def listed(state, _facts, {:error, reason}, _asked) do
+    told = if state.lists?, do: [{:log, {:unlisted, reason}}], else: []
+    {told, %{state | lists?: false, listed: state.listed || MapSet.new()}}
+  end
+
+  @doc "Is it still unknown who is linked already, so that nobody is to be dialled yet?"
+  @spec unlisted?(state) :: boolean
+  def unlisted?(state), do: state.listed == nil and Connector.polls?(state.connector)
+
+  @doc "The node says that it is going away."
+  @spec leaving(state, facts, node) :: change
+  def leaving(state, facts, node) do
+    # The word came over a link, whether `list_nodes` has told of that or not.
+    change = start(state)
+    change = if Connector.polls?(state.connector), do: up(change, facts, node), else: change
+    change |> peer(node, &Peers.left(&1, facts.now, node)) |> done()
+  end
+
+  @doc "The node says that it is not going away after all."
+  @spec staying(state, facts, node) :: change
+  def staying(state, facts, node),
+    do: state |> start() |> peer(node, &Peers.stayed(&1, facts.now, node)) |> done()
+
+  defp up(change, facts, node), do: peer(change, node, &Peers.up(&1, facts.now, node))
+
+  defp down(change, facts, node, reason),
+    do: peer(change, node, &Peers.down(&1, facts.now, node, reason))
+
+  defp each(change, nodes, fun),
+    do: Enum.reduce(nodes, change, fn node, change -> peer(change, node, &fun.(&1, node)) end)
+
+  # The one place where peers change: what happened is told, and a lost peer is looked for, as are the names that waited
+  # for a link.
+  defp peer({effects, state}, node, fun) do
+    {events, peers} = fun.(state.peers)
+    told = Enum.map(events, &{:log, {:peer, node, &1}})
+    up? = :up in events
+    lost? = Enum.any?(events, &match?({:down, _, true}, &1))
+    look? = lost? or (up? and Queries.waits_for_links?(state.queries))
+    soon = if look?, do: state.polled_at + @look_again, else: state.poll_at
+    state = %{state | peers: peers, poll_at: min(state.poll_at, soon)}
+    also({effects, state}, told ++ if(up?, do: [{:linked, node}], else: []))
+  end
+
+  # Inside, the newest effect comes first.
+  defp start(state), do: {[], state}
+  defp also({effects, state}, more), do: {Enum.reverse(more, effects), state}
+  defp done({effects, state}), do: {Enum.reverse(effects), state}
+end

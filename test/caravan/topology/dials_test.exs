@@ -1,0 +1,358 @@
+defmodule Caravan.Topology.DialsTest do
+  use Caravan.TopologyCase, async: true
+  alias Caravan.Vm
+
+  test "a member that is linked already isn't dialled", context do
+    FakeMesh.link(context.mesh, node_on(4001))
+    publish(context, [4001])
+    start(context)
+    assert {:ok, [_]} = Caravan.await(context.name)
+    refute_received {:dial, _, _}
+  end
+
+  test "a list_nodes of its own decides who is connected, not Erlang's links", context do
+    FakeMesh.answer(context.mesh, node_on(4002), :hang)
+    publish(context, [4001, 4002])
+    topology = start(context)
+    assert {:ok, [_]} = Caravan.await(context.name)
+    send(topology, {:nodedown, node_on(4001), nodedown_reason: :connection_closed})
+    send(topology, {:nodeup, node_on(4002), []})
+    assert [%{state: :connected}, %{state: :dialling}] = status(context).peers
+
+    # They are a reason to ask it again.
+    FakeMesh.link(context.mesh, node_on(4002))
+    send(topology, {:nodeup, node_on(4002), []})
+    await_event([:peer, :up], &(&1.node == node_on(4002)))
+    assert [%{state: :connected}, %{state: :connected}] = status(context).peers
+  end
+
+  test "a list_nodes that hangs stops nothing, takes nobody away and is ended", context do
+    publish(context, [4001])
+    topology = start(context)
+    assert {:ok, nodes} = Caravan.await(context.name)
+    await_event([:peer, :up])
+
+    log =
+      capture_log(fn ->
+        FakeMesh.listing(context.mesh, :hang)
+        assert {ref, hanging} = Vm.eventually("it hangs", fn -> listing(topology, 100) end)
+        monitor = Process.monitor(hanging)
+        publish(context, [4001, 4002])
+        assert {:ok, [_, _]} = Caravan.await(context.name, min: 2)
+        assert listing(topology, 0) == {ref, hanging}
+
+        # Overdue, again and again.
+        send(topology, {:overdue, ref})
+        assert_receive {:DOWN, ^monitor, _, _, :killed}, @wait
+        assert {again, _} = Vm.eventually("it is asked again", fn -> listing(topology, 0) end)
+        send(topology, {:overdue, again})
+        for _ <- 1..3, do: await_event([:lookup, :stop])
+        assert nodes -- Caravan.members(context.name) == []
+        assert {:ok, [_, _]} = Caravan.await(context.name, min: 2, timeout: 0)
+        refute_received {[:caravan, :peer, :down], _, _}
+      end)
+
+    assert [_, line] = String.split(log, "[caravan #{context.name}] can't list the nodes")
+    assert line =~ "did not return within 5000 ms"
+  end
+
+  # The listing under way, if it is older than `age` ms.
+  defp listing(topology, age) do
+    now = System.monotonic_time(:millisecond)
+
+    Enum.find_value(:sys.get_state(topology).calls.pending, fn
+      {ref, {{:list, asked}, call}} when now - asked >= age -> {ref, call.pid}
+      _ -> nil
+    end)
+  end
+
+  test "until list_nodes has answered first nobody is dialled, and if it fails all are",
+       context do
+    FakeMesh.listing(context.mesh, :hang)
+    publish(context, [4001])
+    topology = start(context)
+    await_event([:member, :added])
+    for _ <- 1..2, do: await_event([:lookup, :stop])
+    refute_received {:dial, _, _}
+    {ref, _} = listing(topology, 0)
+    send(topology, {:overdue, ref})
+    assert {:ok, [_]} = Caravan.await(context.name)
+  end
+
+  test "later members join, and a lost peer is dialled again", context do
+    publish(context, [4001])
+    start(context)
+    assert {:ok, [_]} = Caravan.await(context.name)
+    publish(context, [4001, 4002])
+    assert {:ok, [_, _]} = Caravan.await(context.name, min: 2)
+    node = node_on(4002)
+    assert_receive {:dial, ^node, _}
+    FakeMesh.unlink(context.mesh, node)
+    await_event([:peer, :down], &(&1.node == node))
+    assert_receive {:dial, ^node, _}, @wait
+    assert {:ok, [_, _]} = Caravan.await(context.name, min: 2)
+  end
+
+  test "a failing dial is logged once and backs off", context do
+    node = node_on(4001)
+    FakeMesh.answer(context.mesh, node, false)
+    publish(context, [4001])
+
+    log =
+      capture_log(fn ->
+        start(context)
+        for _ <- 1..2, do: await_event([:peer, :dial_failed])
+        assert %{state: :backing_off, attempts: 2, error: error} = peer(context, node)
+        assert error =~ "answered false"
+        FakeMesh.answer(context.mesh, node, true)
+        assert {:ok, [^node]} = Caravan.await(context.name)
+      end)
+
+    assert [_, _] = String.split(log, "[caravan #{context.name}] can't connect to #{node}")
+  end
+
+  test "a dial that raises or answers nonsense is a failed dial", context do
+    FakeMesh.answer(context.mesh, node_on(4001), :raise)
+    FakeMesh.answer(context.mesh, node_on(4002), :nonsense)
+    FakeMesh.answer(context.mesh, node_on(4003), :ignored)
+    publish(context, [4001, 4002, 4003, 4004])
+    topology = start(context)
+    assert {:ok, [_]} = Caravan.await(context.name)
+
+    for {port, sentence} <- [
+          {4001, "no such road"},
+          {4002, "answered :nonsense"},
+          {4003, "not distributed"}
+        ] do
+      await_event([:peer, :dial_failed], &(&1.node == node_on(port) and &1.reason =~ sentence))
+    end
+
+    assert Process.alive?(topology)
+  end
+
+  test "a dial that hangs gives up its place after a moment, and ends with the topology",
+       context do
+    for port <- 4001..4003, do: FakeMesh.answer(context.mesh, node_on(port), :hang)
+    publish(context, 4001..4004)
+    start(context, dial_concurrency: 1)
+    assert {:ok, [_]} = Caravan.await(context.name)
+    diallers = for _ <- 1..3, do: assert_receive({:dial, _, pid}, @wait) && pid
+    refs = Enum.map(diallers, &Process.monitor/1)
+    stop_supervised!(context.name)
+    for ref <- refs, do: assert_receive({:DOWN, ^ref, _, _, _}, @wait)
+  end
+
+  test "no more dials than four for each place are under way", context do
+    for port <- 4001..4006, do: FakeMesh.answer(context.mesh, node_on(port), :hang)
+    publish(context, 4001..4006)
+    start(context, dial_concurrency: 1)
+    for _ <- 1..4, do: assert_receive({:dial, _, _}, @wait)
+    await_event([:lookup, :stop])
+    await_event([:lookup, :stop])
+    refute_receive {:dial, _, _}, 600
+    assert Enum.count(status(context).peers, &(&1.state == :dialling)) == 4
+  end
+
+  test "a dial that hangs is ended", context do
+    FakeMesh.answer(context.mesh, node_on(4001), :hang)
+    publish(context, [4001])
+    topology = start(context)
+    assert_receive {:dial, _, dialler}, @wait
+    ref = Process.monitor(dialler)
+    [dial] = Map.keys(:sys.get_state(topology).dialer.pending)
+    send(topology, {:overdue, dial})
+    assert_receive {:DOWN, ^ref, _, _, :killed}, @wait
+    assert await_event([:peer, :dial_failed]).reason =~ "did not return within 15000 ms"
+    assert_receive {:dial, _, _}, @wait
+  end
+
+  test "a peer that says good-bye isn't dialled", context do
+    # The node leaves all topologies, those of the other tests too.
+    node = node_on(4009)
+    publish(context, [4009])
+    start(context)
+    assert {:ok, [^node]} = Caravan.await(context.name)
+    assert_receive {:dial, ^node, _}
+    send(:caravan, {:caravan, 1, :leaving, node})
+    send(:caravan, {:caravan, 1, :something_newer, node})
+    send(:caravan, {:caravan, 2, :staying, node})
+    assert {:error, :timeout, %{peers: [%{state: :leaving}]}} = await_leaving(context)
+    FakeMesh.unlink(context.mesh, node)
+    await_event([:peer, :down])
+    for _ <- 1..3, do: await_event([:lookup, :stop])
+    refute_received {:dial, _, _}
+    FakeMesh.link(context.mesh, node)
+    assert {:ok, [^node]} = Caravan.await(context.name)
+    refute_received {:dial, _, _}
+  end
+
+  test "a good-bye that comes before the dial's own end is not forgotten over that", context do
+    node = node_on(4001)
+    FakeMesh.answer(context.mesh, node, :hang)
+    publish(context, [4001])
+    topology = start(context)
+    assert_receive {:dial, ^node, dialler}, @wait
+    [ref] = Map.keys(:sys.get_state(topology).dialer.pending)
+
+    FakeMesh.link(context.mesh, node)
+    send(topology, {:nodeup, node, []})
+    GenServer.cast(topology, {:leaving, node})
+    send(topology, {:DOWN, ref, :process, dialler, {:shutdown, {:ok, true}}})
+    assert %{state: :leaving} = peer(context, node)
+  end
+
+  # The good-bye passes through another process.
+  defp await_leaving(context) do
+    case Caravan.await(context.name, timeout: 0) do
+      {:ok, _} -> await_leaving(context)
+      late -> late
+    end
+  end
+
+  test "a crash loses no connection, and the next life finds it", context do
+    publish(context, [4001])
+    topology = start(context)
+    assert {:ok, [_]} = Caravan.await(context.name)
+    await_event([:peer, :up])
+    assert_receive {:dial, _, _}
+    Process.exit(topology, :kill)
+    await_event([:peer, :up])
+    refute_received {:disconnect, _}
+    refute_received {:dial, _, _}
+  end
+
+  test "with Erlang's own functions the node that isn't linked is asked why", context do
+    {:ok, closed} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
+    {:ok, shut} = :inet.port(closed)
+    :gen_tcp.close(closed)
+    open = for speak <- [:other_name, :own_name, :cookie, :http], do: {speak, node_that(speak)}
+    ports = [shut | Keyword.values(open)]
+    DnsServer.publish(context.server, "app.test", ports, "127.0.0.1")
+    start(context, [], %{})
+
+    failures = for _ <- 1..4, do: await_event([:peer, :dial_failed])
+    reason = fn port, stage -> reason(failures, :"app-#{port}@127.0.0.1", stage) end
+    assert reason.(shut, :probe) =~ "nothing listens there"
+    assert reason.(open[:other_name], :dial) =~ "the node there calls itself x@y"
+    assert reason.(open[:cookie], :dial) =~ "most likely the cookies differ"
+    assert reason.(open[:http], :dial) =~ "doesn't speak plain Erlang distribution"
+
+    itself = :"app-#{open[:own_name]}@127.0.0.1"
+
+    Caravan.Vm.eventually("#{itself} is this node", fn ->
+      match?(%{state: :self, next_dial: nil}, peer(context, itself))
+    end)
+  end
+
+  test "a name of the other kind is refused, told once and never dialled", context do
+    listener = hang_up_listener()
+    {:ok, port} = :inet.port(listener)
+    publish(context, [port])
+
+    log =
+      capture_log(fn ->
+        start(context, [], %{})
+        for _ <- 1..3, do: assert(%{reason: :short_name} = await_event([:member, :refused]))
+      end)
+
+    assert %{peers: [], refused: [%{reason: :short_name, count: 1}]} = status(context)
+    assert [_] = told(log, context, "no dot, and this node uses long names (-name)")
+    refute_received {[:caravan, :peer, _], _, _}
+    :gen_tcp.close(listener)
+  end
+
+  test "what DNS calls this node otherwise is itself: in the status, told once, never dialled",
+       context do
+    DnsServer.command(context.server, "add app.test 1 SRV 0 10 4999 alias.test")
+    DnsServer.command(context.server, "add alias.test 1 A 127.0.0.1")
+
+    log =
+      capture_log(fn ->
+        start(context, [], %{})
+        for _ <- 1..3, do: await_event([:lookup, :stop])
+        assert %{members: 0, refused: [], peers: [itself]} = status(context)
+        assert %{state: :self, error: error, next_dial: nil, state_age: time} = itself
+        assert itself.node == node() and is_integer(time)
+        assert error == "DNS calls this node app-4999@alias.test"
+      end)
+
+    assert [line] = told(log, context, "the answer for app.test calls this node")
+    assert line =~ "app-4999@alias.test" and line =~ "#{node()}"
+    refute_received {[:caravan, :peer, _], _, _}
+
+    # By its own name it is listed without a word.
+    name = "caravan-{port}@{ip}"
+    restart(context, node_name: name)
+    await_event([:lookup, :stop])
+    assert [%{state: :self, error: nil}] = status(context).peers
+    DnsServer.publish(context.server, "app.test", [4998], "127.0.0.1")
+    await_event([:member, :added], &(&1.node == :"caravan-4998@127.0.0.1"))
+    assert [%{node: :"caravan-4998@127.0.0.1"}] = status(context).peers
+  end
+
+  # Other tests log at the same time.
+  defp told(log, context, text) do
+    for line <- String.split(log, "\n"),
+        line =~ "[caravan #{context.name}]" and line =~ text,
+        do: line
+  end
+
+  defp restart(context, options) do
+    stop_supervised!(context.name)
+    drop_lookups()
+    start(context, options, %{})
+  end
+
+  defp reason(failures, node, stage) do
+    [%{reason: reason}] = Enum.filter(failures, &match?(%{node: ^node, stage: ^stage}, &1))
+    reason
+  end
+
+  # Takes every handshake as far as its name, and no further (erl_dist_protocol).
+  defp node_that(speaks) do
+    {:ok, listener} = :gen_tcp.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false])
+    {:ok, port} = :inet.port(listener)
+
+    name =
+      case speaks do
+        :other_name -> "x@y"
+        :own_name -> Atom.to_string(node())
+        :cookie -> "app-#{port}@127.0.0.1"
+        :http -> nil
+      end
+
+    spawn_link(fn -> serve(listener, name) end)
+    port
+  end
+
+  defp serve(listener, name) do
+    {:ok, socket} = :gen_tcp.accept(listener)
+    {:ok, _greeting} = :gen_tcp.recv(socket, 0)
+
+    answer =
+      if name do
+        challenge = <<?N, 0::64, 1::32, 7::32, byte_size(name)::16, name::binary>>
+        for message <- ["sok", challenge], do: [<<byte_size(message)::16>>, message]
+      else
+        "HTTP/1.1 400 Bad Request"
+      end
+
+    :ok = :gen_tcp.send(socket, answer)
+    :gen_tcp.close(socket)
+    serve(listener, name)
+  end
+
+  # Hangs up when the other side does, and says nothing.
+  defp hang_up_listener do
+    {:ok, listener} = :gen_tcp.listen(0, ip: {127, 0, 0, 1}, active: true)
+    spawn_link(fn -> accept(listener) end)
+    listener
+  end
+
+  defp accept(listener) do
+    case :gen_tcp.accept(listener) do
+      {:ok, _hangs_up} -> accept(listener)
+      {:error, :closed} -> :ok
+    end
+  end
+end

@@ -1,0 +1,22 @@
+defmodule Caravan.Topology.RespondingTest do
+  # Others would wait for the topologies that don't answer here.
+  use Caravan.TopologyCase, async: false
+
+  test "the status shows each topology, also those that don't answer, within one deadline",
+       context do
+    publish(context, [4001])
+    start(context)
+    assert {:ok, [_]} = Caravan.await(context.name)
+    stuck = for n <- 1..3, do: :"stuck#{n}_#{context.name}"
+    for name <- stuck, do: :sys.suspend(start(%{context | name: name}))
+
+    start = System.monotonic_time(:millisecond)
+    status = Caravan.status()
+    assert (System.monotonic_time(:millisecond) - start) in 2_000..4_000
+
+    assert %Caravan.Status{responding: true, members: 1} = status[context.name]
+    for name <- stuck, do: assert(status[name] == %Caravan.Status{name: name, responding: false})
+    assert inspect(status[hd(stuck)]) =~ ~r/^#Caravan.Status<:"?stuck1_.*: doesn't answer/
+    refute_receive {_ref, %Caravan.Status{}}, 0
+  end
+end
