@@ -214,7 +214,7 @@ defmodule Caravan.Readme do
 
   defp command!(_anything), do: :ok
 
-  defp options!(name, options), do: Topology.options!(name, options)
+  defp options!(name, options), do: Topology.Config.new!(name, options)
 
   # The second elements of all pairs in the code that begin with `key`, evaluated.
   defp tuples(code, key) do

@@ -53,7 +53,7 @@ defmodule Caravan.Link.Admission do
       :overdue ->
         {:error, :timeout}
 
-      _there_or_no_place_to_ask ->
+      _there_or_for_the_set_up_to_tell ->
         :ok
     end
   end

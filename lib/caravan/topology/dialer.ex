@@ -4,7 +4,8 @@ defmodule Caravan.Topology.Dialer do
   #
   # A new peer is dialled straight away: most are there. Whoever was lost or not reached is probed first, by one TCP
   # connect that the native library makes, so that a dead peer costs no process and no line of the kernel's log. So is
-  # everyone who would have to wait for a slot anyway.
+  # a new peer while many dials are slow. Not sooner: while a large cluster forms, probes of everyone who waits for a slot
+  # would keep busy nodes busy until `global` takes some of them for lost.
   #
   # Where a dial fails the node there is asked what it calls itself: that tells why, and whether a peer that refused a
   # handshake is still the same node. Dialling it again would only fill its log.
@@ -22,7 +23,7 @@ defmodule Caravan.Topology.Dialer do
   # The kernel gives a handshake 7 s.
   @dial_timeout 15_000
   # Probes and dials under way for each slot, and in all: half of the probes that the library takes from
-  # all topologies together.
+  # all topologies together. Slow dials have the same bound to themselves.
   @under_way 4
   @most 512
 
@@ -34,9 +35,9 @@ defmodule Caravan.Topology.Dialer do
     pending: %{},
     # Probed, or not to be probed, and waiting for a slot.
     ready: :queue.new(),
-    # Slots taken, and dials that went straight to the peer, whether they still hold a slot or not.
+    # Slots taken, and dials that have given theirs up.
     slots: 0,
-    direct: 0
+    slow: 0
   ]
 
   @type t :: %__MODULE__{
@@ -45,7 +46,7 @@ defmodule Caravan.Topology.Dialer do
           pending: %{reference => probe | dial},
           ready: :queue.queue(node),
           slots: non_neg_integer,
-          direct: non_neg_integer
+          slow: non_neg_integer
         }
 
   # What is asked: `:probe`; `:why`, after a dial that took so many ms; `:whether` it is another node than `unless`, which
@@ -61,8 +62,7 @@ defmodule Caravan.Topology.Dialer do
            call: BoundedCall.t(),
            at: integer,
            timer: reference,
-           slot?: boolean,
-           direct?: boolean
+           slot?: boolean
          }
 
   @typedoc "What a node calls itself, and its creation: another one in each of its lives."
@@ -80,9 +80,11 @@ defmodule Caravan.Topology.Dialer do
   @doc "How many more may be started."
   @spec free_slots(t) :: non_neg_integer
   def free_slots(dialer) do
-    most = min(@under_way * dialer.concurrency, @most)
-    max(0, max(most, dialer.concurrency) - under_way(dialer))
+    most = most(dialer)
+    max(0, most - (under_way(dialer) - min(dialer.slow, most)))
   end
+
+  defp most(%{concurrency: slots}), do: max(min(@under_way * slots, @most), slots)
 
   @doc """
   Starts to dial `node`, unless that is under way already. `redial?`: it was lost or not reached since it was up.
@@ -100,16 +102,13 @@ defmodule Caravan.Topology.Dialer do
       unless ->
         identify(dialer, node, :whether, unless)
 
-      redial? or Admission.required?(node) or full?(dialer) ->
+      redial? or Admission.required?(node) or dialer.slow >= most(dialer) ->
         probe(dialer, node)
 
       true ->
-        dial(dialer, node, true)
+        ready(dialer, node)
     end
   end
-
-  defp full?(dialer),
-    do: dialer.slots >= dialer.concurrency or dialer.direct >= dialer.concurrency
 
   @doc "Takes a message that carries `ref`, if it belongs to a dial."
   @spec handle(t, reference, term) :: {:dialled, node, result, t} | {:pending, t} | :unknown
@@ -184,21 +183,20 @@ defmodule Caravan.Topology.Dialer do
 
   defp fill_slots(dialer) do
     case :queue.out(dialer.ready) do
-      {{:value, node}, ready} -> %{dialer | ready: ready} |> dial(node, false) |> fill_slots()
+      {{:value, node}, ready} -> %{dialer | ready: ready} |> dial(node) |> fill_slots()
       {:empty, _} -> dialer
     end
   end
 
-  defp dial(dialer, node, direct?) do
+  defp dial(dialer, node) do
     call = BoundedCall.start(fn -> Connector.connect(dialer.connector, node) end, @dial_timeout)
     timer = Process.send_after(self(), {:slow, call.ref}, @slow_after)
-    dial = %{node: node, call: call, at: now(), timer: timer, slot?: true, direct?: direct?}
-    direct = if direct?, do: dialer.direct + 1, else: dialer.direct
-    put_pending(%{dialer | slots: dialer.slots + 1, direct: direct}, call.ref, dial)
+    dial = %{node: node, call: call, at: now(), timer: timer, slot?: true}
+    put_pending(%{dialer | slots: dialer.slots + 1}, call.ref, dial)
   end
 
   defp dialled(dialer, ref, dial, :slow) do
-    dialer = %{dialer | slots: dialer.slots - 1}
+    dialer = %{dialer | slots: dialer.slots - 1, slow: dialer.slow + 1}
     {:pending, fill_slots(put_pending(dialer, ref, %{dial | slot?: false}))}
   end
 
@@ -209,12 +207,12 @@ defmodule Caravan.Topology.Dialer do
 
       result ->
         _ = Process.cancel_timer(dial.timer)
-        slots = if dial.slot?, do: dialer.slots - 1, else: dialer.slots
-        direct = if dial.direct?, do: dialer.direct - 1, else: dialer.direct
-        dialer = fill_slots(drop_pending(%{dialer | slots: slots, direct: direct}, ref))
-        ended(dialer, dial, result)
+        dialer |> drop_pending(ref) |> release(dial) |> fill_slots() |> ended(dial, result)
     end
   end
+
+  defp release(dialer, %{slot?: true}), do: %{dialer | slots: dialer.slots - 1}
+  defp release(dialer, _slow), do: %{dialer | slow: dialer.slow - 1}
 
   defp ended(dialer, %{node: node, at: at}, result) do
     # This may be anything from a closed port to another cookie.

@@ -34,27 +34,41 @@ defmodule Caravan.Topology.DialerTest do
     assert %{} = context.dials |> Dialer.start(node_on(4002), false, nil) |> probed(node_on(4002))
   end
 
-  test "so is whoever finds all slots taken, or as many unprobed that gave up theirs", context do
-    [first, second, third, fourth] = for port <- 4003..4006, do: node_on(port)
-    start = &Dialer.start(&2, &1, false, nil)
-    dials = Enum.reduce([first, second, third], context.dials, start)
-    assert %{^first => :dial, ^second => :dial, ^third => :probe} = under_way(dials)
+  test "who finds all slots taken waits for one, unprobed", %{dials: dials} do
+    [first, second, third] = for port <- 4003..4005, do: node_on(port)
+    dials = Enum.reduce([first, second, third], dials, &Dialer.start(&2, &1, false, nil))
+    assert under_way(dials) == %{first => :dial, second => :dial}
 
-    slow = for {ref, %{call: _}} <- dials.pending, do: ref
+    dials = slow(dials)
+    assert under_way(dials) == %{first => :dial, second => :dial, third => :dial}
+    Dialer.stop(dials)
+  end
 
-    dials =
-      Enum.reduce(slow, dials, fn ref, dials ->
-        assert {:pending, dials} = Dialer.handle(dials, ref, :slow)
-        dials
-      end)
+  test "while many dials are slow a new peer is probed first", %{dials: dials} do
+    # Four for each slot.
+    nodes = for port <- 4010..4017, do: node_on(port)
+    dials = Enum.reduce(nodes, dials, &Dialer.start(&2, &1, false, nil))
+    assert Dialer.free_slots(dials) == 0
 
-    assert dials.slots == 0
-    fourth |> start.(dials) |> probed(fourth) |> Dialer.stop()
+    dials = Enum.reduce(1..4, dials, fn _, dials -> slow(dials) end)
+    assert %{slots: 0, slow: 8} = dials
+    assert Dialer.free_slots(dials) == 8
+    dials |> Dialer.start(node_on(4018), false, nil) |> probed(node_on(4018)) |> Dialer.stop()
   end
 
   test "who has refused a handshake is asked whether it is another node now", %{dials: dials} do
     dials = Dialer.start(dials, node_on(4007), true, {"x@y", 1})
     assert under_way(dials) == %{node_on(4007) => :whether}
+  end
+
+  # All that hold a slot give it up.
+  defp slow(dials) do
+    refs = for {ref, %{call: _, slot?: true}} <- dials.pending, do: ref
+
+    Enum.reduce(refs, dials, fn ref, dials ->
+      assert {:pending, dials} = Dialer.handle(dials, ref, :slow)
+      dials
+    end)
   end
 
   defp node_on(port), do: :"dials-#{port}@127.0.0.1"

@@ -142,15 +142,15 @@ defmodule Caravan.Topology.DialsTest do
     for ref <- refs, do: assert_receive({:DOWN, ^ref, _, _, _}, @wait)
   end
 
-  test "no more dials than four for each place are under way", context do
-    for port <- 4001..4006, do: FakeMesh.answer(context.mesh, node_on(port), :hang)
-    publish(context, 4001..4006)
+  test "no more dials than four for each slot are under way, and as many slow ones", context do
+    for port <- 4001..4010, do: FakeMesh.answer(context.mesh, node_on(port), :hang)
+    publish(context, 4001..4010)
     start(context, dial_concurrency: 1)
-    for _ <- 1..4, do: assert_receive({:dial, _, _}, @wait)
+    for _ <- 1..8, do: assert_receive({:dial, _, _}, @wait)
     await_event([:lookup, :stop])
     await_event([:lookup, :stop])
     refute_receive {:dial, _, _}, 600
-    assert Enum.count(status(context).peers, &(&1.state == :dialling)) == 4
+    assert Enum.count(status(context).peers, &(&1.state == :dialling)) == 8
   end
 
   test "a dial that hangs is ended", context do
