@@ -13,7 +13,7 @@ defmodule :caravan_epmd do
 
   alias Caravan.{Native, Settings}
   import Caravan.Link.SetUp, only: [guarded: 2]
-  alias Caravan.Link.{Backlog, EpmdServer, NodeName, SetUp}
+  alias Caravan.Link.{EpmdServer, KernelOptions, NodeName, SetUp}
 
   # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
   @version 6
@@ -25,13 +25,13 @@ defmodule :caravan_epmd do
   @spec start_link() :: :ignore
   def start_link do
     case Native.load() do
-      :ok -> widen_backlog()
+      :ok -> add_kernel_options()
       {:error, sentence} -> stop(sentence)
     end
   end
 
-  defp widen_backlog do
-    :ok = Backlog.widen()
+  defp add_kernel_options do
+    :ok = KernelOptions.add()
     :ignore
   end
 

@@ -8,7 +8,7 @@ defmodule Caravan.ArchitectureTest do
   # them, or runs them at boot, when Elixir may not be on the code path yet.
   @link %{
     Link.Admission => [:application, :sys],
-    Link.Backlog => [:application],
+    Link.KernelOptions => [:application],
     Link.Drain => [:persistent_term],
     Link.EpmdServer => [:init, :logger, :net_kernel],
     Link.Messages => [],

@@ -6,9 +6,9 @@ defmodule Caravan.Link.SetUp do
   alias Caravan.Link.{Admission, NodeName, Resolution}
   alias Caravan.{Native, Settings}
 
-  # A set-up that lasts longer is killed by the kernel: net_setuptime, 7 s (net_kernel.erl, connecttime/0).
-  @net_setuptime 7_000
-  @net_setuptime_max 120_000
+  # So long all of this may take. The kernel gives a set-up 7 s by default and kills it after that (net_setuptime,
+  # net_kernel.erl, connecttime/0). Where it has more, that is for the handshake.
+  @most 7_000
 
   # So much sooner the answer is an error, which says more than a process that is gone.
   @margin 500
@@ -57,11 +57,8 @@ defmodule Caravan.Link.SetUp do
   defp set_up_time do
     ms =
       case :application.get_env(:kernel, :net_setuptime) do
-        {:ok, s} when is_number(s) and s > 0 ->
-          :erlang.min(:erlang.round(s * 1_000), @net_setuptime_max)
-
-        _none ->
-          @net_setuptime
+        {:ok, s} when is_number(s) and s > 0 -> :erlang.min(:erlang.round(s * 1_000), @most)
+        _none -> @most
       end
 
     ms - :erlang.min(@margin, :erlang.div(ms, 2))

@@ -20,8 +20,8 @@ defmodule Caravan.Topology.Dialer do
   @probe_timeout 2_000
   # A dial that takes longer than this makes room for the next one.
   @slow_after 250
-  # The kernel gives a handshake 7 s.
-  @dial_timeout 15_000
+  # The kernel gives a handshake 30 s, see `Caravan.Link.KernelOptions`.
+  @dial_timeout 45_000
   # Probes and dials under way for each slot, and in all: half of the probes that the library takes from
   # all topologies together. Slow dials have the same bound to themselves.
   @under_way 4

@@ -162,7 +162,7 @@ defmodule Caravan.Topology.DialsTest do
     [dial] = Map.keys(:sys.get_state(topology).dialer.pending)
     send(topology, {:overdue, dial})
     assert_receive {:DOWN, ^ref, _, _, :killed}, @wait
-    assert await_event([:peer, :dial_failed]).reason =~ "did not return within 15000 ms"
+    assert await_event([:peer, :dial_failed]).reason =~ "did not return within 45000 ms"
     assert_receive {:dial, _, _}, @wait
   end
 

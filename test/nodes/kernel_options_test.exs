@@ -1,4 +1,4 @@
-defmodule Caravan.Nodes.BacklogTest do
+defmodule Caravan.Nodes.KernelOptionsTest do
   # The other protocols are in protocols_test.exs.
   use ExUnit.Case, async: false
   alias Caravan.Vm
@@ -54,6 +54,24 @@ defmodule Caravan.Nodes.BacklogTest do
     assert {1, output} = Vm.run_to_exit(args)
     assert output =~ "inet_tcp"
     refute output =~ ~r/backlog/i
+  end
+
+  test "a handshake may take longer than OTP would let it, unless the user has set that" do
+    {vm, _name, _port} = Vm.start_node([])
+    assert Vm.eval(vm, "application:get_env(kernel, net_setuptime)") == {:ok, 30}
+    {vm, _name, _port} = Vm.start_node(~w(-kernel net_setuptime 5))
+    assert Vm.eval(vm, "application:get_env(kernel, net_setuptime)") == {:ok, 5}
+  end
+
+  # A node that accepts the connection, and is silent for longer than OTP's 7 s.
+  test "a slow handshake is waited for" do
+    {vm, _name, _port} = Vm.start_node([])
+    {:ok, listener} = :gen_tcp.listen(0, ip: {127, 0, 0, 1}, active: false)
+    {:ok, port} = :inet.port(listener)
+    Vm.eval(vm, "spawn(fun() -> net_kernel:connect_node('slow-#{port}@127.0.0.1') end), ok")
+    {:ok, socket} = :gen_tcp.accept(listener, 10_000)
+    assert {:ok, _send_name} = :gen_tcp.recv(socket, 0, 10_000)
+    assert :gen_tcp.recv(socket, 0, 9_000) == {:error, :timeout}
   end
 
   defp listen_options(options),
