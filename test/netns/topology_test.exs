@@ -1,7 +1,7 @@
 defmodule Caravan.Netns.TopologyTest do
   @moduledoc false
   # Topologies of real nodes, each on a host of its own.
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.{DnsServer, Netns, Vm}
 
   @moduletag :netns
