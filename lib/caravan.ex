@@ -27,7 +27,7 @@ defmodule Caravan do
   @spec start_link(keyword) :: Supervisor.on_start()
   def start_link(options) do
     options = Options.supervisor!(options)
-    for {name, config} <- options.topologies, do: Topology.options!(name, config)
+    Enum.each(options.topologies, fn {name, config} -> Topology.options!(name, config) end)
     :ok = Topologies.started!()
     registered = if options.name, do: [name: options.name], else: []
     Supervisor.start_link(__MODULE__, options.topologies, registered)

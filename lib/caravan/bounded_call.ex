@@ -46,7 +46,7 @@ defmodule Caravan.BoundedCall do
   end
 
   def answer(call, {:ended, reason}) do
-    Process.cancel_timer(call.timer)
+    _ = Process.cancel_timer(call.timer)
 
     case reason do
       {:shutdown, {word, _} = result} when word in [:ok, :error] -> result
@@ -58,7 +58,7 @@ defmodule Caravan.BoundedCall do
   @doc "Ends it; nothing is heard of it any more."
   @spec stop(t) :: :ok
   def stop(call) do
-    Process.cancel_timer(call.timer)
+    _ = Process.cancel_timer(call.timer)
     Process.demonitor(call.ref, [:flush])
     Process.unlink(call.pid)
     Process.exit(call.pid, :kill)

@@ -111,7 +111,7 @@ defmodule Caravan.Dials do
   @spec stop(t) :: t
   def stop(dials) do
     for {_ref, %{call: call, timer: timer}} <- dials.pending do
-      Process.cancel_timer(timer)
+      _ = Process.cancel_timer(timer)
       BoundedCall.stop(call)
     end
 
@@ -181,7 +181,7 @@ defmodule Caravan.Dials do
         {:pending, dials}
 
       result ->
-        Process.cancel_timer(dial.timer)
+        _ = Process.cancel_timer(dial.timer)
         places = if dial.place?, do: dials.places - 1, else: dials.places
         direct = if dial.direct?, do: dials.direct - 1, else: dials.direct
         dials = fill(forget(%{dials | places: places, direct: direct}, ref))

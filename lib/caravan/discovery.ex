@@ -170,7 +170,7 @@ defmodule Caravan.Discovery do
         looked_up(%{discovery | pending: pending, late: late}, index, started, result, now)
 
       {{index, started, timer}, pending} ->
-        Process.cancel_timer(timer)
+        _ = Process.cancel_timer(timer)
         looked_up(%{discovery | pending: pending}, index, started, result, now)
     end
   end

@@ -62,7 +62,7 @@ defmodule Caravan.Gate do
   # What a lost node still said is in global's mailbox, and may be the request to take its link down. So global has to
   # have heard all that before there is a new link. Any question would do; this one copies no state.
   defp heard(deadline) do
-    :sys.statistics(:global_name_server, :get, :erlang.min(@global_timeout, left(deadline)))
+    _ = :sys.statistics(:global_name_server, :get, :erlang.min(@global_timeout, left(deadline)))
     :ok
   catch
     # Busy or not there: then this is no time to wait for it.

@@ -277,16 +277,11 @@ defmodule Caravan.Native do
   # Whoever gets into a stub comes before the library. It is called again only when the library has taken its place:
   # one that lacks the function would never answer.
   defp first_use(function, arguments) do
-    with :ok <- load(),
-         true <-
-           :lists.member({function, :erlang.length(arguments)}, __MODULE__.module_info(:nifs)) do
-      :erlang.apply(__MODULE__, function, arguments)
-    else
-      {:error, sentence} ->
-        not_loaded(sentence)
+    with {:error, sentence} <- load(), do: not_loaded(sentence)
 
-      false ->
-        not_loaded(sentence([cure(:incomplete, library())]))
+    case :lists.member({function, :erlang.length(arguments)}, __MODULE__.module_info(:nifs)) do
+      true -> :erlang.apply(__MODULE__, function, arguments)
+      false -> not_loaded(sentence([cure(:incomplete, library())]))
     end
   end
 

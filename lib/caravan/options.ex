@@ -225,6 +225,7 @@ defmodule Caravan.Options do
     end
   end
 
+  @spec raise_unknown(term, (() -> String.t()), keyword) :: no_return
   defp raise_unknown(key, where, schema) do
     hint =
       case @retired do

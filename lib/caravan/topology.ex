@@ -275,7 +275,7 @@ defmodule Caravan.Topology do
   defp set_timer(%{wake_at: at} = state, at, _now), do: state
 
   defp set_timer(state, at, now) do
-    if state.timer, do: Process.cancel_timer(state.timer)
+    _ = state.timer && Process.cancel_timer(state.timer)
     timer = if at != :infinity, do: :erlang.start_timer(max(0, at - now), self(), :wake)
     %{state | timer: timer, wake_at: at}
   end
