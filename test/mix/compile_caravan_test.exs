@@ -8,6 +8,7 @@ defmodule Mix.Tasks.Compile.CaravanTest do
 
   # On a busy machine a `mix` takes ten seconds to start, and some tests run six.
   @moduletag timeout: 180_000
+  @moduletag :builds
 
   @project File.cwd!()
   @library "lib/caravan/priv/caravan_nif.so"
