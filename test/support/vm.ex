@@ -224,7 +224,7 @@ defmodule Caravan.Vm do
   @doc "How many connections may wait to be accepted where something listens on `port`, as the system has it."
   def backlog(port) do
     {line, 0} = System.cmd("ss", ["-Hltn", "sport = :#{port}"])
-    ["LISTEN", "0", backlog | _] = String.split(line)
+    ["LISTEN", _waiting_now, backlog | _] = String.split(line)
     String.to_integer(backlog)
   end
 
