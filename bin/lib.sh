@@ -29,3 +29,7 @@ export CARGO_TARGET_DIR
 
 # From where this system's own packages come: other Debians are made from there, too.
 debian_mirror() { apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1; }
+
+# The tags of ExUnit suites that need more than every machine has; tools, which needs most, is bin/test's alone.
+# shellcheck disable=SC2034
+all_suites=(nodes releases builds dns netns chaos)

@@ -4,6 +4,8 @@ defmodule CaravanTest do
   import ExUnit.CaptureIO
   alias Caravan.{DnsServer, Endpoint, Error, Lookup}
 
+  doctest Caravan
+
   setup do
     server = DnsServer.start()
     %{server: server, options: [nameservers: [server.address], timeout: 1_000]}

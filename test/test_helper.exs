@@ -1,6 +1,9 @@
-# Real nodes, releases, real DNS servers, network namespaces, chaos and other people's tools each need more than this
-# machine may have: `mix test --include nodes` and so on.
-ExUnit.start(exclude: [:nodes, :releases, :dns, :netns, :chaos, :tools], capture_log: true)
+# Real nodes, releases, builds by Mix, real DNS servers, network namespaces, chaos and other people's tools each need
+# more time or more of the machine than there may be: `mix test --include nodes` and so on.
+ExUnit.start(
+  exclude: [:nodes, :releases, :builds, :dns, :netns, :chaos, :tools],
+  capture_log: true
+)
 
 # A topology works only on a distributed node; one that doesn't listen needs no port and no epmd.
 unless Node.alive?() do

@@ -5,7 +5,6 @@ defmodule Caravan.ChaosTest do
   alias Caravan.Chaos.{Plan, Run, Timeline}
 
   @moduletag :chaos
-  @moduletag :netns
   @moduletag timeout: 180_000
 
   # With a net_ticktime of 4 s all links to a silent node are down after 5 s.

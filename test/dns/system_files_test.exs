@@ -1,5 +1,5 @@
 defmodule Caravan.SystemFilesTest do
-  use Caravan.MachineCase, async: false
+  use Caravan.MachineCase, async: true
 
   # The hosts file, and how it and resolv.conf are read again when they change.
 

@@ -1,5 +1,5 @@
 defmodule Caravan.SystemTest do
-  use Caravan.MachineCase, async: false
+  use Caravan.MachineCase, async: true
 
   # The system's configuration, on a machine whose /etc is the test's. `getent` is asked besides: who knows that must
   # not be surprised.

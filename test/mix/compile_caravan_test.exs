@@ -4,10 +4,11 @@ defmodule Mix.Tasks.Compile.CaravanTest do
   with a `cargo` that records its calls and "builds" a library from the bytes of `lib.rs`.
   """
 
-  use ExUnit.Case
+  use ExUnit.Case, async: true
 
   # On a busy machine a `mix` takes ten seconds to start, and some tests run six.
   @moduletag timeout: 180_000
+  @moduletag :builds
 
   @project File.cwd!()
   @library "lib/caravan/priv/caravan_nif.so"
@@ -26,9 +27,7 @@ defmodule Mix.Tasks.Compile.CaravanTest do
   """
 
   setup do
-    scratch =
-      Path.join(System.tmp_dir!(), "caravan-compile-#{System.unique_integer([:positive])}")
-
+    scratch = Caravan.Vm.tmp_path("compile")
     on_exit(fn -> File.rm_rf!(scratch) end)
     caravan = Path.join(scratch, "caravan")
 

@@ -2,7 +2,7 @@ defmodule Caravan.Netns.AddressesTest do
   @moduledoc false
   # Deploys where nodes listen on other addresses than they dial from, and DNS is late. Only the topology's DNS server
   # knows the hosts. Two nodes are replaced by two on new hosts, which hear of each other from `global`.
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.{DnsServer, Netns, Vm}
 
   @moduletag :netns

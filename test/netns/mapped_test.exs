@@ -1,7 +1,7 @@
 defmodule Caravan.Netns.MappedTest do
   @moduledoc false
   # Nodes in containers whose port is another one on their host, as in ECS or with Docker's -p.
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.{DnsServer, Netns, ReleaseApp, Vm}
 
   @moduletag :netns
@@ -126,7 +126,7 @@ defmodule Caravan.Netns.MappedTest do
   end
 
   defp inetrc do
-    path = Path.join(System.tmp_dir!(), "caravan-inetrc-#{System.pid()}")
+    path = Vm.tmp_path("inetrc")
 
     File.write!(path, """
     {host, {10,77,0,1}, ["h1.netns.test"]}.

@@ -1,7 +1,7 @@
 defmodule Caravan.NetnsTest do
   @moduledoc false
   # What the other tests in namespaces take for granted.
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.{Netns, Vm}
 
   @moduletag :netns

@@ -1,6 +1,6 @@
 defmodule Caravan.Nodes.AdmissionTest do
   # A socket in the place of a lost node: where a node is suspended, the system takes connections for it in the same way.
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.Vm
 
   @moduletag :nodes

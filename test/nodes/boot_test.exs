@@ -1,5 +1,5 @@
 defmodule Caravan.Nodes.BootTest do
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.Vm
 
   @moduletag :nodes

@@ -1,5 +1,5 @@
 defmodule Caravan.Nodes.FamiliesTest do
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.{DnsServer, Vm}
 
   # Hosts with addresses of both families, which only the topology's server knows. The one that doesn't fit the nodes'

@@ -1,6 +1,6 @@
 defmodule Caravan.Nodes.KernelOptionsTest do
   # The other protocols are in protocols_test.exs.
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.Vm
 
   @moduletag :nodes

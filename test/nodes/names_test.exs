@@ -1,5 +1,5 @@
 defmodule Caravan.Nodes.NamesTest do
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.{DnsServer, Vm}
 
   @moduletag :nodes

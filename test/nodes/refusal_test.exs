@@ -1,6 +1,6 @@
 defmodule Caravan.Nodes.RefusalTest do
   # What a topology makes of a node that doesn't let itself be linked: a socket in its place.
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.{DnsServer, Vm}
 
   @moduletag :nodes

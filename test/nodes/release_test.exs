@@ -1,5 +1,5 @@
 defmodule Caravan.Nodes.ReleaseTest do
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.{DnsServer, ReleaseApp, Vm}
 
   @moduletag :releases
@@ -8,7 +8,7 @@ defmodule Caravan.Nodes.ReleaseTest do
 
   # One build for all tests: it takes longer than they do.
   setup_all do
-    dir = Path.join(System.tmp_dir!(), "caravan-release-#{System.pid()}")
+    dir = Vm.tmp_path("release")
     File.rm_rf!(dir)
     File.mkdir_p!(dir)
 

@@ -1,7 +1,7 @@
 defmodule Caravan.Nodes.UnstartedTest do
   @moduledoc false
   # VMs where nobody has started the application or loaded the library: `mix run --no-start`, `bin/app eval`, a test.
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.{DnsServer, Error, Vm}
 
   @moduletag :nodes

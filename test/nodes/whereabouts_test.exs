@@ -1,7 +1,7 @@
 defmodule Caravan.Nodes.WhereaboutsTest do
   # Nodes that tell each other where hosts are. On loopback each address of 127.0.0.0/8 is there, and what dials has the
   # source 127.0.0.1: so a node that listens at another one dials from where it doesn't listen.
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   alias Caravan.Vm
 
   @moduletag :nodes

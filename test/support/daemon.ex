@@ -18,9 +18,7 @@ defmodule Caravan.Daemon do
   command: `Caravan.Namespace.enter/1`.
   """
   def start(executable, ready, configure, within \\ []) do
-    dir =
-      Path.join(System.tmp_dir!(), "caravan-#{executable}-#{System.unique_integer([:positive])}")
-
+    dir = Caravan.Vm.tmp_path(executable)
     File.mkdir_p!(dir)
     {args, files} = configure.(dir)
     for {name, text} <- files, do: File.write!(Path.join(dir, name), text)

@@ -22,7 +22,7 @@ defmodule Caravan.Namespace do
   defstruct [:pid, :etc]
 
   def start(hostname) do
-    etc = Path.join(System.tmp_dir!(), "caravan-etc-#{System.unique_integer([:positive])}")
+    etc = Caravan.Vm.tmp_path("etc")
     File.mkdir_p!(etc)
 
     for name <- @copied,

@@ -174,12 +174,41 @@ defmodule Caravan.Vm do
 
   def cookie, do: @cookie
 
-  @doc "Ports that nothing listens on just now."
+  # Below the ports that systems give to whoever names none (32768 and up), so that no other socket gets one of these
+  # before its test. Test VMs that run at once, `MIX_TEST_PARTITION` apart, each have a block; where in it a VM begins
+  # is its own, since other checkouts have the same blocks.
+  @first_port 10_000
+  @block 2_500
+  @blocks 8
+
+  @doc """
+  Ports that nothing listens on just now, over TCP or UDP, and that no other test of this run is given.
+  """
   def free_ports(count) do
-    sockets = for _ <- 1..count, do: elem(:gen_tcp.listen(0, ip: {127, 0, 0, 1}), 1)
-    ports = for socket <- sockets, do: elem(:inet.port(socket), 1)
-    Enum.each(sockets, &:gen_tcp.close/1)
-    ports
+    Stream.repeatedly(&next_port/0) |> Stream.filter(&free?/1) |> Enum.take(count)
+  end
+
+  defp next_port do
+    block = "MIX_TEST_PARTITION" |> System.get_env("0") |> String.to_integer() |> rem(@blocks)
+    offset = String.to_integer(System.pid()) * 97 + System.unique_integer([:positive, :monotonic])
+    @first_port + block * @block + rem(offset, @block)
+  end
+
+  defp free?(port) do
+    opened = [
+      :gen_tcp.listen(port, ip: {127, 0, 0, 1}),
+      :gen_udp.open(port, ip: {127, 0, 0, 1}),
+      :gen_tcp.listen(port, [:inet6, ip: {0, 0, 0, 0, 0, 0, 0, 1}])
+    ]
+
+    for {:ok, socket} <- opened, do: :inet.close(socket)
+    :eaddrinuse not in Keyword.get_values(opened, :error)
+  end
+
+  @doc "A path of its own in the system's folder for temporary files; nothing is there yet."
+  def tmp_path(name) do
+    unique = "#{System.pid()}-#{System.unique_integer([:positive])}"
+    Path.join(System.tmp_dir!(), "caravan-#{name}-#{unique}")
   end
 
   @doc "Whether something listens there."
@@ -195,7 +224,7 @@ defmodule Caravan.Vm do
   @doc "How many connections may wait to be accepted where something listens on `port`, as the system has it."
   def backlog(port) do
     {line, 0} = System.cmd("ss", ["-Hltn", "sport = :#{port}"])
-    ["LISTEN", "0", backlog | _] = String.split(line)
+    ["LISTEN", _waiting_now, backlog | _] = String.split(line)
     String.to_integer(backlog)
   end
 
@@ -229,12 +258,18 @@ defmodule Caravan.Vm do
     end
   end
 
+  # Those in other network namespaces are other tests' own.
   defp epmds do
+    here = network("self")
+
     for {pid, command} <- processes(),
         [executable | _] = String.split(command),
         Path.basename(executable) == "epmd",
+        network(pid) == here,
         do: pid
   end
+
+  defp network(pid), do: File.read_link("/proc/#{pid}/ns/net")
 
   defp processes do
     {list, 0} = System.cmd("ps", ["-A", "-ww", "-o", "pid=,args="])

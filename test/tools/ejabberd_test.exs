@@ -1,5 +1,5 @@
 defmodule Caravan.Tools.EjabberdTest do
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   import Caravan.Tools, only: [names: 1, no_epmd_stays: 1]
   alias Caravan.{Tools, Vm}
 
@@ -12,7 +12,7 @@ defmodule Caravan.Tools.EjabberdTest do
 
   # Debian's script becomes the user ejabberd, which has to read all of this.
   setup do
-    dir = Path.join(System.tmp_dir!(), "caravan-ejabberd-#{System.pid()}")
+    dir = Vm.tmp_path("ejabberd")
     File.rm_rf!(dir)
     on_exit(fn -> File.rm_rf!(dir) end)
     for part <- ~w(conf log spool), do: File.mkdir_p!(Path.join(dir, part))

@@ -1,5 +1,5 @@
 defmodule Caravan.Tools.EpmdTest do
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   import Caravan.Tools, except: [host: 0, node: 2, node: 3]
   alias Caravan.{Netns, Tools, Vm}
 

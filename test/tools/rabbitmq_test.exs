@@ -1,5 +1,5 @@
 defmodule Caravan.Tools.RabbitmqTest do
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   import Caravan.Tools, only: [names: 1, no_epmd_stays: 1, run: 4]
   alias Caravan.{Tools, Vm}
 
@@ -22,7 +22,7 @@ defmodule Caravan.Tools.RabbitmqTest do
     cache = System.get_env("XDG_CACHE_HOME", Path.join(System.user_home!(), ".cache"))
     system = Path.join(cache, "caravan/rabbitmq")
     assert File.dir?(system), "no #{system}: run bin/rabbitmq"
-    dir = Path.join(System.tmp_dir!(), "caravan-rabbitmq-#{System.pid()}")
+    dir = Vm.tmp_path("rabbitmq")
     on_exit(fn -> File.rm_rf!(dir) end)
     Tools.readable_copy(dir)
     run(host, "sh", ["-euc", @mounts, system, Path.join(dir, "caravan")], [])

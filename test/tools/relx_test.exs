@@ -1,5 +1,5 @@
 defmodule Caravan.Tools.RelxTest do
-  use ExUnit.Case, async: false
+  use ExUnit.Case, async: true
   import Caravan.Tools, only: [names: 1, no_epmd_stays: 1]
   alias Caravan.{Tools, Vm}
 
@@ -39,7 +39,7 @@ defmodule Caravan.Tools.RelxTest do
   }
 
   setup_all do
-    dir = Path.join(System.tmp_dir!(), "caravan-relx-#{System.pid()}")
+    dir = Vm.tmp_path("relx")
     File.rm_rf!(dir)
     on_exit(fn -> File.rm_rf!(dir) end)
     Tools.readable_copy(Path.join(dir, "libs"))
