@@ -9,7 +9,7 @@ defmodule VersionsTest do
              Regex.run(~r/^\[workspace\.package\]\nversion = "(.*)"$/m, File.read!("Cargo.toml"))
 
     # cargo --locked refuses a Cargo.lock that lags behind; of the fuzz targets' nobody would know before bin/fuzz.
-    for lock <- ["Cargo.lock", "native/fuzz/Cargo.lock"] do
+    for lock <- ["Cargo.lock", "tools/fuzz/Cargo.lock"] do
       assert [_, ^version] =
                Regex.run(~r/^name = "caravan_nif"\nversion = "(.*)"$/m, File.read!(lock)),
              lock

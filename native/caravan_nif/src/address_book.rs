@@ -1,13 +1,15 @@
 //! The one address book of this VM: the topologies write it, and who sets a link up reads it.
 
+mod book;
+
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 
-use crate::addresses::Book;
-use crate::recent::Recent;
+pub use self::book::{Book, Owner};
+use crate::expiring_set::Recent;
 
 static BOOK: Lazy<RwLock<Book>> = Lazy::new(RwLock::default);
 

@@ -1,8 +1,8 @@
 //! One topology's discovery: looks up a query, makes node names of the endpoints, keeps the membership and the address
 //! book.
 
-mod plan;
-mod proving;
+mod config;
+mod probing;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,20 +12,20 @@ use std::time::Instant;
 use once_cell::sync::Lazy;
 
 use crate::address_book;
-use crate::addresses::Owner;
+use crate::address_book::Owner;
 use crate::error::Error;
-use crate::linked;
-use crate::machine;
+use crate::known_nodes;
+use crate::local_host;
 use crate::membership::{Answer, Changes, Membership, Vm};
 use crate::naming::{Names, Naming, Note, Own};
 use crate::node_name;
+use crate::node_refs;
 use crate::resolver::{self, Lookup, Missing, Spec};
 use crate::settings::{Settings, settings};
-use crate::standing;
 
-pub use self::plan::Plan;
-pub use self::proving::Admission;
-use self::proving::Probes;
+pub use self::config::Plan;
+pub use self::probing::Admission;
+use self::probing::Probes;
 
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 static NEXT_OWNER: AtomicU64 = AtomicU64::new(0);
@@ -202,8 +202,8 @@ impl Discovery {
             port: node_name::outer_port(self_name.as_bytes(), &rules, listening)
                 .filter(|_| self.long_names.is_some()),
             mapped: listening.port.is_some(),
-            is_here: &|address| machine::is_here(address, self.bound),
-            is_other: &linked::has_been,
+            is_here: &|address| local_host::is_here(address, self.bound),
+            is_other: &known_nodes::has_been,
         };
         self.naming.names(&lookup.endpoints, &own, &rules, ipv6)
     }
@@ -236,8 +236,8 @@ impl Discovery {
             }
         });
         // Whoever comes and goes at once is gone.
-        standing::enter(self.owner.id, changes.added.iter().chain(&changes.returned));
-        standing::leave(
+        node_refs::enter(self.owner.id, changes.added.iter().chain(&changes.returned));
+        node_refs::leave(
             self.owner.id,
             changes.expired.iter().chain(&changes.withdrawn),
         );
@@ -245,7 +245,7 @@ impl Discovery {
 
     /// Does another topology of this VM stand behind the node?
     pub fn others_want(&self, name: &str) -> bool {
-        standing::others(self.owner.id, name)
+        node_refs::others(self.owner.id, name)
     }
 }
 
@@ -253,10 +253,9 @@ impl Drop for Discovery {
     fn drop(&mut self) {
         address_book::change(|book| book.remove_owner(self.owner));
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        standing::leave(self.owner.id, state.membership.names());
+        node_refs::leave(self.owner.id, state.membership.names());
     }
 }
 
 #[cfg(test)]
-#[path = "discovery_tests.rs"]
 mod tests;

@@ -206,5 +206,4 @@ pub fn is_host(name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "endpoint_tests.rs"]
 mod tests;

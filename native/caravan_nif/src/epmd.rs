@@ -175,5 +175,4 @@ pub fn alive_answer(highest: u16, random: Option<u32>) -> Vec<u8> {
 pub const STAYS: &[u8] = b"NO";
 
 #[cfg(test)]
-#[path = "epmd_tests.rs"]
 mod tests;

@@ -1,14 +1,14 @@
 //! Every way Caravan can fail, each with the word Elixir sees and a sentence a person can act on.
 
-mod people;
-mod programs;
+mod context;
+mod kind;
 
 use std::io;
 
-pub use self::people::{Asked, told};
-use self::people::{Nor, Shown};
-pub use self::programs::{Details, Kind};
-use crate::places;
+pub use self::context::{Asked, told};
+use self::context::{Nor, Shown};
+pub use self::kind::{Details, Kind};
+use crate::request_limit;
 
 /// What went wrong. `kind()` is the closed word of `%Caravan.Error{}`, `to_string()` its sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -233,7 +233,7 @@ impl Error {
     pub fn too_many_lookups(asked: Asked) -> Self {
         Self::Overloaded {
             asked,
-            reason: format!("{} requests are under way already", places::MOST),
+            reason: format!("{} requests are under way already", request_limit::MOST),
             cure: "look up less often, or wait until earlier look-ups have ended",
         }
     }
@@ -242,7 +242,7 @@ impl Error {
     pub fn too_many_probes(asked: Asked) -> Self {
         Self::Overloaded {
             asked,
-            reason: format!("{} probes are under way already", places::PROBES),
+            reason: format!("{} probes are under way already", request_limit::PROBES),
             cure: "lower the option :dial_concurrency, or wait until earlier probes have ended",
         }
     }
@@ -274,5 +274,4 @@ pub enum Cut {
 }
 
 #[cfg(test)]
-#[path = "error_tests.rs"]
 mod tests;

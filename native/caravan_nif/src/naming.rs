@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::addresses::Network;
 use crate::endpoint::Endpoint;
 use crate::membership::{Listed, Refusal};
+use crate::network::Network;
 use crate::node_name::{self, PortRules};
 use crate::template::{Filling, Template};
 
@@ -251,5 +251,4 @@ pub fn host_of(name: &str) -> &str {
 }
 
 #[cfg(test)]
-#[path = "naming_tests.rs"]
 mod tests;

@@ -1,19 +1,25 @@
 //! The functions of `Caravan.Native`. Decode, call, encode; no decisions.
 
+mod decode;
+mod encode;
+mod request;
+mod text;
+mod vm;
+
 use std::time::Duration;
 
 use rustler::{Atom, Encoder, Env, Resource, ResourceArc, Term};
 
+use self::decode::{Ip, LoadInfo, LookupSpec, MembershipSpec, PurposeTwin};
+use self::encode::{Failure, NoteTwin, Outcome, TurnTwin, atoms};
+use self::text::{TextBuffer, text};
+use self::vm::Beam;
 use crate::discovery::Discovery;
 use crate::epmd::names::Names;
 use crate::epmd::server::{self, Known};
 use crate::error::{Asked, Error};
 use crate::node_name;
-use crate::specs::{Ip, LoadInfo, LookupSpec, MembershipSpec, PurposeTwin};
-use crate::terms::{self, Failure, NoteTwin, Outcome, TurnTwin, atoms};
-use crate::text::{TextBuffer, text};
-use crate::vm::Beam;
-use crate::{address_book, resolver, runtime, settings};
+use crate::{address_book, resolver, settings};
 
 rustler::init!("Elixir.Caravan.Native", load = load);
 
@@ -25,7 +31,7 @@ impl Resource for MembershipRef {
     const IMPLEMENTS_DESTRUCTOR: bool = true;
 
     fn destructor(self, _env: Env<'_>) {
-        runtime::leave(self.0);
+        request::leave(self.0);
     }
 }
 
@@ -101,12 +107,12 @@ fn local_address<'a>(env: Env<'a>, remote: Term<'a>) -> Term<'a> {
     let mut buffer = TextBuffer::new();
     let remote =
         text(remote, &mut buffer).and_then(|ip| std::str::from_utf8(ip).ok()?.parse().ok());
-    found(env, remote.and_then(crate::machine::source))
+    found(env, remote.and_then(crate::local_host::source))
 }
 
 fn found(env: Env<'_>, address: Option<std::net::IpAddr>) -> Term<'_> {
     match address {
-        Some(ip) => (atoms::ok(), terms::Ip(ip)).encode(env),
+        Some(ip) => (atoms::ok(), encode::Ip(ip)).encode(env),
         None => atoms::error().encode(env),
     }
 }
@@ -123,7 +129,7 @@ fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> Term<'a> {
     let outcome = spec.read().and_then(|spec| {
         let asked = Asked::nobody("looked up", &spec.query);
         let work = async move { Outcome(resolver::lookup(&spec).await) };
-        runtime::look_up(env, tag, asked, work)
+        request::look_up(env, tag, asked, work)
     });
     started(env, outcome)
 }
@@ -158,7 +164,7 @@ fn poll<'a>(
     let discovery = std::sync::Arc::clone(&membership.0);
     let asked = Asked::nobody("looked up", discovery.query(index));
     let work = async move { Outcome(discovery.poll(index, &self_name, &Beam::new(atoms)).await) };
-    started(env, runtime::look_up(env, tag, asked, work))
+    started(env, request::look_up(env, tag, asked, work))
 }
 
 #[rustler::nif]
@@ -175,7 +181,7 @@ fn prove<'a>(
     let discovery = std::sync::Arc::clone(&membership.0);
     let asked = Asked::nobody("probed", "the new names");
     let work = async move { Outcome(Ok(discovery.prove(&Beam::new(atoms)).await)) };
-    started(env, runtime::look_up(env, tag, asked, work))
+    started(env, request::look_up(env, tag, asked, work))
 }
 
 #[rustler::nif]
@@ -200,7 +206,7 @@ fn probe<'a>(
     let asked = Asked::nobody("probed", &name);
     let patience = Duration::from_millis(timeout);
     let work = async move { Outcome(crate::probe::probe(name, patience, purpose.into()).await) };
-    started(env, runtime::probe(env, tag, asked, work))
+    started(env, request::probe(env, tag, asked, work))
 }
 
 #[rustler::nif]
@@ -208,14 +214,14 @@ fn identify<'a>(env: Env<'a>, tag: Term<'a>, name: String, own: String, timeout:
     let asked = Asked::nobody("probed", &name);
     let patience = Duration::from_millis(timeout);
     let work = async move { Outcome(crate::identify::identify(name, &own, patience).await) };
-    started(env, runtime::probe(env, tag, asked, work))
+    started(env, request::probe(env, tag, asked, work))
 }
 
 #[rustler::nif]
 fn linked(node: Term<'_>) -> Atom {
     let mut buffer = TextBuffer::new();
     if let Some(name) = text(node, &mut buffer).and_then(|name| std::str::from_utf8(name).ok()) {
-        crate::linked::note(name);
+        crate::known_nodes::note(name);
     }
     atoms::ok()
 }
@@ -224,7 +230,7 @@ fn linked(node: Term<'_>) -> Atom {
 fn was_linked(node: Term<'_>) -> bool {
     let mut buffer = TextBuffer::new();
     let name = text(node, &mut buffer).and_then(|name| std::str::from_utf8(name).ok());
-    name.is_some_and(crate::linked::has_been)
+    name.is_some_and(crate::known_nodes::has_been)
 }
 
 #[rustler::nif]
@@ -247,8 +253,8 @@ fn epmd<'a>(env: Env<'a>, address: Term<'a>, name: Term<'a>, port: u16) -> Term<
     let names = Names::new(name, port, settings::settings().rules);
     let known = std::sync::Arc::new(Known::new(names));
     let owner = env.pid();
-    let tell = move |turn| runtime::send(&owner, &TurnTwin(turn));
-    match runtime::serve(env, server::serve(address, known.clone(), tell)) {
+    let tell = move |turn| request::send(&owner, &TurnTwin(turn));
+    match request::serve(env, server::serve(address, known.clone(), tell)) {
         Ok(()) => (atoms::ok(), ResourceArc::new(EpmdRef(known))).encode(env),
         Err(_no_thread) => atoms::error().encode(env),
     }

@@ -237,5 +237,4 @@ pub fn is_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "node_name_tests.rs"]
 mod tests;

@@ -1,5 +1,7 @@
 //! The probe that asks whether a node is there: a dead peer then costs no BEAM process.
 
+pub mod suspension;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,11 +13,10 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout_at};
 
 use crate::error::{Asked, Error};
-use crate::linked;
-use crate::places;
-use crate::pulse;
-use crate::recent::Recent;
-use crate::sockets;
+use crate::expiring_set::Recent;
+use crate::known_nodes;
+use crate::request_limit;
+use crate::socket_limit;
 use crate::target::Target;
 
 /// A node that takes longer than this to hang up may have resumed only just now. One that is busy starting takes long, too.
@@ -62,7 +63,7 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
     let deadline = (start + patience).into();
     if purpose != Purpose::Dial {
         // What is left of the patience then is for who can tell more than that.
-        let _ = timeout_at(deadline, sleep(pulse::feel(RECOVERY))).await;
+        let _ = timeout_at(deadline, sleep(suspension::feel(RECOVERY))).await;
     }
     let Some(answer) = ask(&name, start, deadline, purpose).await? else {
         note_answer(&name, purpose);
@@ -92,13 +93,13 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
 /// Peers that answer are worth their place. A link's probe has an address for the host, so its name may be no peer's.
 fn note_answer(name: &str, purpose: Purpose) {
     if purpose != Purpose::Link {
-        linked::note_answer(name);
+        known_nodes::note_answer(name);
     }
 }
 
 /// Whether a node that is no member yet is there, and awake. `addresses` are its host's; without any the system is asked.
 pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> bool {
-    let Some(_place) = places::await_for_probe().await else {
+    let Some(_place) = request_limit::await_for_probe().await else {
         return false;
     };
     let start = Instant::now();
@@ -106,7 +107,7 @@ pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> b
         return false;
     };
     let deadline = (start + patience).into();
-    let Some(_socket) = sockets::place_for_probe(deadline).await else {
+    let Some(_socket) = socket_limit::place_for_probe(deadline).await else {
         return false;
     };
     let served = async {
@@ -126,7 +127,7 @@ pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> b
 
 /// Whether this node itself was suspended until just now, and has still to hear of what it has lost.
 pub fn stopped_lately() -> bool {
-    !pulse::feel(RECOVERY).is_zero()
+    !suspension::feel(RECOVERY).is_zero()
 }
 
 /// A node that is there.
@@ -153,7 +154,7 @@ async fn ask(
     }
     let asked_at = Instant::now();
     let asked = || target.asked(start);
-    let Some(_socket) = sockets::place_for_probe(deadline).await else {
+    let Some(_socket) = socket_limit::place_for_probe(deadline).await else {
         return Err(Error::no_socket(asked()));
     };
     let (stream, address) = match timeout_at(deadline, target.connect()).await {
@@ -186,5 +187,4 @@ async fn hang_up(mut stream: TcpStream) {
 }
 
 #[cfg(test)]
-#[path = "probe_tests.rs"]
 mod tests;

@@ -4,24 +4,24 @@
 //! deadline has to hold over all servers, retries, TCP and the addresses of SRV targets. hickory's own pool makes one
 //! attempt more than it is told, does not notice that a port is closed, and ends at the first SERVFAIL.
 
-mod addresses;
-mod answer;
-mod asking;
 #[cfg(any(test, fuzzing))]
 pub mod decode;
 mod digest;
+mod edns;
 mod exchange;
-mod hosts;
-mod manners;
+mod hosts_file;
+mod ip;
 mod resolv_conf;
-mod services;
+mod response;
+mod session;
+mod srv;
 mod system;
 mod wire;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use self::asking::{Asking, Resolved};
+use self::session::{Asking, Resolved};
 use crate::endpoint::{self, Endpoint, Refused};
 use crate::error::Error;
 
@@ -143,15 +143,15 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
     let name = name(query)?;
     let asking = Asking::new(spec);
     // Before any server, and for the name as it was given only: so do all that read the hosts file.
-    if let Some(found) = addresses::in_hosts(&asking, &name, spec.record_type) {
+    if let Some(found) = ip::in_hosts(&asking, &name, spec.record_type) {
         return Ok(found);
     }
     let names = asking.candidates(name, query.ends_with('.'));
     let mut failure: Option<Error> = None;
     for name in &names {
         let outcome = match spec.record_type {
-            Type::Srv => services::look_up(&asking, name).await,
-            wanted => addresses::look_up(&asking, name, wanted).await,
+            Type::Srv => srv::look_up(&asking, name).await,
+            wanted => ip::look_up(&asking, name, wanted).await,
         };
         match outcome {
             Err(error) if rank(&error) > 0 => {

@@ -233,5 +233,4 @@ fn split_number(base: &str) -> (&str, &str) {
 }
 
 #[cfg(test)]
-#[path = "template_tests.rs"]
 mod tests;

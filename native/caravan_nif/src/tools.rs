@@ -144,5 +144,4 @@ impl Part {
 }
 
 #[cfg(test)]
-#[path = "tools_tests.rs"]
 mod tests;

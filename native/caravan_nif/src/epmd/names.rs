@@ -101,5 +101,4 @@ impl Names {
 }
 
 #[cfg(test)]
-#[path = "names_tests.rs"]
 mod tests;

@@ -281,5 +281,4 @@ fn random() -> u32 {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

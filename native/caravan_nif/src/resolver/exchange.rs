@@ -8,10 +8,10 @@ use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Transport;
-use super::answer::Answer;
-use super::manners::{self, Manner, Shown};
+use super::edns::{self, Manner, Shown};
+use super::response::Answer;
 use super::wire::{Broken, Said, request, said, the_rest};
-use crate::sockets;
+use crate::socket_limit;
 
 /// When to stop waiting for what.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ pub(super) async fn exchange(
     tcp: bool,
     patience: Patience,
 ) -> Result<(Answer, Transport), Broken> {
-    let Some(_place) = sockets::place(patience.deadline).await else {
+    let Some(_place) = socket_limit::place(patience.deadline).await else {
         return Err(Broken::NoPlace);
     };
     let (said, request) = first_word(server, question, known, tcp, patience).await?;
@@ -62,7 +62,7 @@ async fn first_word(
             said.map(|said| (said, request))
         }
     };
-    let edns = match manners::of(server) {
+    let edns = match edns::of(server) {
         Manner::Edns => true,
         Manner::Plain => false,
         Manner::PlainUntilChecked => {
@@ -79,7 +79,7 @@ async fn first_word(
         Ok(done) => return done,
         Err(_silence) => {}
     }
-    let Some(_place) = sockets::free_place() else {
+    let Some(_place) = socket_limit::free_place() else {
         return first.await;
     };
     // On the heap, since it is seldom there.
@@ -101,7 +101,7 @@ type FirstWord = Result<(Said, Message), Broken>;
 /// Remembers what this answer has shown, if it is one.
 fn noted(server: SocketAddr, shown: Shown, done: FirstWord) -> FirstWord {
     if done.is_ok() && !is_misread(&done) {
-        manners::note(server, shown);
+        edns::note(server, shown);
     }
     done
 }
@@ -114,7 +114,7 @@ fn is_misread(done: &FirstWord) -> bool {
 
 /// Whether a server that was asked without EDNS by now answers questions with it.
 async fn check(server: SocketAddr, request: Message, tcp: bool, deadline: Instant) {
-    let Some(_place) = sockets::free_place() else {
+    let Some(_place) = socket_limit::free_place() else {
         return;
     };
     let asked = said(server, &request, None, tcp, deadline);
@@ -124,5 +124,4 @@ async fn check(server: SocketAddr, request: Message, tcp: bool, deadline: Instan
 }
 
 #[cfg(test)]
-#[path = "exchange_tests.rs"]
 mod tests;

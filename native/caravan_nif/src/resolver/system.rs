@@ -1,5 +1,10 @@
 //! The system's configuration: `resolv.conf` and the hosts file, or what takes their place, read again when they change.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -7,15 +12,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::hosts::Hosts;
+use super::hosts_file::Hosts;
 use super::resolv_conf::ResolvConf;
 
-#[cfg_attr(unix, path = "system/unix.rs")]
-#[cfg_attr(windows, path = "system/windows.rs")]
-mod platform;
+#[cfg(unix)]
+use unix as platform;
+#[cfg(windows)]
+use windows as platform;
 
-pub(super) use platform::HOSTS;
-use platform::{RESOLVER, State};
+pub(super) use self::platform::HOSTS;
+use self::platform::{RESOLVER, State};
 
 /// Whom the C library asks where `resolv.conf` names nobody.
 const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);

@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
 use super::Transport;
-use super::answer::{Answer, Received, code_word, read, whole_records};
+use super::response::{Answer, Received, code_word, read, whole_records};
 use crate::error::{Asked, Cut, Error, told};
 
 /// The UDP size offered (EDNS, RFC 6891): what crosses every network unfragmented (DNS flag day 2020).

@@ -1,0 +1,63 @@
+//! A bound on the sockets open at once: the VM needs file descriptors for its own files and links, too. Probes have half
+//! of them, so that look-ups don't wait for dead peers.
+
+use std::fs;
+
+use once_cell::sync::Lazy;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+
+/// However many descriptors the process may have.
+const MOST: usize = 4_096;
+
+/// However few, and where their number is not known.
+const LEAST: usize = 64;
+
+/// All places, and the probes' part of them.
+static PLACES: Lazy<[Semaphore; 2]> = Lazy::new(|| {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    // Windows bounds its handles by memory only.
+    let bound = if cfg!(windows) { MOST } else { bound(&limits) };
+    [Semaphore::new(bound), Semaphore::new(bound / 2)]
+});
+
+/// A place for one more socket; waits for one, but no more than half of the time that is left: the rest is for whoever
+/// can tell that there was none.
+pub async fn place(deadline: Instant) -> Option<SemaphorePermit<'static>> {
+    let [all, _] = &*PLACES;
+    timeout_at(half(deadline), all.acquire()).await.ok()?.ok()
+}
+
+/// A place for a probe's socket; waits for one likewise.
+pub async fn place_for_probe(deadline: Instant) -> Option<[SemaphorePermit<'static>; 2]> {
+    let [all, probes] = &*PLACES;
+    let until = half(deadline);
+    let probe = timeout_at(until, probes.acquire()).await.ok()?.ok()?;
+    Some([timeout_at(until, all.acquire()).await.ok()?.ok()?, probe])
+}
+
+fn half(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
+}
+
+/// A place for a socket that is useful but not needed, if there is one.
+pub fn free_place() -> Option<SemaphorePermit<'static>> {
+    let [all, _] = &*PLACES;
+    all.try_acquire().ok()
+}
+
+/// A quarter of the descriptors that the process may have (`ulimit -n`), as Linux tells it.
+fn bound(limits: &str) -> usize {
+    limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|numbers| numbers.split_whitespace().next())
+        .map_or(LEAST, |soft| {
+            soft.parse().map_or(MOST, |soft: usize| soft / 4)
+        })
+        .clamp(LEAST, MOST)
+}
+
+#[cfg(test)]
+mod tests;
