@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use once_cell::sync::Lazy;
 
 pub use self::book::{Book, Owner};
-use crate::expiring_set::Recent;
+use crate::expiring_set::ExpiringSet;
 
 static BOOK: Lazy<RwLock<Book>> = Lazy::new(RwLock::default);
 
 /// The nodes that links were lately begun to. One that is tried again may be elsewhere than the book says.
-static TRIES: Lazy<Mutex<Recent<String>>> =
-    Lazy::new(|| Mutex::new(Recent::new(Duration::from_secs(10))));
+static RECENT_TRIES: Lazy<Mutex<ExpiringSet<String>>> =
+    Lazy::new(|| Mutex::new(ExpiringSet::new(Duration::from_secs(10))));
 
 /// Changes the book. Nobody reads it meanwhile.
 pub fn change(change: impl FnOnce(&mut Book)) {
@@ -32,8 +32,8 @@ pub fn address(host: &str, ipv6: bool) -> Option<IpAddr> {
 
 /// Notes that a link to a node is begun. Was one begun shortly before?
 pub fn tried(node: &str) -> bool {
-    TRIES
+    RECENT_TRIES
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .note(node.to_ascii_lowercase(), Instant::now())
+        .insert(node.to_ascii_lowercase(), Instant::now())
 }

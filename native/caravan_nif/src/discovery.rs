@@ -16,15 +16,15 @@ use crate::address_book::Owner;
 use crate::error::Error;
 use crate::known_nodes;
 use crate::local_host;
-use crate::membership::{Answer, Changes, Membership, Vm};
-use crate::naming::{Names, Naming, Note, Own};
+use crate::membership::{Changes, Listing, Membership, Vm};
+use crate::naming::{Mismatch, Naming, NodeNames, OwnNode};
 use crate::node_name;
 use crate::node_refs;
 use crate::resolver::{self, Lookup, Missing, Spec};
 use crate::settings::{Settings, settings};
 
-pub use self::config::Plan;
-pub use self::probing::Admission;
+pub use self::config::DiscoveryConfig;
+pub use self::probing::ProbeReport;
 use self::probing::Probes;
 
 static START: Lazy<Instant> = Lazy::new(Instant::now);
@@ -38,7 +38,7 @@ pub struct Discovery {
     long_names: Option<bool>,
     bound: Option<IpAddr>,
     /// What of the options doesn't suit the own name.
-    pub note: Option<Note>,
+    pub mismatch: Option<Mismatch>,
     state: Mutex<State>,
     probes: Probes,
     owner: Owner,
@@ -60,7 +60,7 @@ struct Known {
 }
 
 /// What one poll found and changed.
-pub struct Report {
+pub struct PollReport {
     /// The look-up.
     pub lookup: Lookup,
     /// How many endpoints it found.
@@ -78,28 +78,28 @@ pub struct Report {
 }
 
 impl Discovery {
-    /// Checks the plan.
+    /// Checks the config.
     ///
     /// # Errors
     /// `InvalidOption` for a template, a base of names or a network that is none, `InvalidName` for such a query.
-    pub fn new(plan: Plan) -> Result<Self, Error> {
-        plan.check_queries()?;
-        let naming = plan.naming()?;
+    pub fn new(config: DiscoveryConfig) -> Result<Self, Error> {
+        config.check_queries()?;
+        let naming = config.naming()?;
         let state = State {
-            membership: Membership::new(plan.limits),
-            known: plan.queries.iter().map(|_| None).collect(),
+            membership: Membership::new(config.limits),
+            known: config.queries.iter().map(|_| None).collect(),
         };
         Ok(Self {
-            queries: plan.queries,
+            queries: config.queries,
             owner: Owner {
                 id: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
                 bound: !naming.allow.is_empty(),
             },
-            note: naming.note(&plan.own, &settings().rules),
+            mismatch: naming.mismatch(&config.own, &settings().rules),
             naming,
-            long_names: plan.long_names,
-            bound: plan.bound,
-            spec: plan.spec,
+            long_names: config.long_names,
+            bound: config.bound,
+            spec: config.spec,
             state: Mutex::new(state),
             probes: Probes::default(),
         })
@@ -114,7 +114,12 @@ impl Discovery {
     ///
     /// # Errors
     /// Those of a look-up.
-    pub async fn poll(&self, index: u32, self_name: &str, vm: &impl Vm) -> Result<Report, Error> {
+    pub async fn poll(
+        &self,
+        index: u32,
+        self_name: &str,
+        vm: &impl Vm,
+    ) -> Result<PollReport, Error> {
         let place = index as usize;
         let known = match self.state().known.get(place) {
             Some(Some(known)) if known.self_name == self_name => Some(known.digest),
@@ -140,12 +145,12 @@ impl Discovery {
             // A poll that began later ended before this one: what was known is no more, and nothing was read.
             _ if lookup.unchanged => (Changes::default(), 0, Vec::new(), Vec::new()),
             _ => {
-                let Names {
+                let NodeNames {
                     listed,
                     refused,
                     itself,
                 } = self.names(&lookup, self_name);
-                let answer = Answer {
+                let answer = Listing {
                     query: index,
                     listed,
                     incomplete: match lookup.incomplete {
@@ -177,9 +182,9 @@ impl Discovery {
                 (changes, lookup.endpoints.len(), unresolved, itself)
             }
         };
-        self.note(&mut state, &changes);
+        self.apply(&mut state, &changes);
         self.probes.more();
-        Ok(Report {
+        Ok(PollReport {
             lookup,
             endpoints,
             unresolved,
@@ -190,20 +195,20 @@ impl Discovery {
         })
     }
 
-    fn names(&self, lookup: &Lookup, self_name: &str) -> Names {
+    fn names(&self, lookup: &Lookup, self_name: &str) -> NodeNames {
         let Settings {
             rules,
             listening,
             ipv6,
         } = settings();
-        let own = Own {
+        let own = OwnNode {
             name: self_name,
             long_names: self.long_names,
             port: node_name::outer_port(self_name.as_bytes(), &rules, listening)
                 .filter(|_| self.long_names.is_some()),
             mapped: listening.port.is_some(),
-            is_here: &|address| local_host::is_here(address, self.bound),
-            is_other: &known_nodes::has_been,
+            is_here: &|address| local_host::is_local(address, self.bound),
+            is_other: &known_nodes::was_linked,
         };
         self.naming.names(&lookup.endpoints, &own, &rules, ipv6)
     }
@@ -219,7 +224,7 @@ impl Discovery {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, state: &mut State, changes: &Changes) {
+    fn apply(&self, state: &mut State, changes: &Changes) {
         if changes.reread {
             state.known.fill_with(|| None);
         }
@@ -236,8 +241,8 @@ impl Discovery {
             }
         });
         // Whoever comes and goes at once is gone.
-        node_refs::enter(self.owner.id, changes.added.iter().chain(&changes.returned));
-        node_refs::leave(
+        node_refs::retain(self.owner.id, changes.added.iter().chain(&changes.returned));
+        node_refs::release(
             self.owner.id,
             changes.expired.iter().chain(&changes.withdrawn),
         );
@@ -245,7 +250,7 @@ impl Discovery {
 
     /// Does another topology of this VM stand behind the node?
     pub fn others_want(&self, name: &str) -> bool {
-        node_refs::others(self.owner.id, name)
+        node_refs::held_by_others(self.owner.id, name)
     }
 }
 
@@ -253,7 +258,7 @@ impl Drop for Discovery {
     fn drop(&mut self) {
         address_book::change(|book| book.remove_owner(self.owner));
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        node_refs::leave(self.owner.id, state.membership.names());
+        node_refs::release(self.owner.id, state.membership.names());
     }
 }
 

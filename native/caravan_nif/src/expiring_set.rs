@@ -1,39 +1,39 @@
-//! What was noted a short while ago, and is forgotten by itself. Pure: the time is an argument.
+//! A set whose elements expire. Pure: the time is an argument.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// Things with the time at which each was last noted.
+/// Elements, and when each was last inserted.
 #[derive(Debug)]
-pub struct Recent<T> {
+pub struct ExpiringSet<T> {
     keep: Duration,
-    noted: HashMap<T, Instant>,
+    inserted: HashMap<T, Instant>,
 }
 
-impl<T: Hash + Eq> Recent<T> {
-    /// Forgets what was noted longer ago than `keep`.
+impl<T: Hash + Eq> ExpiringSet<T> {
+    /// A set that drops elements not inserted again for `keep`.
     #[must_use]
     pub fn new(keep: Duration) -> Self {
         Self {
             keep,
-            noted: HashMap::new(),
+            inserted: HashMap::new(),
         }
     }
 
-    /// Notes a thing at time `now`. Was it there already?
-    pub fn note(&mut self, thing: T, now: Instant) -> bool {
+    /// Inserts an element at time `now`; answers whether it was there already.
+    pub fn insert(&mut self, element: T, now: Instant) -> bool {
         let keep = self.keep;
-        // So few that it may be done each time: no more than are noted in that while.
-        self.noted
+        // Cheap enough each time: the set holds no more than is inserted within `keep`.
+        self.inserted
             .retain(|_, at| now.saturating_duration_since(*at) < keep);
-        self.noted.insert(thing, now).is_some()
+        self.inserted.insert(element, now).is_some()
     }
 
-    /// Was it noted lately?
-    pub fn has(&self, thing: &T, now: Instant) -> bool {
-        self.noted
-            .get(thing)
+    /// Whether it was inserted within `keep`.
+    pub fn contains(&self, element: &T, now: Instant) -> bool {
+        self.inserted
+            .get(element)
             .is_some_and(|at| now.saturating_duration_since(*at) < self.keep)
     }
 }

@@ -29,7 +29,7 @@ pub struct Identity {
 
 /// Why a handshake did not come as far as a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum HandshakeError {
     /// The node lets only some nodes in, and not this one.
     NotAllowed,
     /// The node is busy with a handshake of ours.
@@ -38,7 +38,7 @@ pub enum Refusal {
     NotErlang,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotAllowed => "the node there lets only certain nodes in (net_kernel:allow/1), and this is none of them",
@@ -83,12 +83,12 @@ pub fn send_name(name: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// Why it may not.
-pub fn read_status(message: &[u8]) -> Result<(), Refusal> {
+pub fn read_status(message: &[u8]) -> Result<(), HandshakeError> {
     match message {
         b"sok" | b"sok_simultaneous" => Ok(()),
-        b"snot_allowed" => Err(Refusal::NotAllowed),
-        b"snok" | b"salive" => Err(Refusal::Busy),
-        _ => Err(Refusal::NotErlang),
+        b"snot_allowed" => Err(HandshakeError::NotAllowed),
+        b"snok" | b"salive" => Err(HandshakeError::Busy),
+        _ => Err(HandshakeError::NotErlang),
     }
 }
 
@@ -96,18 +96,18 @@ pub fn read_status(message: &[u8]) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// `NotErlang` for anything else.
-pub fn read_challenge(message: &[u8]) -> Result<Identity, Refusal> {
+pub fn read_challenge(message: &[u8]) -> Result<Identity, HandshakeError> {
     let (head, rest) = message
         .split_at_checked(CHALLENGE_HEAD)
         .filter(|(head, _)| head[0] == b'N')
-        .ok_or(Refusal::NotErlang)?;
+        .ok_or(HandshakeError::NotErlang)?;
     let length = usize::from(u16::from_be_bytes([head[17], head[18]]));
     let odd = |char: char| char.is_control() || char.is_whitespace();
     let name = rest
         .get(..length)
         .and_then(|name| std::str::from_utf8(name).ok())
         .filter(|name| !name.contains(odd))
-        .ok_or(Refusal::NotErlang)?;
+        .ok_or(HandshakeError::NotErlang)?;
     Ok(Identity {
         name: name.to_owned(),
         creation: u32::from_be_bytes([head[13], head[14], head[15], head[16]]),

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
 use crate::error::Error;
-use crate::handshake::{self, Identity, Refusal};
+use crate::handshake::{self, HandshakeError, Identity};
 use crate::node_name::MAX_NAME;
 use crate::socket_limit;
 use crate::target::Target;
@@ -20,34 +20,34 @@ const MAX_MESSAGE: usize = 32 + MAX_NAME;
 /// What the node that is known as `name` calls itself. `own` is this node's name.
 ///
 /// # Errors
-/// `Handshake` where whatever listens there doesn't tell, `Network`, `Timeout` or `Unserved` when nobody is there, and those
+/// `Handshake` where whatever listens there doesn't tell, `Network`, `Timeout` or `Unresponsive` when nobody is there, and those
 /// of the name.
 pub async fn identify(name: String, own: &str, patience: Duration) -> Result<Identity, Error> {
     let start = Instant::now();
     let deadline = (start + patience).into();
     let target = Target::of(&name)?;
-    let asked = || target.asked(start);
-    let Some(_socket) = socket_limit::place_for_probe(deadline).await else {
-        return Err(Error::no_socket(asked()));
+    let context = || target.context(start);
+    let Some(_socket) = socket_limit::probe_permit(deadline).await else {
+        return Err(Error::no_socket(context()));
     };
     let (stream, _address) = match timeout_at(deadline, target.connect()).await {
         Ok(Ok(connected)) => connected,
-        Ok(Err(error)) => return Err(Error::unreachable(asked(), &error)),
-        Err(_elapsed) => return Err(Error::Timeout { asked: asked() }),
+        Ok(Err(error)) => return Err(Error::unreachable(context(), &error)),
+        Err(_elapsed) => return Err(Error::Timeout { context: context() }),
     };
     match timeout_at(deadline, greet(stream, &handshake::asker(own))).await {
         Ok(Ok(identity)) => Ok(identity),
-        Ok(Err(refusal)) => Err(Error::Handshake {
-            asked: asked(),
-            reason: refusal.to_string(),
+        Ok(Err(error)) => Err(Error::Handshake {
+            context: context(),
+            reason: error.to_string(),
         }),
-        Err(_elapsed) => Err(Error::Unserved { asked: asked() }),
+        Err(_elapsed) => Err(Error::Unresponsive { context: context() }),
     }
 }
 
-async fn greet(mut stream: TcpStream, from: &str) -> Result<Identity, Refusal> {
+async fn greet(mut stream: TcpStream, from: &str) -> Result<Identity, HandshakeError> {
     // Whoever hangs up, or sends what can't be a message, doesn't speak this.
-    let broken = |_: io::Error| Refusal::NotErlang;
+    let broken = |_: io::Error| HandshakeError::NotErlang;
     stream
         .write_all(&handshake::send_name(from))
         .await

@@ -14,7 +14,7 @@ static LINKED: Names = Lazy::new(RwLock::default);
 static ANSWERED: Names = Lazy::new(RwLock::default);
 
 /// Notes that a link to the node exists.
-pub fn note(name: &str) {
+pub fn note_link(name: &str) {
     insert(&LINKED, name);
 }
 
@@ -24,13 +24,13 @@ pub fn note_answer(name: &str) {
 }
 
 /// Has this VM ever been linked with the node? Where it isn't now, the node was lost.
-pub fn has_been(name: &str) -> bool {
+pub fn was_linked(name: &str) -> bool {
     contains(&LINKED, name)
 }
 
 /// Was the node ever there: linked, or heard from by a probe?
 pub fn has_answered(name: &str) -> bool {
-    has_been(name) || contains(&ANSWERED, name)
+    was_linked(name) || contains(&ANSWERED, name)
 }
 
 fn contains(names: &Names, name: &str) -> bool {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use self::atom_budget::AtomBudget;
 use self::candidates::Candidates;
-pub use self::changes::{Answer, Changes, Limits, Listed, Refusal, Vm};
+pub use self::changes::{Changes, Limits, Listed, Listing, Refusal, Vm};
 use self::hosts::Hosts;
 use self::joining::Pass;
 
@@ -96,7 +96,7 @@ impl Membership {
     pub fn answer(
         &mut self,
         now: Duration,
-        answer: Answer,
+        answer: Listing,
         self_name: &str,
         vm: &impl Vm,
     ) -> Changes {
@@ -212,7 +212,7 @@ impl Membership {
                 missing_now -= 1;
                 changes.expired.push(name.clone());
                 if let Some(host) = &member.host
-                    && hosts.leave(host)
+                    && hosts.release(host)
                 {
                     changes.gone.push(host.clone());
                 }

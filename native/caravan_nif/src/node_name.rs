@@ -106,7 +106,7 @@ pub fn asks(own: &[u8], name: &[u8]) -> bool {
     };
     let (base, host) = own.split_at(at(own));
     let (asked, asked_host) = name.split_at(at(name));
-    tools::asked(base) == Some(asked) && (asked_host.is_empty() || asked_host == host)
+    tools::target_base(base) == Some(asked) && (asked_host.is_empty() || asked_host == host)
 }
 
 fn has_number(name: &[u8]) -> bool {

@@ -1,47 +1,47 @@
-//! Which topologies of this node stand behind which node: none disconnects a peer that another one wants.
+//! Which topologies of this VM want which node, so that none disconnects a peer that another one wants.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
 use once_cell::sync::Lazy;
 
-static BEHIND: Lazy<RwLock<HashMap<Box<str>, Vec<u64>>>> = Lazy::new(RwLock::default);
+static HOLDERS: Lazy<RwLock<HashMap<Box<str>, Vec<u64>>>> = Lazy::new(RwLock::default);
 
-/// A topology, known by its number, stands behind the nodes from now on.
-pub fn enter<'a>(topology: u64, names: impl IntoIterator<Item = &'a String>) {
+/// The topology wants these nodes from now on.
+pub fn retain<'a>(topology: u64, names: impl IntoIterator<Item = &'a String>) {
     let mut names = names.into_iter().peekable();
     if names.peek().is_none() {
         return;
     }
-    let mut behind = BEHIND.write().unwrap_or_else(PoisonError::into_inner);
+    let mut holders = HOLDERS.write().unwrap_or_else(PoisonError::into_inner);
     for name in names {
-        let topologies = behind.entry(name.as_str().into()).or_default();
+        let topologies = holders.entry(name.as_str().into()).or_default();
         if !topologies.contains(&topology) {
             topologies.push(topology);
         }
     }
 }
 
-/// It doesn't any more.
-pub fn leave<'a>(topology: u64, names: impl IntoIterator<Item = &'a String>) {
+/// The topology wants them no longer.
+pub fn release<'a>(topology: u64, names: impl IntoIterator<Item = &'a String>) {
     let mut names = names.into_iter().peekable();
     if names.peek().is_none() {
         return;
     }
-    let mut behind = BEHIND.write().unwrap_or_else(PoisonError::into_inner);
+    let mut holders = HOLDERS.write().unwrap_or_else(PoisonError::into_inner);
     for name in names {
-        if let Some(topologies) = behind.get_mut(name.as_str()) {
+        if let Some(topologies) = holders.get_mut(name.as_str()) {
             topologies.retain(|other| *other != topology);
             if topologies.is_empty() {
-                behind.remove(name.as_str());
+                holders.remove(name.as_str());
             }
         }
     }
 }
 
-/// Does a topology other than this one stand behind the node?
-pub fn others(topology: u64, name: &str) -> bool {
-    BEHIND
+/// Whether a topology other than this one wants the node.
+pub fn held_by_others(topology: u64, name: &str) -> bool {
+    HOLDERS
         .read()
         .unwrap_or_else(PoisonError::into_inner)
         .get(name)

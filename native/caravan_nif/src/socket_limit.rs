@@ -8,29 +8,33 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 /// However many descriptors the process may have.
-const MOST: usize = 4_096;
+const MAX_SOCKETS: usize = 4_096;
 
 /// However few, and where their number is not known.
-const LEAST: usize = 64;
+const MIN_SOCKETS: usize = 64;
 
 /// All places, and the probes' part of them.
-static PLACES: Lazy<[Semaphore; 2]> = Lazy::new(|| {
+static PERMITS: Lazy<[Semaphore; 2]> = Lazy::new(|| {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     // Windows bounds its handles by memory only.
-    let bound = if cfg!(windows) { MOST } else { bound(&limits) };
+    let bound = if cfg!(windows) {
+        MAX_SOCKETS
+    } else {
+        bound(&limits)
+    };
     [Semaphore::new(bound), Semaphore::new(bound / 2)]
 });
 
 /// A place for one more socket; waits for one, but no more than half of the time that is left: the rest is for whoever
 /// can tell that there was none.
-pub async fn place(deadline: Instant) -> Option<SemaphorePermit<'static>> {
-    let [all, _] = &*PLACES;
+pub async fn permit(deadline: Instant) -> Option<SemaphorePermit<'static>> {
+    let [all, _] = &*PERMITS;
     timeout_at(half(deadline), all.acquire()).await.ok()?.ok()
 }
 
 /// A place for a probe's socket; waits for one likewise.
-pub async fn place_for_probe(deadline: Instant) -> Option<[SemaphorePermit<'static>; 2]> {
-    let [all, probes] = &*PLACES;
+pub async fn probe_permit(deadline: Instant) -> Option<[SemaphorePermit<'static>; 2]> {
+    let [all, probes] = &*PERMITS;
     let until = half(deadline);
     let probe = timeout_at(until, probes.acquire()).await.ok()?.ok()?;
     Some([timeout_at(until, all.acquire()).await.ok()?.ok()?, probe])
@@ -42,8 +46,8 @@ fn half(deadline: Instant) -> Instant {
 }
 
 /// A place for a socket that is useful but not needed, if there is one.
-pub fn free_place() -> Option<SemaphorePermit<'static>> {
-    let [all, _] = &*PLACES;
+pub fn try_permit() -> Option<SemaphorePermit<'static>> {
+    let [all, _] = &*PERMITS;
     all.try_acquire().ok()
 }
 
@@ -53,10 +57,10 @@ fn bound(limits: &str) -> usize {
         .lines()
         .find_map(|line| line.strip_prefix("Max open files"))
         .and_then(|numbers| numbers.split_whitespace().next())
-        .map_or(LEAST, |soft| {
-            soft.parse().map_or(MOST, |soft: usize| soft / 4)
+        .map_or(MIN_SOCKETS, |soft| {
+            soft.parse().map_or(MAX_SOCKETS, |soft: usize| soft / 4)
         })
-        .clamp(LEAST, MOST)
+        .clamp(MIN_SOCKETS, MAX_SOCKETS)
 }
 
 #[cfg(test)]

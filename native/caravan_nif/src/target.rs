@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::address_book::address;
-use crate::error::{Asked, Error};
+use crate::error::{Context, Error};
 use crate::naming::host_of;
 use crate::node_name;
 use crate::settings::{Settings, settings};
@@ -54,11 +54,11 @@ impl<'a> Target<'a> {
         })
     }
 
-    pub(crate) fn asked(&self, start: Instant) -> Asked {
+    pub(crate) fn context(&self, start: Instant) -> Context {
         let Self { host, port, .. } = self;
         let place = self.known.map(|address| address.to_string());
-        Asked {
-            did: "probed",
+        Context {
+            action: "probed",
             question: self.name.to_owned(),
             servers: vec![place.unwrap_or_else(|| format!("{host}:{port}"))],
             elapsed: start.elapsed(),
@@ -88,9 +88,9 @@ impl<'a> Target<'a> {
 /// Runs what blocks on a thread that may, when there is a place for it. Its place is free when it has ended, even where
 /// nobody waits for that any more.
 async fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let place = RESOLVING.acquire().await.map_err(io::Error::other)?;
+    let permit = RESOLVING.acquire().await.map_err(io::Error::other)?;
     let task = spawn_blocking(move || {
-        let _place = place;
+        let _permit = permit;
         work()
     });
     task.await.map_err(io::Error::other)

@@ -46,7 +46,7 @@ fn registered(names: &mut Names, node: Node) {
         list.lines().collect::<Vec<_>>(),
         ["name app-3999 at port 3999", &line]
     );
-    names.leave(&node.name);
+    names.unregister(&node.name);
     assert_eq!(names.present().count(), 1);
 }
 

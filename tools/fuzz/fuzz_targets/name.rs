@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use caravan_nif::endpoint::is_host;
 use caravan_nif::error::{Error, Kind};
 use caravan_nif::node_name::{PortRules, dist_port, is_name};
-use caravan_nif::template::{Filling, Template};
+use caravan_nif::template::{TemplateValues, Template};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -53,13 +53,13 @@ fn template(text: &str) {
         Ok(template) => template,
         Err(error) => return readable(&error),
     };
-    let filling = Filling {
+    let values = TemplateValues {
         sname: "app",
         port: Some(3434),
         host: Some(host),
         ip: Some(IpAddr::from([127, 0, 0, 1])),
     };
-    let name = template.fill(&filling).unwrap_or_default();
+    let name = template.render(&values).unwrap_or_default();
     if is_host(host) {
         assert_eq!(name.matches('@').count(), 1, "{name}");
     }
@@ -70,16 +70,16 @@ fn template(text: &str) {
             "{name}"
         );
     }
-    let bare = Filling {
+    let bare = TemplateValues {
         port: None,
         host: None,
         ip: None,
-        ..filling
+        ..values
     };
-    let holes = ["{port}", "{host}", "{ip}"]
+    let placeholders = ["{port}", "{host}", "{ip}"]
         .iter()
-        .any(|hole| text.contains(hole));
-    assert_eq!(template.fill(&bare).is_none(), holes);
+        .any(|placeholder| text.contains(placeholder));
+    assert_eq!(template.render(&bare).is_none(), placeholders);
 }
 
 fn readable(error: &Error) {

@@ -11,7 +11,7 @@ use crate::settings::settings;
 use crate::template::{self, Template};
 
 /// What a topology looks up and how it names the nodes.
-pub struct Plan {
+pub struct DiscoveryConfig {
     /// The queries.
     pub queries: Vec<String>,
     /// All but the query of each look-up.
@@ -32,7 +32,7 @@ pub struct Plan {
     pub limits: Limits,
 }
 
-impl Plan {
+impl DiscoveryConfig {
     pub(super) fn check_queries(&self) -> Result<(), Error> {
         if self.queries.is_empty() || self.queries.len() > MAX_QUERIES {
             return Err(Error::InvalidOption {

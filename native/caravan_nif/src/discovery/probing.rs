@@ -11,7 +11,7 @@ use crate::membership::{Changes, Vm};
 use crate::probe;
 
 /// How many of a topology's are under way at once.
-const AT_ONCE: usize = 32;
+const MAX_AT_ONCE: usize = 32;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -36,7 +36,7 @@ impl Probes {
 }
 
 /// What probes have changed.
-pub struct Admission {
+pub struct ProbeReport {
     /// New members, and those that have made room for them.
     pub changes: Changes,
     /// How many names still wait for a probe.
@@ -45,7 +45,7 @@ pub struct Admission {
 
 impl Discovery {
     /// Probes the names that wait for it, until some have answered or none is left. What is still under way then goes on.
-    pub async fn prove(&self, vm: &impl Vm) -> Admission {
+    pub async fn probe_candidates(&self, vm: &impl Vm) -> ProbeReport {
         let mut under_way = self.probes.under_way.lock().await;
         let begun = Instant::now();
         loop {
@@ -56,7 +56,7 @@ impl Discovery {
                 () = more => continue,
             };
             let Some(first) = first else {
-                return self.proved(&[], &under_way, vm);
+                return self.probed(&[], &under_way, vm);
             };
             let mut ended = Vec::from_iter(first.ok());
             if ended.iter().any(|(_, answered)| *answered) {
@@ -65,15 +65,15 @@ impl Discovery {
                     ended.extend(next.ok());
                 }
             }
-            let admission = self.proved(&ended, &under_way, vm);
-            if !admission.changes.added.is_empty() || begun.elapsed() >= STALE {
-                return admission;
+            let report = self.probed(&ended, &under_way, vm);
+            if !report.changes.added.is_empty() || begun.elapsed() >= STALE {
+                return report;
             }
         }
     }
 
     fn fill(&self, under_way: &mut JoinSet<(String, bool)>) {
-        while under_way.len() < AT_ONCE {
+        while under_way.len() < MAX_AT_ONCE {
             let Some(candidate) = self.state().membership.next_probe() else {
                 return;
             };
@@ -85,16 +85,16 @@ impl Discovery {
         }
     }
 
-    fn proved(
+    fn probed(
         &self,
         ended: &[(String, bool)],
         under_way: &JoinSet<(String, bool)>,
         vm: &impl Vm,
-    ) -> Admission {
+    ) -> ProbeReport {
         let mut state = self.state();
         let changes = state.membership.probed(START.elapsed(), ended, vm);
-        self.note(&mut state, &changes);
-        Admission {
+        self.apply(&mut state, &changes);
+        ProbeReport {
             waiting: state.membership.due() + under_way.len(),
             changes,
         }

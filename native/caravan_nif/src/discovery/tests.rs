@@ -49,8 +49,8 @@ async fn server(host: &'static str) -> SocketAddr {
     address
 }
 
-fn plan(own: &str, server: SocketAddr) -> Plan {
-    Plan {
+fn config(own: &str, server: SocketAddr) -> DiscoveryConfig {
+    DiscoveryConfig {
         queries: vec!["_app._tcp.test".into()],
         spec: Spec {
             query: String::new(),
@@ -79,13 +79,13 @@ fn plan(own: &str, server: SocketAddr) -> Plan {
 #[tokio::test]
 async fn whom_dns_took_for_this_node_is_a_member_once_it_was_linked() {
     let (own, peer) = ("twin-3434@127.0.0.1", "twin-3434@twin.test");
-    let discovery = Discovery::new(plan(own, server("twin.test.").await)).unwrap();
+    let discovery = Discovery::new(config(own, server("twin.test.").await)).unwrap();
     for _ in 0..2 {
         let report = discovery.poll(0, own, &Blank).await.unwrap();
         assert_eq!((report.itself, report.members), (vec![peer.into()], 0));
     }
     // That it is another's changes no answer.
-    known_nodes::note(peer);
+    known_nodes::note_link(peer);
     let report = discovery.poll(0, own, &Blank).await.unwrap();
     assert_eq!(
         (report.itself, report.changes.added),

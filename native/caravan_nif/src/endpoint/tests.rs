@@ -41,7 +41,7 @@ fn aliases_are_followed_and_the_lowest_ttl_counts() {
     );
     assert_eq!(
         find("a", answers[..2].to_vec(), is_address),
-        Found::Elsewhere("c".into(), 5)
+        Found::Cname("c".into(), 5)
     );
     assert_eq!(find("x", answers.to_vec(), is_address), Found::Nothing);
 }
@@ -52,7 +52,7 @@ fn a_circle_of_aliases_is_endless() {
         record("a", 1, Data::Alias("b".into())),
         record("b", 1, Data::Alias("a".into())),
     ];
-    assert_eq!(find("a", answers.to_vec(), is_address), Found::Endless);
+    assert_eq!(find("a", answers.to_vec(), is_address), Found::CnameLoop);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn services_are_ordered_once_each_and_checked() {
     assert_eq!(hosts, ["a.test", "c.test", "b.test"]);
     assert_eq!(
         refused,
-        Refused {
+        RefusedNames {
             count: 1,
             example: "bad\\032host".into()
         }

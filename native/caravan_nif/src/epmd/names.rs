@@ -64,7 +64,7 @@ impl Names {
     }
 
     /// Forgets a node that was registered.
-    pub fn leave(&mut self, name: &str) {
+    pub fn unregister(&mut self, name: &str) {
         self.registered.remove(name);
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 /// What the operating system said about a connection.
-pub fn told(error: &io::Error) -> String {
+pub fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::TimedOut => "no answer in time".into(),
         io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".into(),
@@ -18,22 +18,22 @@ pub fn told(error: &io::Error) -> String {
 
 /// The beginning of a look-up's or a probe's error sentence: what was done, of whom, for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct Context {
     /// "looked up" or "probed".
-    pub did: &'static str,
+    pub action: &'static str,
     /// The name asked for, with its record type (`_app._tcp.example.org SRV`), or the node probed.
     pub question: String,
-    /// The servers asked, in order, or where the node was probed.
+    /// The servers that were asked, in order, or where the node was probed.
     pub servers: Vec<String>,
     /// The time spent.
     pub elapsed: Duration,
 }
 
-impl Asked {
-    /// Before any server was asked.
-    pub fn nobody(did: &'static str, question: &str) -> Self {
+impl Context {
+    /// Before any server has been asked.
+    pub fn new(action: &'static str, question: &str) -> Self {
         Self {
-            did,
+            action,
             question: question.to_owned(),
             servers: Vec::new(),
             elapsed: Duration::ZERO,
@@ -41,7 +41,7 @@ impl Asked {
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let servers = match self.servers.as_slice() {
             [] => "no server".to_owned(),
@@ -50,17 +50,17 @@ impl fmt::Display for Asked {
         write!(
             f,
             "{} {} at {servers} ({} ms)",
-            self.did,
-            Shown(self.question.as_bytes()),
+            self.action,
+            Printable(self.question.as_bytes()),
             self.elapsed.as_millis()
         )
     }
 }
 
 /// Names that were tried as well.
-pub(super) struct Nor<'a>(pub(super) &'a [String]);
+pub(super) struct AlsoTried<'a>(pub(super) &'a [String]);
 
-impl fmt::Display for Nor<'_> {
+impl fmt::Display for AlsoTried<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return Ok(());
@@ -70,9 +70,9 @@ impl fmt::Display for Nor<'_> {
 }
 
 /// Bytes from outside, made printable and short: they may be hostile, and they end up in a log.
-pub(super) struct Shown<'a>(pub(super) &'a [u8]);
+pub(super) struct Printable<'a>(pub(super) &'a [u8]);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MOST: usize = 80;
         write!(f, "\"{}", self.0[..self.0.len().min(MOST)].escape_ascii())?;

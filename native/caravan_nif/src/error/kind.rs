@@ -1,8 +1,8 @@
 //! What programs get of an error: its word, and its details.
 
-use super::{Asked, Error};
+use super::{Context, Error};
 
-/// The closed list of error words; `terms.rs` turns each into the atom of the same spelling.
+/// The closed list of error words; `nif/encode.rs` turns each into the atom of the same spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(
     missing_docs,
@@ -30,7 +30,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub struct Details<'a> {
     /// Who was asked for what, and for how long.
-    pub asked: &'a Asked,
+    pub context: &'a Context,
     /// The response code of the answer, where one came and was the failure (IANA's DNS RCODEs).
     pub rcode: Option<u16>,
 }
@@ -45,7 +45,7 @@ impl Error {
             Self::Refused { .. } => Kind::Refused,
             Self::Timeout { .. }
             | Self::Silent { .. }
-            | Self::Unserved { .. }
+            | Self::Unresponsive { .. }
             | Self::Late { .. } => Kind::Timeout,
             Self::Truncated { .. } => Kind::Truncated,
             Self::Network { .. } | Self::PortTaken { .. } => Kind::Network,
@@ -58,28 +58,28 @@ impl Error {
             Self::PortOutOfRange { .. } => Kind::PortOutOfRange,
             Self::ToolNode { .. } => Kind::ToolNode,
             Self::Overloaded { .. } => Kind::Overloaded,
-            Self::BrokenOff { .. } => Kind::Internal,
+            Self::Panicked { .. } => Kind::Internal,
         }
     }
 
     /// What a program may want to know of the look-up or the probe that failed; `None` for other errors.
     pub fn details(&self) -> Option<Details<'_>> {
-        let (asked, rcode) = match self {
-            Self::NxDomain { asked, .. } => (asked, Some(3)),
-            Self::NoData { asked, .. } => (asked, Some(0)),
-            Self::ServFail { asked, rcode, .. } => (asked, Some(*rcode)),
-            Self::Refused { asked } => (asked, Some(5)),
-            Self::Timeout { asked }
-            | Self::Silent { asked }
-            | Self::Unserved { asked }
-            | Self::Late { asked }
-            | Self::Truncated { asked, .. }
-            | Self::Network { asked, .. }
-            | Self::Handshake { asked, .. }
-            | Self::Malformed { asked, .. }
-            | Self::NoHost { asked, .. }
-            | Self::Overloaded { asked, .. }
-            | Self::BrokenOff { asked } => (asked, None),
+        let (context, rcode) = match self {
+            Self::NxDomain { context, .. } => (context, Some(3)),
+            Self::NoData { context, .. } => (context, Some(0)),
+            Self::ServFail { context, rcode, .. } => (context, Some(*rcode)),
+            Self::Refused { context } => (context, Some(5)),
+            Self::Timeout { context }
+            | Self::Silent { context }
+            | Self::Unresponsive { context }
+            | Self::Late { context }
+            | Self::Truncated { context, .. }
+            | Self::Network { context, .. }
+            | Self::Handshake { context, .. }
+            | Self::Malformed { context, .. }
+            | Self::NoHost { context, .. }
+            | Self::Overloaded { context, .. }
+            | Self::Panicked { context } => (context, None),
             Self::InvalidName { .. }
             | Self::InvalidOption { .. }
             | Self::NoOuterPort { .. }
@@ -87,6 +87,6 @@ impl Error {
             | Self::PortOutOfRange { .. }
             | Self::ToolNode { .. } => return None,
         };
-        Some(Details { asked, rcode })
+        Some(Details { context, rcode })
     }
 }

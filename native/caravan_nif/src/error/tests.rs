@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn a_sentence_names_the_question_the_servers_and_the_time() {
     let error = Error::Timeout {
-        asked: Asked {
-            did: "looked up",
+        context: Context {
+            action: "looked up",
             question: "app.test A".into(),
             servers: vec!["127.0.0.1:53".into(), "[::1]:53".into()],
             elapsed: Duration::from_millis(2000),
@@ -24,25 +24,25 @@ fn a_sentence_names_the_question_the_servers_and_the_time() {
 
 #[test]
 fn a_panic_is_no_overload() {
-    let asked = Asked::nobody("looked up", "app.test");
-    let error = Error::BrokenOff { asked };
+    let context = Context::new("looked up", "app.test");
+    let error = Error::Panicked { context };
     assert_eq!(error.kind(), Kind::Internal);
     assert!(error.to_string().contains("please report it"), "{error}");
 }
 
 #[test]
 fn details_are_what_the_sentence_tells() {
-    let asked = Asked::nobody("looked up", "app.test A");
+    let context = Context::new("looked up", "app.test A");
     for (error, rcode) in [
         (
             Error::Refused {
-                asked: asked.clone(),
+                context: context.clone(),
             },
             Some(5),
         ),
         (
             Error::ServFail {
-                asked: asked.clone(),
+                context: context.clone(),
                 code: "NOTIMP".into(),
                 rcode: 4,
             },
@@ -50,13 +50,17 @@ fn details_are_what_the_sentence_tells() {
         ),
         (
             Error::Silent {
-                asked: asked.clone(),
+                context: context.clone(),
             },
             None,
         ),
     ] {
         let details = error.details().expect("details");
-        assert_eq!((details.asked, details.rcode), (&asked, rcode), "{error}");
+        assert_eq!(
+            (details.context, details.rcode),
+            (&context, rcode),
+            "{error}"
+        );
     }
     let name = b"rem-1-a".to_vec();
     assert!(
@@ -89,13 +93,13 @@ fn hostile_bytes_are_escaped_and_cut() {
 
 #[test]
 fn a_bound_is_told_by_what_met_it_with_a_cure_that_fits() {
-    let lookup = Error::too_many_lookups(Asked::nobody("looked up", "app.test")).to_string();
+    let lookup = Error::too_many_lookups(Context::new("looked up", "app.test")).to_string();
     assert!(lookup.contains("2048 requests are under way already; look up less often"));
-    let probe = Error::too_many_probes(Asked::nobody("probed", "app-4370@h")).to_string();
+    let probe = Error::too_many_probes(Context::new("probed", "app-4370@h")).to_string();
     assert!(
         probe.contains("1024 probes are under way already; lower the option :dial_concurrency")
     );
     assert!(!probe.contains("look"), "{probe}");
-    let socket = Error::no_socket(Asked::nobody("probed", "app-4370@h")).to_string();
+    let socket = Error::no_socket(Context::new("probed", "app-4370@h")).to_string();
     assert!(!socket.contains("look"), "{socket}");
 }

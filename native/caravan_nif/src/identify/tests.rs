@@ -40,5 +40,5 @@ async fn what_is_no_node_is_told_apart() {
 #[tokio::test]
 async fn who_says_nothing_is_there_all_the_same() {
     let error = ask(b"\0\x03so").await.unwrap_err();
-    assert!(matches!(error, Error::Unserved { .. }), "{error}");
+    assert!(matches!(error, Error::Unresponsive { .. }), "{error}");
 }

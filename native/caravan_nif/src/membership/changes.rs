@@ -39,7 +39,7 @@ pub struct Listed {
 
 /// A successful answer to one query.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Listing {
     /// The query's number, 0 to 63.
     pub query: u32,
     /// The nodes it lists.

@@ -227,7 +227,7 @@ impl Membership {
                 }
                 let (addresses, other) = self.hosts.locate(host, addresses);
                 pass.changes.reread |= other;
-                self.hosts.enter(host);
+                self.hosts.retain(host);
                 addresses
             }
             None => addresses.into(),
@@ -257,7 +257,7 @@ impl Membership {
         changes.expired.push(name.to_owned());
         changes.reread = true;
         if let Some(host) = member.host
-            && self.hosts.leave(&host)
+            && self.hosts.release(&host)
         {
             changes.gone.push(host);
         }

@@ -39,8 +39,8 @@ pub(super) fn node(name: &str) -> Listed {
     }
 }
 
-pub(super) fn whole(query: u32, listed: Vec<Listed>) -> Answer {
-    Answer {
+pub(super) fn whole(query: u32, listed: Vec<Listed>) -> Listing {
+    Listing {
         query,
         listed,
         incomplete: false,
@@ -98,7 +98,7 @@ fn an_incomplete_answer_adds_and_says_nothing_of_the_others() {
     let mut set = Membership::new(limits(10));
     answer(&mut set, 0, 0, &["a@h", "b@h"]);
     let mut incomplete = |now, names: &[&str]| {
-        let answer = Answer {
+        let answer = Listing {
             incomplete: true,
             ..whole(0, names.iter().map(|name| node(name)).collect())
         };

@@ -58,8 +58,8 @@ fn names_in(
 }
 
 /// A node of this name that listens on 10.0.0.1 and nowhere else, and uses long names.
-fn own(name: &str) -> Own<'_> {
-    Own {
+fn own(name: &str) -> OwnNode<'_> {
+    OwnNode {
         name,
         long_names: Some(true),
         port: node_name::dist_port(name.as_bytes(), &PortRules::default()).ok(),
@@ -69,7 +69,7 @@ fn own(name: &str) -> Own<'_> {
     }
 }
 
-fn found(naming: &Naming, endpoints: &[Endpoint], own: &Own<'_>, ipv6: bool) -> Names {
+fn found(naming: &Naming, endpoints: &[Endpoint], own: &OwnNode<'_>, ipv6: bool) -> NodeNames {
     naming.names(endpoints, own, &PortRules::default(), ipv6)
 }
 
@@ -167,7 +167,7 @@ fn an_address_of_the_other_family_gives_no_name() {
     }
 }
 
-fn members(names: &Names) -> Vec<&str> {
+fn members(names: &NodeNames) -> Vec<&str> {
     let mut members: Vec<_> = names.listed.iter().map(|node| &*node.name).collect();
     members.sort_unstable();
     members
@@ -199,7 +199,7 @@ fn another_port_is_another_node() {
     let names = found(&by_host, &[other], &own(SELF), false);
     assert_eq!(members(&names), ["app-4371@app.test"]);
     // Nobody is at the port in the name of a node that listens on any.
-    let hidden = Own {
+    let hidden = OwnNode {
         port: None,
         ..own(SELF)
     };
@@ -214,7 +214,7 @@ fn another_port_is_another_node() {
 
 #[test]
 fn a_node_that_there_was_a_link_with_is_not_this_one_when_dns_says_so() {
-    let known = Own {
+    let known = OwnNode {
         is_other: &|name| name == "app-4370@n1.test",
         ..own(SELF)
     };
@@ -226,7 +226,7 @@ fn a_node_that_there_was_a_link_with_is_not_this_one_when_dns_says_so() {
 
 #[test]
 fn addresses_of_the_family_that_is_not_dialled_lead_nowhere() {
-    let own = Own {
+    let own = OwnNode {
         is_here: &|address| address == ip("fd00::1"),
         ..own("app-4370@app.test")
     };
@@ -246,7 +246,7 @@ fn a_mapped_node_is_where_its_name_says() {
         .map(|(host, address)| endpoint(Some(host), &[address]));
     let endpoints: Vec<_> = endpoints.collect();
     for name in ["app-4370@192.0.2.1", "app-4370@a.test"] {
-        let mapped = Own {
+        let mapped = OwnNode {
             mapped: true,
             ..own(name)
         };
@@ -270,7 +270,7 @@ fn long_names_and_short_ones_are_strangers() {
         long.refused,
         [("app-4370@n1".to_owned(), Refusal::ShortName)]
     );
-    let short = Own {
+    let short = OwnNode {
         long_names: Some(false),
         ..own("app-4370@h")
     };
@@ -280,14 +280,14 @@ fn long_names_and_short_ones_are_strangers() {
         short.refused,
         [("app-4370@n2.test".to_owned(), Refusal::LongName)]
     );
-    let any = Own {
+    let any = OwnNode {
         long_names: None,
         ..own(SELF)
     };
     assert_eq!(found(&by_host, &endpoints, &any, false).listed.len(), 2);
     // OTP takes an IPv6 address for both.
     for long_names in [true, false] {
-        let own = Own {
+        let own = OwnNode {
             long_names: Some(long_names),
             ..own("app-4370@h")
         };
@@ -313,8 +313,8 @@ fn a_port_of_0_names_nobody_where_names_carry_ports() {
 #[test]
 fn what_of_the_options_does_not_suit_the_own_name() {
     let rules = PortRules::default();
-    let note = |template: &str, own: &str| naming(template, &[]).note(own, &rules);
-    let other = |name: &str| Some(Note::OtherName(name.to_owned()));
+    let note = |template: &str, own: &str| naming(template, &[]).mismatch(own, &rules);
+    let other = |name: &str| Some(Mismatch::OtherName(name.to_owned()));
     for (template, own, expected) in [
         (BY_HOST, "app-4370@n1.test", None),
         (BY_HOST, "app-4370@10.0.0.1", None),
@@ -323,10 +323,10 @@ fn what_of_the_options_does_not_suit_the_own_name() {
         (
             BY_HOST,
             "app-4370@N1.test",
-            Some(Note::Capitals("N1.test".into())),
+            Some(Mismatch::Capitals("N1.test".into())),
         ),
         (BY_IP, "app-4370@10.0.0.1", None),
-        (BY_IP, "app-4370@n1.test", Some(Note::ByHost)),
+        (BY_IP, "app-4370@n1.test", Some(Mismatch::ByHost)),
         (BY_IP, "app-4370@fd00:0::1", other("app-4370@fd00::1")),
         (BY_HOST, "rpc-1a-app-4370@n1.test", None),
     ] {
@@ -343,6 +343,6 @@ fn what_of_the_options_does_not_suit_the_own_name() {
             template: Template::like(own.split_once('@').unwrap().0, true, &rules),
             ..naming(BY_HOST, &[])
         };
-        assert_eq!(like.note(own, &rules), None, "{own}");
+        assert_eq!(like.mismatch(own, &rules), None, "{own}");
     }
 }

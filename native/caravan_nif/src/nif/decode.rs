@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustler::{Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
 
-use crate::discovery::Plan;
+use crate::discovery::DiscoveryConfig;
 use crate::error::Error;
 use crate::membership::Limits;
 use crate::node_name::{Listening, PortRules};
@@ -14,7 +14,7 @@ use crate::resolver::{Spec, Type};
 use crate::settings::{Settings, settings};
 
 #[derive(NifUnitEnum)]
-enum TypeTwin {
+enum ExType {
     Srv,
     A,
     Aaaa,
@@ -23,36 +23,36 @@ enum TypeTwin {
 
 /// What a probe is for.
 #[derive(NifUnitEnum)]
-pub(crate) enum PurposeTwin {
+pub(crate) enum ExPurpose {
     Dial,
     Redial,
     Link,
 }
 
-impl From<PurposeTwin> for Purpose {
-    fn from(twin: PurposeTwin) -> Self {
-        match twin {
-            PurposeTwin::Dial => Self::Dial,
-            PurposeTwin::Redial => Self::Redial,
-            PurposeTwin::Link => Self::Link,
+impl From<ExPurpose> for Purpose {
+    fn from(purpose: ExPurpose) -> Self {
+        match purpose {
+            ExPurpose::Dial => Self::Dial,
+            ExPurpose::Redial => Self::Redial,
+            ExPurpose::Link => Self::Link,
         }
     }
 }
 
 #[derive(NifUnitEnum)]
-enum TransportTwin {
+enum ExTransport {
     Auto,
     Tcp,
 }
 
 #[derive(NifUnitEnum)]
-enum SystemTwin {
+enum ExSystem {
     System,
 }
 
 #[derive(NifUntaggedEnum)]
 enum Nameservers {
-    System(SystemTwin),
+    System(ExSystem),
     Given(Vec<String>),
 }
 
@@ -79,7 +79,7 @@ impl<'a> Decoder<'a> for Ip {
 }
 
 #[derive(NifUnitEnum)]
-enum FamilyTwin {
+enum ExFamily {
     Inet,
     Inet6,
 }
@@ -92,7 +92,7 @@ pub(crate) struct LoadInfo {
     dist_port: Option<u16>,
     listen_port: Option<u16>,
     dialled: bool,
-    family: FamilyTwin,
+    family: ExFamily,
 }
 
 impl LoadInfo {
@@ -106,7 +106,7 @@ impl LoadInfo {
                 port: self.listen_port,
                 anywhere: !self.dialled,
             },
-            ipv6: matches!(self.family, FamilyTwin::Inet6),
+            ipv6: matches!(self.family, ExFamily::Inet6),
         }
     }
 }
@@ -116,9 +116,9 @@ impl LoadInfo {
 #[rustler(decode)]
 pub(crate) struct LookupSpec {
     query: String,
-    r#type: TypeTwin,
+    r#type: ExType,
     nameservers: Nameservers,
-    transport: TransportTwin,
+    transport: ExTransport,
     timeout: u64,
 }
 
@@ -127,9 +127,9 @@ pub(crate) struct LookupSpec {
 #[rustler(decode)]
 pub(crate) struct MembershipSpec {
     queries: Vec<String>,
-    r#type: TypeTwin,
+    r#type: ExType,
     nameservers: Nameservers,
-    transport: TransportTwin,
+    transport: ExTransport,
     timeout: u64,
     own: String,
     long_names: Option<bool>,
@@ -145,9 +145,9 @@ pub(crate) struct MembershipSpec {
 
 fn spec(
     query: String,
-    of: &TypeTwin,
+    of: &ExType,
     servers: &Nameservers,
-    transport: &TransportTwin,
+    transport: &ExTransport,
     timeout: u64,
 ) -> Result<Spec, Error> {
     let nameservers = match servers {
@@ -160,12 +160,12 @@ fn spec(
         ),
     };
     let record_type = match of {
-        TypeTwin::Srv => Type::Srv,
-        TypeTwin::A => Type::A,
-        TypeTwin::Aaaa => Type::Aaaa,
-        TypeTwin::Ip => Type::Ip,
+        ExType::Srv => Type::Srv,
+        ExType::A => Type::A,
+        ExType::Aaaa => Type::Aaaa,
+        ExType::Ip => Type::Ip,
     };
-    let tcp = matches!(transport, TransportTwin::Tcp);
+    let tcp = matches!(transport, ExTransport::Tcp);
     Ok(Spec {
         query,
         record_type,
@@ -198,8 +198,8 @@ impl LookupSpec {
 }
 
 impl MembershipSpec {
-    pub(crate) fn read(self) -> Result<Plan, Error> {
-        Ok(Plan {
+    pub(crate) fn read(self) -> Result<DiscoveryConfig, Error> {
+        Ok(DiscoveryConfig {
             spec: spec(
                 String::new(),
                 &self.r#type,

@@ -11,9 +11,9 @@ use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, Resource, ResourceArc, 
 use tokio::runtime::{Builder, Handle};
 use tokio::task::AbortHandle;
 
-use crate::error::{Asked, Error};
+use crate::error::{Context, Error};
 use crate::probe::suspension;
-use crate::request_limit::{self, Place};
+use crate::request_limit::{self, Permit};
 
 static RUNTIME: OnceCell<Handle> = OnceCell::new();
 
@@ -29,8 +29,8 @@ fn runtime() -> io::Result<&'static Handle> {
         let handle = runtime.handle().clone();
         handle.spawn(async {
             loop {
-                suspension::feel(Duration::ZERO);
-                tokio::time::sleep(suspension::BEAT).await;
+                suspension::remaining(Duration::ZERO);
+                tokio::time::sleep(suspension::INTERVAL).await;
             }
         });
         thread::Builder::new()
@@ -41,7 +41,7 @@ fn runtime() -> io::Result<&'static Handle> {
 }
 
 /// Drops a thing on the runtime's thread: a big one would hold up one of the VM's.
-pub(crate) fn leave(thing: impl Send + 'static) {
+pub(crate) fn drop_later(thing: impl Send + 'static) {
     // Where nothing ever ran, nothing has become big.
     if let Some(runtime) = RUNTIME.get() {
         runtime.spawn(async move { drop(thing) });
@@ -64,22 +64,22 @@ impl Resource for Request {
     }
 }
 
-/// Runs `work` on the runtime, for the calling process: it gets `{tag, answer}`, once. `asked` says in errors what it was.
+/// Runs `work` on the runtime, for the calling process: it gets `{tag, answer}`, once. `context` says in errors what it was.
 ///
 /// # Errors
 /// `Overloaded` when too much is under way, or the thread could not be started.
 pub(crate) fn look_up<T>(
     env: Env<'_>,
     tag: Term<'_>,
-    asked: Asked,
+    context: Context,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<(), Error>
 where
     T: Encoder + Send + 'static,
 {
-    match request_limit::for_lookup() {
-        Some(place) => run(env, tag, asked, place, work),
-        None => Err(Error::too_many_lookups(asked)),
+    match request_limit::lookup_permit() {
+        Some(permit) => run(env, tag, context, permit, work),
+        None => Err(Error::too_many_lookups(context)),
     }
 }
 
@@ -90,23 +90,23 @@ where
 pub(crate) fn probe<T>(
     env: Env<'_>,
     tag: Term<'_>,
-    asked: Asked,
+    context: Context,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<(), Error>
 where
     T: Encoder + Send + 'static,
 {
-    match request_limit::for_probe() {
-        Some(place) => run(env, tag, asked, place, work),
-        None => Err(Error::too_many_probes(asked)),
+    match request_limit::probe_permit() {
+        Some(permit) => run(env, tag, context, permit, work),
+        None => Err(Error::too_many_probes(context)),
     }
 }
 
 fn run<T>(
     env: Env<'_>,
     tag: Term<'_>,
-    asked: Asked,
-    place: Place,
+    context: Context,
+    permit: Permit,
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<(), Error>
 where
@@ -114,12 +114,12 @@ where
 {
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return Err(Error::no_thread(asked, &error)),
+        Err(error) => return Err(Error::no_thread(context, &error)),
     };
-    let reply = Reply::new(env, tag, asked);
+    let reply = Reply::new(env, tag, context);
     spawn(env, runtime, async move {
         // Moved in, so that it ends with the task, however that ends.
-        let _place = place;
+        let _permit = permit;
         let answer = work.await;
         reply.send(&answer);
     });
@@ -166,17 +166,17 @@ pub(crate) fn send(to: &LocalPid, message: &impl Encoder) {
 struct Reply {
     to: LocalPid,
     message: Option<(OwnedEnv, SavedTerm)>,
-    asked: Asked,
+    context: Context,
 }
 
 impl Reply {
-    fn new(env: Env<'_>, tag: Term<'_>, asked: Asked) -> Self {
+    fn new(env: Env<'_>, tag: Term<'_>, context: Context) -> Self {
         let message_env = OwnedEnv::new();
         let tag = message_env.save(tag);
         Self {
             to: env.pid(),
             message: Some((message_env, tag)),
-            asked,
+            context,
         }
     }
 
@@ -195,8 +195,8 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.message.is_some() && !thread_is_scheduler() {
-            let asked = self.asked.clone();
-            self.deliver(&super::encode::Failure::from(&Error::BrokenOff { asked }));
+            let context = self.context.clone();
+            self.deliver(&super::encode::Failure::from(&Error::Panicked { context }));
         }
     }
 }

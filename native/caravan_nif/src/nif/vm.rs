@@ -5,7 +5,7 @@ use rustler::{Atom, OwnedEnv};
 use crate::known_nodes;
 use crate::membership::Vm;
 
-/// The VM, with the number of its atoms and how many it may have, as they were when it was asked.
+/// The VM, with the number of its atoms and how many it may have, as they were when it was context.
 pub(crate) struct Beam {
     atoms: usize,
     limit: usize,

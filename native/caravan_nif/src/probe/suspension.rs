@@ -1,48 +1,51 @@
-//! Whether this process was stopped until just now: by a signal, a debugger, or a container that was frozen.
+//! Whether this process was suspended until just now: by a signal, a debugger, or the freezer of its container.
+//!
+//! A heartbeat tells: a gap in it is the time in which nothing ran.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 
-/// How often the pulse should be felt.
-pub const BEAT: Duration = Duration::from_millis(500);
+/// How often the heart should beat.
+pub const INTERVAL: Duration = Duration::from_millis(500);
 
-/// A process that feels none for this long was stopped. Peers give a node up after 0.75 of `net_ticktime` at the earliest.
-const STOPPED: Duration = Duration::from_secs(2);
+/// A gap this long means that the process was suspended. Peers give a node up after 0.75 of `net_ticktime` at the
+/// earliest.
+const SUSPENDED: Duration = Duration::from_secs(2);
 
-static PULSE: Lazy<Mutex<Pulse>> = Lazy::new(Mutex::default);
+static HEARTBEAT: Lazy<Mutex<Heartbeat>> = Lazy::new(Mutex::default);
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 
-/// Feels the pulse. Answers with how much is left of `time` since this process resumed: mostly nothing.
-pub fn feel(time: Duration) -> Duration {
+/// How much of `grace` is left since this process resumed: mostly nothing. This counts as a heartbeat, too.
+pub fn remaining(grace: Duration) -> Duration {
     let now = START.elapsed();
-    let mut pulse = PULSE.lock().unwrap_or_else(PoisonError::into_inner);
-    pulse.beat(now);
-    pulse.left(time, now)
+    let mut heartbeat = HEARTBEAT.lock().unwrap_or_else(PoisonError::into_inner);
+    heartbeat.beat(now);
+    heartbeat.remaining(grace, now)
 }
 
-/// What was felt. Pure: the time is an argument.
+/// The latest beat, and the latest end of a gap. Pure: the time is an argument.
 #[derive(Debug, Default)]
-struct Pulse {
+struct Heartbeat {
     last: Option<Duration>,
-    went_on: Option<Duration>,
+    resumed: Option<Duration>,
 }
 
-impl Pulse {
+impl Heartbeat {
     fn beat(&mut self, now: Duration) {
         if self
             .last
-            .is_some_and(|last| now.saturating_sub(last) >= STOPPED)
+            .is_some_and(|last| now.saturating_sub(last) >= SUSPENDED)
         {
-            self.went_on = Some(now);
+            self.resumed = Some(now);
         }
         self.last = Some(now);
     }
 
-    fn left(&self, time: Duration, now: Duration) -> Duration {
-        self.went_on.map_or(Duration::ZERO, |at| {
-            time.saturating_sub(now.saturating_sub(at))
+    fn remaining(&self, grace: Duration, now: Duration) -> Duration {
+        self.resumed.map_or(Duration::ZERO, |at| {
+            grace.saturating_sub(now.saturating_sub(at))
         })
     }
 }

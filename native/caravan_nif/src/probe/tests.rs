@@ -59,10 +59,10 @@ async fn an_answer_counts_for_others_only_after_the_time_given() {
     let asked = tokio::spawn(probe(name, 2 * RECOVERY, Purpose::Redial));
     drop(listener.accept().await.unwrap());
     sleep(RECOVERY / 2).await;
-    assert!(!answers().has(&address, Instant::now()));
+    assert!(!answers().contains(&address, Instant::now()));
     assert_eq!(asked.await.unwrap(), Ok(()));
-    assert!(answers().has(&address, Instant::now()));
-    assert!(!answers().has(&address, Instant::now() + FRESH));
+    assert!(answers().contains(&address, Instant::now()));
+    assert!(!answers().contains(&address, Instant::now() + FRESH));
 }
 
 #[tokio::test]

@@ -7,10 +7,10 @@ use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::response::{Received, read, whole_records};
-use super::session::{Asking, find};
-use super::wire::request;
+use super::session::{Session, find};
+use super::wire::build_query;
 use super::{Spec, Type};
-use crate::endpoint::{self, Endpoint, Found, Refused};
+use crate::endpoint::{self, Endpoint, Found, RefusedNames};
 use crate::error::Error;
 
 /// What one answer says.
@@ -21,7 +21,7 @@ pub enum Decoded {
     /// Nothing of the wanted kind, or not here.
     Nothing,
     /// Endpoints, and the targets refused.
-    Endpoints(Vec<Endpoint>, Refused),
+    Endpoints(Vec<Endpoint>, RefusedNames),
 }
 
 /// Takes `bytes` for the answer to a question for `name`; the transaction id is always right.
@@ -30,7 +30,7 @@ pub enum Decoded {
 /// Those of a look-up that has one answer only.
 pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Error> {
     let server = SocketAddr::from(([127, 0, 0, 1], 53));
-    let asking = Asking::new(&Spec {
+    let session = Session::new(&Spec {
         query: name.into(),
         record_type,
         nameservers: Some(vec![server]),
@@ -45,23 +45,23 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
         Type::Aaaa => RecordType::AAAA,
     };
     let owner = Name::from_ascii(format!("{name}.")).unwrap_or_default();
-    let mut request = request(&Query::query(owner, of), true);
+    let mut request = build_query(&Query::query(owner, of), true);
     if let Some(&[high, low]) = bytes.first_chunk() {
         request.metadata.id = u16::from_be_bytes([high, low]);
     }
     let malformed = |reason| Error::Malformed {
-        asked: asking.asked(name, of, &[server]),
+        context: session.context(name, of, &[server]),
         reason,
     };
     let answer = match read(bytes, &request, None).map_err(malformed)? {
-        Received::Answer(answer) => Some(answer),
+        Received::Response(answer) => Some(answer),
         Received::Truncated => whole_records(bytes, &request),
         Received::Other => None,
     };
     let Some(answer) = answer else {
         return Ok(Decoded::Ignored);
     };
-    asking.judge(&answer, name, of, server)?;
+    session.check_code(&answer, name, of, server)?;
     let Found::Records(records, _) = find(name, of, answer.records) else {
         return Ok(Decoded::Nothing);
     };
@@ -70,7 +70,7 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
             Some(found) => found,
             None => return Ok(Decoded::Nothing),
         },
-        _ => (endpoint::addresses(&records), Refused::default()),
+        _ => (endpoint::addresses(&records), RefusedNames::default()),
     };
     Ok(Decoded::Endpoints(endpoints, refused))
 }

@@ -1,4 +1,4 @@
-//! Which servers answer without EDNS only: those that are older than it, and those behind a firewall that drops what it
+//! Which servers answer only without EDNS: those older than it, and those behind a firewall that drops what it
 //! doesn't know.
 
 use std::collections::HashMap;
@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 
-/// How often such a server is asked with EDNS all the same: it may just have lost a packet, or the firewall may be gone.
-const CHECK: Duration = Duration::from_secs(60);
+/// How often such a server is queried with EDNS nevertheless: it may only have lost a packet, or the firewall may be gone.
+const RECHECK: Duration = Duration::from_secs(60);
 
-/// How many servers are remembered. Any beyond are asked with EDNS first, in vain.
-const MOST: usize = 64;
+/// How many servers are remembered. Others are queried with EDNS first, in vain.
+const MAX_SERVERS: usize = 64;
 
-static MANNERS: Lazy<Mutex<Manners>> = Lazy::new(Mutex::default);
+static SUPPORT: Lazy<Mutex<EdnsSupport>> = Lazy::new(Mutex::default);
 
-/// How to ask a server.
+/// How to query a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum Mode {
     Edns,
     Plain,
     /// Without EDNS, and with it besides, to see whether that is answered now.
     PlainUntilChecked,
 }
 
-/// What a server has shown.
+/// What a reply, or the lack of one, tells of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum Evidence {
     /// It has answered a question with EDNS.
     Edns,
     /// It has said that it doesn't know EDNS.
@@ -36,23 +36,23 @@ pub(super) enum Shown {
     Silence,
 }
 
-/// How to ask `server` now.
-pub(super) fn of(server: SocketAddr) -> Manner {
-    manners().of(server, Instant::now())
+/// How to query `server` now.
+pub(super) fn mode(server: SocketAddr) -> Mode {
+    support().mode(server, Instant::now())
 }
 
-/// Notes what `server` has shown.
-pub(super) fn note(server: SocketAddr, shown: Shown) {
-    manners().note(server, shown, Instant::now());
+/// Notes what is now known of `server`.
+pub(super) fn note(server: SocketAddr, evidence: Evidence) {
+    support().note(server, evidence, Instant::now());
 }
 
-fn manners() -> MutexGuard<'static, Manners> {
-    MANNERS.lock().unwrap_or_else(PoisonError::into_inner)
+fn support() -> MutexGuard<'static, EdnsSupport> {
+    SUPPORT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The servers to be asked without EDNS. Pure.
+/// The servers to query without EDNS. Pure.
 #[derive(Default)]
-struct Manners {
+struct EdnsSupport {
     plain: HashMap<SocketAddr, Plain>,
 }
 
@@ -62,34 +62,34 @@ struct Plain {
     check_at: Instant,
 }
 
-impl Manners {
-    fn of(&mut self, server: SocketAddr, now: Instant) -> Manner {
+impl EdnsSupport {
+    fn mode(&mut self, server: SocketAddr, now: Instant) -> Mode {
         match self.plain.get_mut(&server) {
-            None => Manner::Edns,
-            Some(plain) if now < plain.check_at => Manner::Plain,
+            None => Mode::Edns,
+            Some(plain) if now < plain.check_at => Mode::Plain,
             Some(plain) => {
-                plain.check_at = now + CHECK;
-                Manner::PlainUntilChecked
+                plain.check_at = now + RECHECK;
+                Mode::PlainUntilChecked
             }
         }
     }
 
-    fn note(&mut self, server: SocketAddr, shown: Shown, now: Instant) {
-        let check_at = match shown {
-            Shown::Edns => {
+    fn note(&mut self, server: SocketAddr, evidence: Evidence, now: Instant) {
+        let check_at = match evidence {
+            Evidence::Edns => {
                 self.plain.remove(&server);
                 return;
             }
-            Shown::NoEdns => now + CHECK,
+            Evidence::NoEdns => now + RECHECK,
             // One lost packet may be all there was to it.
-            Shown::Silence => now,
+            Evidence::Silence => now,
         };
         let plain = Plain {
             noted: now,
             check_at,
         };
         self.plain.entry(server).or_insert(plain).noted = now;
-        if self.plain.len() > MOST {
+        if self.plain.len() > MAX_SERVERS {
             let oldest = self.plain.iter().min_by_key(|(_, plain)| plain.noted);
             if let Some(server) = oldest.map(|(server, _)| *server) {
                 self.plain.remove(&server);

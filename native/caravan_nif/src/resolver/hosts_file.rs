@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 /// The addresses of names.
 #[derive(Debug, Default)]
-pub(super) struct Hosts(HashMap<String, Vec<IpAddr>>);
+pub(super) struct HostsFile(HashMap<String, Vec<IpAddr>>);
 
-impl Hosts {
+impl HostsFile {
     /// Reads the file; lines that are not understood are passed over.
     pub(super) fn parse(text: &str) -> Self {
         let mut hosts = HashMap::<_, Vec<_>>::new();

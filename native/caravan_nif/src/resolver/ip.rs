@@ -4,20 +4,20 @@ use std::net::IpAddr;
 
 use hickory_resolver::proto::rr::RecordType;
 
-use super::session::{Asking, Resolved};
+use super::session::{Resolved, Session};
 use super::system::HOSTS;
 use super::{Lookup, Transport, Type, failed};
-use crate::endpoint::{self, Data, Record, Refused};
+use crate::endpoint::{self, Data, Record, RefusedNames};
 use crate::error::Error;
 
-pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result<Lookup, Error> {
+pub(super) async fn look_up(session: &Session, name: &str, wanted: Type) -> Result<Lookup, Error> {
     let resolved = match wanted {
-        Type::A => asking.resolve(name, RecordType::A).await?,
-        Type::Aaaa => asking.resolve(name, RecordType::AAAA).await?,
+        Type::A => session.resolve(name, RecordType::A).await?,
+        Type::Aaaa => session.resolve(name, RecordType::AAAA).await?,
         Type::Ip | Type::Srv => {
             let (v4, v6) = tokio::join!(
-                asking.resolve(name, RecordType::A),
-                asking.resolve(name, RecordType::AAAA),
+                session.resolve(name, RecordType::A),
+                session.resolve(name, RecordType::AAAA),
             );
             match (v4, v6) {
                 (Ok(mut v4), Ok(v6)) => {
@@ -39,12 +39,12 @@ pub(super) async fn look_up(asking: &Asking, name: &str, wanted: Type) -> Result
         }
     };
     let endpoints = endpoint::addresses(&resolved.records);
-    Ok(Lookup::of(endpoints, &resolved, asking))
+    Ok(Lookup::of(endpoints, &resolved, session))
 }
 
 /// What the hosts file says of a name.
-pub(super) fn in_hosts(asking: &Asking, name: &str, wanted: Type) -> Option<Lookup> {
-    let records: Vec<Record> = static_addresses(asking, name)
+pub(super) fn in_hosts(session: &Session, name: &str, wanted: Type) -> Option<Lookup> {
+    let records: Vec<Record> = static_addresses(session, name)
         .iter()
         .filter(|ip| match wanted {
             Type::A => ip.is_ipv4(),
@@ -63,10 +63,10 @@ pub(super) fn in_hosts(asking: &Asking, name: &str, wanted: Type) -> Option<Look
         endpoints,
         ttl: 0,
         server: HOSTS.into(),
-        transport: Transport::Hosts,
-        elapsed: asking.elapsed(),
+        transport: Transport::HostsFile,
+        elapsed: session.elapsed(),
         unresolved: Vec::new(),
-        refused: Refused::default(),
+        refused: RefusedNames::default(),
         incomplete: None,
         digest: None,
         unchanged: false,
@@ -74,8 +74,8 @@ pub(super) fn in_hosts(asking: &Asking, name: &str, wanted: Type) -> Option<Look
 }
 
 /// The addresses of a host that the hosts file has.
-pub(super) fn static_addresses<'a>(asking: &'a Asking, name: &str) -> &'a [IpAddr] {
-    asking
+pub(super) fn static_addresses<'a>(session: &'a Session, name: &str) -> &'a [IpAddr] {
+    session
         .system
         .as_ref()
         .map_or(&[], |system| system.hosts.get(name))

@@ -19,7 +19,7 @@ const SHORTEST_RECORD: usize = 11;
 
 /// What a server answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) code: ResponseCode,
     /// "Ask those servers", which says nothing of the name.
     pub(super) referral: bool,
@@ -37,7 +37,7 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) enum Received {
     /// The answer.
-    Answer(Answer),
+    Response(Response),
     /// The answer, cut to fit. Not read any further: the whole one is to be had over TCP, as a rule.
     Truncated,
     /// No answer to this request; anybody may have sent it.
@@ -81,13 +81,13 @@ fn head(decoder: &mut BinDecoder<'_>, request: &Message) -> Result<Option<Header
 /// none, or where it tells of a failure.
 ///
 /// Of its other sections nothing is taken: half of a host's addresses is worse than asking for all of them.
-pub(super) fn whole_records(bytes: &[u8], request: &Message) -> Option<Answer> {
+pub(super) fn whole_records(bytes: &[u8], request: &Message) -> Option<Response> {
     let mut decoder = BinDecoder::new(bytes);
     let Header { metadata, counts } = head(&mut decoder, request).ok()??;
     let mut records = Section::default();
     let _the_cut = records.read(&mut decoder, counts.answers);
     let is_answer = metadata.response_code == ResponseCode::NoError && !records.records.is_empty();
-    is_answer.then(|| Answer {
+    is_answer.then(|| Response {
         code: metadata.response_code,
         referral: false,
         edns: false,
@@ -107,7 +107,7 @@ fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received
     if let Some(Digest { value, ttl }) = digest
         && known == Some(value)
     {
-        return Ok(Received::Answer(Answer {
+        return Ok(Received::Response(Response {
             code: metadata.response_code,
             referral: false,
             edns: true,
@@ -137,7 +137,7 @@ fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received
         Some(edns) => ResponseCode::from(edns.rcode_high(), metadata.response_code.low()),
         None => metadata.response_code,
     };
-    Ok(Received::Answer(Answer {
+    Ok(Received::Response(Response {
         code,
         referral,
         edns: additionals.edns.is_some(),

@@ -1,4 +1,4 @@
-//! The questions of one look-up: who may be asked, and what an answer means, under one deadline.
+//! The questions of one look-up: who may be context, and what an answer means, under one deadline.
 
 mod race;
 
@@ -11,23 +11,23 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
 use tokio::time::Instant;
 
-use self::race::Reply;
-use super::response::{Answer, code_word};
+use self::race::RaceResult;
+use super::response::{Response, code_word};
 use super::system::System;
 use super::{Spec, Transport};
 use crate::endpoint::{self, Data, Found, MAX_ALIASES, Record};
-use crate::error::{Asked, Error};
+use crate::error::{Context, Error};
 
-/// How often each server is asked, where resolv.conf does not say it.
+/// How often each server is context, where resolv.conf does not say it.
 const ATTEMPTS: usize = 2;
 
-/// One look-up under way: who may be asked, and until when.
+/// One look-up under way: who may be context, and until when.
 #[derive(Clone)]
-pub(super) struct Asking {
+pub(super) struct Session {
     servers: Vec<SocketAddr>,
     /// Which of them answered last: the next question goes there first, so that a dead server costs its patience once.
     alive: Arc<AtomicUsize>,
-    /// Where the system's own servers are asked: its search list and hosts file count too.
+    /// Where the system's own servers are context: its search list and hosts file count too.
     pub(super) system: Option<System>,
     pub(super) ipv6: bool,
     known: Option<u64>,
@@ -54,7 +54,7 @@ pub(super) struct Resolved {
     pub(super) unchanged: bool,
 }
 
-impl Asking {
+impl Session {
     pub(super) fn new(spec: &Spec) -> Self {
         let start = Instant::now();
         let system = spec.nameservers.is_none().then(System::current);
@@ -101,7 +101,7 @@ impl Asking {
 
     pub(super) fn expired(&self, question: &str) -> Error {
         Error::Timeout {
-            asked: self.asking(question.to_owned(), &self.servers),
+            context: self.context_of(question.to_owned(), &self.servers),
         }
     }
 
@@ -110,12 +110,12 @@ impl Asking {
         let mut owner = name.to_owned();
         let mut lowest = u32::MAX;
         for _ in 0..MAX_ALIASES {
-            let Reply {
+            let RaceResult {
                 answer,
                 server,
                 transport,
                 missing,
-            } = self.ask(&owner, of).await?;
+            } = self.query(&owner, of).await?;
             if let Some(ttl) = answer.unchanged {
                 return Ok(Resolved {
                     records: Vec::new(),
@@ -143,37 +143,37 @@ impl Asking {
                     });
                 }
                 // One alias is all there is of them, so nothing of this answer is missing.
-                Found::Elsewhere(target, ttl) => {
+                Found::Cname(target, ttl) => {
                     lowest = lowest.min(ttl);
                     owner = target.to_string();
                 }
                 Found::Nothing => {
                     return Err(missing.unwrap_or_else(|| Error::NoData {
-                        asked: self.asked(name, of, &[server]),
+                        context: self.context(name, of, &[server]),
                         reason: "has no record of this type",
                     }));
                 }
-                Found::Endless => break,
+                Found::CnameLoop => break,
             }
         }
-        let asked = self.asked(name, of, &self.servers);
+        let context = self.context(name, of, &self.servers);
         Err(Error::Malformed {
-            asked,
+            context,
             reason: "its aliases (CNAME) never end".into(),
         })
     }
 
     /// What the response code means; one that is no more than "no" says that another server may know better.
-    pub(super) fn judge(
+    pub(super) fn check_code(
         &self,
-        answer: &Answer,
+        answer: &Response,
         name: &str,
         of: RecordType,
         server: SocketAddr,
     ) -> Result<(), Error> {
-        let asked = || self.asked(name, of, &[server]);
+        let context = || self.context(name, of, &[server]);
         let failed = |said: &str| Error::ServFail {
-            asked: asked(),
+            context: context(),
             code: said.into(),
             rcode: answer.code.into(),
         };
@@ -183,19 +183,19 @@ impl Asking {
             )),
             ResponseCode::NoError => Ok(()),
             ResponseCode::NXDomain => Err(Error::NxDomain {
-                asked: asked(),
+                context: context(),
                 nor: Vec::new(),
             }),
-            ResponseCode::Refused => Err(Error::Refused { asked: asked() }),
+            ResponseCode::Refused => Err(Error::Refused { context: context() }),
             other => Err(failed(code_word(other))),
         }
     }
 
-    pub(super) fn asked(&self, name: &str, of: RecordType, servers: &[SocketAddr]) -> Asked {
-        self.asking(format!("{name} {of}"), servers)
+    pub(super) fn context(&self, name: &str, of: RecordType, servers: &[SocketAddr]) -> Context {
+        self.context_of(format!("{name} {of}"), servers)
     }
 
-    fn asking(&self, question: String, servers: &[SocketAddr]) -> Asked {
+    fn context_of(&self, question: String, servers: &[SocketAddr]) -> Context {
         let instead = self
             .system
             .as_ref()
@@ -204,8 +204,8 @@ impl Asking {
             Some(reason) => format!("{server} ({reason})"),
             None => server.to_string(),
         };
-        Asked {
-            did: "looked up",
+        Context {
+            action: "looked up",
             question,
             servers: servers.iter().map(shown).collect(),
             elapsed: self.elapsed(),

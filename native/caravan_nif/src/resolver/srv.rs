@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use hickory_resolver::proto::rr::RecordType;
 use tokio::task::JoinSet;
 
-use super::session::Asking;
+use super::session::Session;
 use super::{Lookup, Missing, Type, failed, ip};
 use crate::endpoint::{self, Data, Endpoint, Record};
 use crate::error::Error;
@@ -14,26 +14,26 @@ use crate::error::Error;
 /// Hosts resolved at the same time, by one look-up.
 const HOSTS_AT_ONCE: usize = 64;
 
-pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error> {
-    let resolved = asking.resolve(name, RecordType::SRV).await?;
+pub(super) async fn look_up(session: &Session, name: &str) -> Result<Lookup, Error> {
+    let resolved = session.resolve(name, RecordType::SRV).await?;
     if resolved.unchanged {
-        return Ok(Lookup::of(Vec::new(), &resolved, asking));
+        return Ok(Lookup::of(Vec::new(), &resolved, session));
     }
-    let asked = || asking.asked(name, RecordType::SRV, &[resolved.server]);
+    let context = || session.context(name, RecordType::SRV, &[resolved.server]);
     let Some((mut endpoints, refused)) = endpoint::services(&resolved.records) else {
         return Err(Error::NoData {
-            asked: asked(),
+            context: context(),
             reason: "the service is declared not available there (target \".\")",
         });
     };
     if endpoints.is_empty() {
         return Err(Error::NoHost {
-            asked: asked(),
+            context: context(),
             count: refused.count,
             example: refused.example,
         });
     }
-    let (known, ttl, unknown, at_once) = hosts(asking, &endpoints, &resolved.additionals).await;
+    let (known, ttl, unknown, at_once) = hosts(session, &endpoints, &resolved.additionals).await;
     let mut unresolved = Vec::new();
     for endpoint in &mut endpoints {
         let Some(host) = &endpoint.host else { continue };
@@ -44,7 +44,7 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
     }
     unresolved.sort_unstable();
     unresolved.dedup();
-    let lookup = Lookup::of(endpoints, &resolved, asking);
+    let lookup = Lookup::of(endpoints, &resolved, session);
     Ok(Lookup {
         ttl: lookup.ttl.min(ttl),
         unresolved,
@@ -61,7 +61,7 @@ pub(super) async fn look_up(asking: &Asking, name: &str) -> Result<Lookup, Error
 /// The hosts file goes before the additional section. What has no address of the wanted family there is asked for: a
 /// server may leave out of that section what it likes (RFC 2181, section 9).
 async fn hosts(
-    asking: &Asking,
+    session: &Session,
     endpoints: &[Endpoint],
     additionals: &[Record],
 ) -> (HashMap<String, Vec<IpAddr>>, u32, Option<Error>, bool) {
@@ -83,11 +83,11 @@ async fn hosts(
             // A literal address as a target is not what RFC 2782 wants, but what it means is plain.
             Ok(ip) => vec![ip],
             Err(_) => {
-                let addresses = match ip::static_addresses(asking, host) {
+                let addresses = match ip::static_addresses(session, host) {
                     [] => given.remove(host.as_str()).unwrap_or_default(),
                     listed => listed.to_vec(),
                 };
-                if !addresses.iter().any(|ip| ip.is_ipv6() == asking.ipv6) {
+                if !addresses.iter().any(|ip| ip.is_ipv6() == session.ipv6) {
                     missing.push(host.clone());
                 }
                 addresses
@@ -96,8 +96,8 @@ async fn hosts(
         known.insert(host.clone(), addresses);
     }
     // The hosts file, which only counts with the system, may change.
-    let at_once = missing.is_empty() && asking.system.is_none();
-    let (lowest, incomplete) = resolve(asking, missing, &mut known).await;
+    let at_once = missing.is_empty() && session.system.is_none();
+    let (lowest, incomplete) = resolve(session, missing, &mut known).await;
     known.retain(|_, addresses| {
         *addresses = endpoint::bounded(std::mem::take(addresses));
         !addresses.is_empty()
@@ -108,7 +108,7 @@ async fn hosts(
 /// Asks for hosts, several at a time, and adds what comes; answers the lowest TTL seen, and why a host has none of the
 /// addresses that this node could dial, where that is not what DNS says.
 async fn resolve(
-    asking: &Asking,
+    session: &Session,
     hosts: Vec<String>,
     known: &mut HashMap<String, Vec<IpAddr>>,
 ) -> (u32, Option<Error>) {
@@ -117,15 +117,15 @@ async fn resolve(
     let mut under_way = JoinSet::new();
     let mut hosts = hosts.into_iter();
     loop {
-        let room = if asking.is_over() {
+        let room = if session.is_over() {
             0
         } else {
             HOSTS_AT_ONCE - under_way.len()
         };
         for host in hosts.by_ref().take(room) {
-            let asking = asking.clone();
+            let session = session.clone();
             under_way.spawn(async move {
-                let found = ip::look_up(&asking, &host, Type::Ip).await;
+                let found = ip::look_up(&session, &host, Type::Ip).await;
                 (host, found)
             });
         }
@@ -136,7 +136,7 @@ async fn resolve(
                 for endpoint in found.endpoints {
                     addresses.extend(endpoint.addresses);
                 }
-                if !addresses.iter().any(|ip| ip.is_ipv6() == asking.ipv6) {
+                if !addresses.iter().any(|ip| ip.is_ipv6() == session.ipv6) {
                     let why = found.incomplete.map(Missing::into_why);
                     incomplete = incomplete.or(why);
                 }
@@ -144,7 +144,7 @@ async fn resolve(
             Some(Ok((_host, Err(error)))) => incomplete = incomplete.or(failed(error)),
             Some(Err(_panicked)) => {}
             None => {
-                let unasked = hosts.next().map(|host| asking.expired(&host));
+                let unasked = hosts.next().map(|host| session.expired(&host));
                 return (ttl, incomplete.or(unasked));
             }
         }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::hosts_file::Hosts;
+use super::hosts_file::HostsFile;
 use super::resolv_conf::ResolvConf;
 
 #[cfg(unix)]
@@ -33,7 +33,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct System {
     pub(super) resolver: Arc<Resolver>,
-    pub(super) hosts: Arc<Hosts>,
+    pub(super) hosts: Arc<HostsFile>,
 }
 
 /// What follows from `resolv.conf`.
@@ -53,7 +53,7 @@ impl System {
                 Resolver::new(platform::resolv_conf())
             }),
             hosts: current(file(&platform::hosts()), hosts, || {
-                Hosts::parse(&read(&platform::hosts()).unwrap_or_default())
+                HostsFile::parse(&read(&platform::hosts()).unwrap_or_default())
             }),
         }
     }
@@ -92,7 +92,7 @@ fn address(ip: IpAddr, scope: Option<&str>) -> SocketAddr {
     scoped.unwrap_or(SocketAddr::new(ip, 53))
 }
 
-type Last = (Option<Seen<Resolver>>, Option<Seen<Hosts>>);
+type Last = (Option<Seen<Resolver>>, Option<Seen<HostsFile>>);
 
 /// What a source said when it was last read.
 struct Seen<T> {

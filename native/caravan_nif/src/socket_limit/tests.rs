@@ -6,11 +6,11 @@ fn the_bound_is_a_quarter_of_what_there_is() {
         |soft| format!("Limit  Soft Limit  Hard Limit\nMax open files   {soft}   9  files\n");
     for (soft, expected) in [
         ("1024", 256),
-        ("100", LEAST),
-        ("1048576", MOST),
-        ("unlimited", MOST),
+        ("100", MIN_SOCKETS),
+        ("1048576", MAX_SOCKETS),
+        ("unlimited", MAX_SOCKETS),
     ] {
         assert_eq!(bound(&limits(soft)), expected, "{soft}");
     }
-    assert_eq!(bound(""), LEAST);
+    assert_eq!(bound(""), MIN_SOCKETS);
 }

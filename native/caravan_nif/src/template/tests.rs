@@ -6,13 +6,13 @@ use crate::node_name::dist_port;
 
 #[test]
 fn templates() {
-    let filling = Filling {
+    let values = TemplateValues {
         sname: "likes",
         port: Some(3434),
         host: Some("n1.example"),
         ip: Some([10, 0, 0, 1].into()),
     };
-    let fill = |text: &str| Template::parse(text).map(|template| template.fill(&filling).unwrap());
+    let fill = |text: &str| Template::parse(text).map(|template| template.render(&values).unwrap());
     assert_eq!(
         fill("{sname}-{port}@{host}").unwrap(),
         "likes-3434@n1.example"
@@ -37,12 +37,12 @@ fn templates() {
         let error = Template::parse(bad).unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidOption, "{bad:?}");
     }
-    let no_host = Filling {
+    let no_host = TemplateValues {
         host: None,
-        ..filling
+        ..values
     };
     assert_eq!(
-        Template::parse("{sname}@{host}").unwrap().fill(&no_host),
+        Template::parse("{sname}@{host}").unwrap().render(&no_host),
         None
     );
 }
@@ -61,7 +61,7 @@ fn bases_that_a_template_takes() {
 
 /// What a node named `own` calls a peer on `port` at host `n1`.
 fn like(own: &str, port: Option<u16>, rules: PortRules) -> Option<String> {
-    Template::like(own, true, &rules).fill(&Filling {
+    Template::like(own, true, &rules).render(&TemplateValues {
         sname: "unused",
         port,
         host: Some("n1"),
@@ -118,13 +118,13 @@ fn a_record_without_a_port_names_only_nodes_that_need_none() {
 fn address_records_keep_the_whole_base() {
     for own in ["app-3434", "app3434", "app-0", "app"] {
         let template = Template::like(own, false, &PortRules::default());
-        let filling = Filling {
+        let values = TemplateValues {
             sname: "unused",
             port: Some(4000),
             host: None,
             ip: Some([10, 0, 0, 1].into()),
         };
-        assert_eq!(template.fill(&filling), Some(format!("{own}@10.0.0.1")));
+        assert_eq!(template.render(&values), Some(format!("{own}@10.0.0.1")));
     }
 }
 
@@ -168,7 +168,7 @@ proptest! {
     #[test]
     fn a_port_survives_the_template(sname in "[a-z][a-z_-]{0,20}[a-z]", number in 1024u16.., host in "[a-z][a-z0-9.-]{0,30}[a-z]") {
         let template = Template::parse("{sname}-{port}@{host}").unwrap();
-        let name = template.fill(&Filling { sname: &sname, port: Some(number), host: Some(&host), ip: None }).unwrap();
+        let name = template.render(&TemplateValues { sname: &sname, port: Some(number), host: Some(&host), ip: None }).unwrap();
         prop_assert!(is_name(&name));
         prop_assert_eq!(dist_port(name.as_bytes(), &PortRules::default()).unwrap(), number);
     }

@@ -57,7 +57,11 @@ const ORDINARY: [&str; 30] = [
 #[test]
 fn names_of_tools_and_whom_they_ask() {
     for (name, asks) in OF_TOOLS {
-        assert_eq!(asked(name.as_bytes()), Some(asks.as_bytes()), "{name}");
+        assert_eq!(
+            target_base(name.as_bytes()),
+            Some(asks.as_bytes()),
+            "{name}"
+        );
     }
 }
 
@@ -75,7 +79,7 @@ fn each_row_has_a_name() {
         assert!(
             names
                 .clone()
-                .any(|(name, _)| row.asks(name.as_bytes()).is_some()),
+                .any(|(name, _)| row.target_base(name.as_bytes()).is_some()),
             "{row:?}"
         );
     }
@@ -85,7 +89,7 @@ proptest! {
     // The look at the first bytes leaves no row out.
     #[test]
     fn the_first_bytes_decide_nothing_else(name in "(rem|rpc|remsh|maint|rabbitmqcli|[0-9a-f]{3}|[a-z]{1,9})-?[0-9a-f]{0,8}-?(ctl|ping|top|[a-z]{0,4})-?[a-z0-9]{0,6}") {
-        let any = TOOLS.iter().find(|tool| tool.asks(name.as_bytes()).is_some());
+        let any = TOOLS.iter().find(|tool| tool.target_base(name.as_bytes()).is_some());
         prop_assert_eq!(tool(name.as_bytes()), any);
     }
 }

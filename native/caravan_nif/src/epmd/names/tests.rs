@@ -48,7 +48,7 @@ fn ports_follow_from_names_unless_they_were_told() {
     ] {
         assert!(names.register(node(name, told)), "{name}");
         assert_eq!(port(&names, name), Some(told), "{name}");
-        names.leave(name);
+        names.unregister(name);
     }
     assert_eq!(port(&names, "other-4000"), Some(4000));
     assert_eq!(port(&names, "rem-1a-app-3999"), None);
@@ -69,7 +69,7 @@ fn a_name_has_one_owner_at_a_time() {
         assert!(!names.register(node(taken, 40_002)), "{taken}");
     }
     assert_eq!(port(&names, "plain"), Some(40_001));
-    names.leave("plain");
+    names.unregister("plain");
     assert!(names.register(node("plain", 40_002)));
 }
 
@@ -100,7 +100,7 @@ fn who_is_present() {
     // A namesake elsewhere is another node.
     names.linked(OWN, "peer-4000@n2.test", false);
     assert_eq!(present(&names), listed(&all));
-    names.leave("plain");
+    names.unregister("plain");
     names.linked(OWN, "plain@n1.test", false);
     names.linked(OWN, "peer-4000@n1.test", false);
     assert_eq!(present(&names), listed(&[("app-3999", 3999)]));
@@ -113,6 +113,6 @@ fn registrations_are_bounded() {
         assert!(names.register(node(&format!("plain{number}"), 40_001)));
     }
     assert!(!names.register(node("more", 40_001)));
-    names.leave("plain7");
+    names.unregister("plain7");
     assert!(names.register(node("more", 40_001)));
 }

@@ -3,8 +3,8 @@ use std::sync::mpsc;
 use super::*;
 use crate::node_name::PortRules;
 
-fn known() -> Arc<Known> {
-    Arc::new(Known::new(Names::new(
+fn known() -> Arc<SharedNames> {
+    Arc::new(SharedNames::new(Names::new(
         "app-3999",
         3999,
         PortRules::default(),
@@ -12,7 +12,7 @@ fn known() -> Arc<Known> {
 }
 
 /// A server on a free port of the loopback, and a channel of what it tells.
-async fn start() -> (SocketAddr, Arc<Known>, JoinSet<()>) {
+async fn start() -> (SocketAddr, Arc<SharedNames>, JoinSet<()>) {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
@@ -89,7 +89,7 @@ async fn what_is_refused_stays_so() {
 async fn who_says_nothing_makes_room() {
     let (address, _known, _server) = start().await;
     let mut silent = Vec::new();
-    for _ in 0..MAX_ASKING {
+    for _ in 0..MAX_PENDING {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
     let start = tokio::time::Instant::now();
@@ -107,7 +107,7 @@ async fn who_never_ends_is_sent_away() {
     assert_eq!(slow.read(&mut [0]).await.unwrap_or(0), 0);
 }
 
-async fn turn(told: &mpsc::Receiver<Turn>) -> Turn {
+async fn turn(told: &mpsc::Receiver<ServerEvent>) -> ServerEvent {
     let mut turn = None;
     eventually(async || {
         turn = told.try_recv().ok();
@@ -138,13 +138,13 @@ async fn it_waits_for_the_address_and_takes_over() {
         assert_eq!(node, Node::ordinary("app-3999", 3999));
         stream.write_all(b"HTTP/1.1").await.unwrap();
     }
-    let Turn::Waits(reason) = turn(&told).await else {
+    let ServerEvent::Waiting(reason) = turn(&told).await else {
         panic!("answers");
     };
     assert!(reason.contains("in use"), "{reason}");
     assert!(told.try_recv().is_err(), "told once");
     drop(other);
-    assert_eq!(turn(&told).await, Turn::Answers);
+    assert_eq!(turn(&told).await, ServerEvent::Serving);
     assert_eq!(names(address).await, "name app-3999 at port 3999\n");
 }
 
@@ -152,17 +152,17 @@ async fn it_waits_for_the_address_and_takes_over() {
 async fn who_waits_is_known_and_takes_over_at_once() {
     let (address, _known, server) = start().await;
     let (tell, told) = mpsc::channel();
-    let waiting = Known::new(Names::new("other-4001", 4001, PortRules::default()));
+    let waiting = SharedNames::new(Names::new("other-4001", 4001, PortRules::default()));
     let mut other = JoinSet::new();
     other.spawn(serve(address, Arc::new(waiting), move |turn| {
         tell.send(turn).unwrap();
     }));
     let reason = "an epmd or another node answers there, and knows this one";
-    assert_eq!(turn(&told).await, Turn::Waits(reason.into()));
+    assert_eq!(turn(&told).await, ServerEvent::Waiting(reason.into()));
     let both = "name app-3999 at port 3999\nname other-4001 at port 4001\n";
     assert_eq!(names(address).await, both);
     drop(server);
-    assert_eq!(turn(&told).await, Turn::Answers);
+    assert_eq!(turn(&told).await, ServerEvent::Serving);
     assert_eq!(names(address).await, "name other-4001 at port 4001\n");
 }
 

@@ -127,7 +127,7 @@ fn a_failing_deploy_only_makes_later_names_wait_for_a_probe() {
 fn at_the_end_of_the_budget_names_wait_for_it_to_refill_the_last_seen_first() {
     let mut set = Membership::new(limits(4));
     let at = |now| Duration::from_secs(now);
-    let of = |names: &[&str]| Answer {
+    let of = |names: &[&str]| Listing {
         incomplete: true,
         ..whole(0, names.iter().map(|name| node(name)).collect())
     };

@@ -25,7 +25,7 @@ proptest! {
                 prop_assert_eq!(set.len(), before);
                 continue;
             }
-            let answer = Answer {
+            let answer = Listing {
                 incomplete: kind == 1,
                 ..whole(query, names.iter().map(|name| node(name)).collect())
             };
@@ -122,7 +122,7 @@ proptest! {
             now += step;
             let names = numbers.iter().map(|number| if *number < 7 { format!("up{number}@h") } else { format!("down{number}@h") });
             let listed: Vec<_> = names.map(|name| node(&name)).collect();
-            let changes = set.answer(Duration::from_secs(now), Answer { incomplete: true, ..whole(0, listed) }, SELF, &vm);
+            let changes = set.answer(Duration::from_secs(now), Listing { incomplete: true, ..whole(0, listed) }, SELF, &vm);
             // No answer was whole, so that nobody is missing: who went has made room.
             prop_assert!(changes.expired.iter().all(|name| name.starts_with("down")));
             prop_assert!(changes.expired.len() <= changes.added.iter().filter(|name| name.starts_with("up")).count());
@@ -182,7 +182,7 @@ proptest! {
                         host: Some(format!("h{}", number % 4)),
                         addresses: [*last].iter().filter(|last| **last > 0).map(|last| [10, 0, 0, *last].into()).collect(),
                     }).collect();
-                    set.answer(at, Answer { incomplete: kind == 3, ..whole(query, listed) }, SELF, &vm)
+                    set.answer(at, Listing { incomplete: kind == 3, ..whole(query, listed) }, SELF, &vm)
                 }
             };
             shelf.note(&set, &changes);

@@ -9,7 +9,7 @@ use crate::error::Kind;
 
 fn answer(targets: &[Name]) -> Message {
     let owner = Name::from_ascii("app.test.").expect("a name");
-    let mut message = request(&Query::query(owner.clone(), RecordType::SRV), true);
+    let mut message = build_query(&Query::query(owner.clone(), RecordType::SRV), true);
     message.metadata.message_type = MessageType::Response;
     for target in targets {
         let service = RData::SRV(SRV::new(0, 10, 3434, target.clone()));

@@ -9,7 +9,7 @@ use tokio::runtime;
 
 use super::*;
 use crate::endpoint::Data;
-use crate::resolver::edns::of;
+use crate::resolver::edns::mode;
 
 const SOON: Duration = Duration::from_millis(40);
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -56,17 +56,17 @@ async fn server(answers: impl Fn(bool) -> bool + Send + 'static) -> (SocketAddr,
 }
 
 /// How long a question took that was answered.
-async fn ask(server: SocketAddr) -> Duration {
+async fn query(server: SocketAddr) -> Duration {
     let name = Name::from_ascii("app.test.").expect("a name");
     let start = Clock::now();
     let deadline = Instant::now() + DEADLINE;
-    let patience = Patience {
-        one_way: SOON,
-        for_the_rest: deadline,
+    let timeouts = Timeouts {
+        fallback_after: SOON,
+        whole_until: deadline,
         deadline,
     };
     let question = Query::query(name, RecordType::A);
-    let Ok((answer, Transport::Udp)) = exchange(server, &question, None, false, patience).await
+    let Ok((answer, Transport::Udp)) = exchange(server, &question, None, false, timeouts).await
     else {
         panic!("an answer expected");
     };
@@ -86,9 +86,9 @@ fn a_server_that_answers_is_asked_once_and_with_edns() {
     run(async {
         let (server, counted) = server(|_| true).await;
         for _ in 0..3 {
-            ask(server).await;
+            query(server).await;
         }
-        assert_eq!((counts(&counted), of(server)), ((3, 0), Manner::Edns));
+        assert_eq!((counts(&counted), mode(server)), ((3, 0), Mode::Edns));
     });
 }
 
@@ -96,11 +96,11 @@ fn a_server_that_answers_is_asked_once_and_with_edns() {
 fn one_that_drops_edns_is_found_out_once() {
     run(async {
         let (server, counted) = server(|edns| !edns).await;
-        assert!(ask(server).await >= SOON);
-        let checked = Manner::PlainUntilChecked;
-        assert_eq!((counts(&counted), of(server)), ((1, 1), checked));
+        assert!(query(server).await >= SOON);
+        let checked = Mode::PlainUntilChecked;
+        assert_eq!((counts(&counted), mode(server)), ((1, 1), checked));
         for _ in 0..3 {
-            ask(server).await;
+            query(server).await;
         }
         assert_eq!(counts(&counted), (1, 4));
     });
@@ -112,10 +112,10 @@ fn a_lost_packet_is_no_habit() {
         let lost = AtomicUsize::new(1);
         let (server, counted) =
             server(move |edns| !edns || lost.swap(0, Ordering::Relaxed) == 0).await;
-        ask(server).await;
-        ask(server).await;
+        query(server).await;
+        query(server).await;
         let healed = async {
-            while of(server) != Manner::Edns {
+            while mode(server) != Mode::Edns {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -128,11 +128,11 @@ fn a_lost_packet_is_no_habit() {
 fn one_that_answers_nothing_else_any_more_is_found_out_too() {
     run(async {
         let (server, counted) = server(|edns| edns).await;
-        edns::note(server, Shown::Silence);
-        assert_eq!(of(server), Manner::PlainUntilChecked);
-        assert!(ask(server).await >= SOON);
-        assert_eq!((counts(&counted), of(server)), ((1, 1), Manner::Edns));
-        ask(server).await;
+        edns::note(server, Evidence::Silence);
+        assert_eq!(mode(server), Mode::PlainUntilChecked);
+        assert!(query(server).await >= SOON);
+        assert_eq!((counts(&counted), mode(server)), ((1, 1), Mode::Edns));
+        query(server).await;
         assert_eq!(counts(&counted), (2, 1));
     });
 }
@@ -143,14 +143,14 @@ fn the_check_costs_the_look_up_nothing_and_heals() {
         let (dropping, counted) = server(|edns| !edns).await;
         let (healed, both) = server(|_| true).await;
         for server in [dropping, healed] {
-            edns::note(server, Shown::Silence);
-            ask(server).await;
+            edns::note(server, Evidence::Silence);
+            query(server).await;
         }
-        while of(healed) != Manner::Edns {
+        while mode(healed) != Mode::Edns {
             tokio::task::yield_now().await;
         }
         assert_eq!(counts(&both), (1, 1));
-        ask(dropping).await;
-        assert_eq!((counts(&counted), of(dropping)), ((1, 2), Manner::Plain));
+        query(dropping).await;
+        assert_eq!((counts(&counted), mode(dropping)), ((1, 2), Mode::Plain));
     });
 }

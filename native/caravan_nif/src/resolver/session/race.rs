@@ -9,28 +9,28 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::Asking;
+use super::Session;
 use crate::error::Error;
 use crate::resolver::Transport;
-use crate::resolver::exchange::{Patience, exchange};
-use crate::resolver::response::Answer;
+use crate::resolver::exchange::{Timeouts, exchange};
+use crate::resolver::response::Response;
 
 /// How long a server may keep silent at most before it is asked without EDNS, too. That costs one packet.
-const ONE_WAY: Duration = Duration::from_millis(500);
+const FALLBACK_AFTER: Duration = Duration::from_millis(500);
 
 /// What the servers said to one question.
-pub(super) struct Reply {
-    pub(super) answer: Answer,
+pub(super) struct RaceResult {
+    pub(super) answer: Response,
     pub(super) server: SocketAddr,
     pub(super) transport: Transport,
     /// Why it is only a part of the answer.
     pub(super) missing: Option<Error>,
 }
 
-impl Asking {
+impl Session {
     /// Asks the servers for one question: the next one whenever one fails or keeps silent, the first real answer counts.
     /// Part of an answer counts where nobody has the whole.
-    pub(super) async fn ask(&self, name: &str, of: RecordType) -> Result<Reply, Error> {
+    pub(super) async fn query(&self, name: &str, of: RecordType) -> Result<RaceResult, Error> {
         // Label by label, since hickory reads no text with a hyphen at the start of one.
         let Ok(owner) = Name::from_labels(name.split('.').map(str::as_bytes)) else {
             return Err(Error::InvalidName {
@@ -41,41 +41,41 @@ impl Asking {
         };
         let question = Query::query(owner, of);
         let start = Instant::now();
-        let patience = Patience {
-            one_way: ONE_WAY.min(self.patience / 2),
-            for_the_rest: start + self.deadline.saturating_duration_since(start) * 3 / 4,
+        let timeouts = Timeouts {
+            fallback_after: FALLBACK_AFTER.min(self.patience / 2),
+            whole_until: start + self.deadline.saturating_duration_since(start) * 3 / 4,
             deadline: self.deadline,
         };
         let mut round = self.servers.clone();
         round.rotate_left(self.alive.load(Ordering::Relaxed));
-        let mut plan = round.repeat(self.attempts).into_iter().peekable();
-        let mut asked = Vec::new();
+        let mut schedule = round.repeat(self.attempts).into_iter().peekable();
+        let mut queried = Vec::new();
         let mut failure = None;
-        let mut part: Option<Reply> = None;
+        let mut part: Option<RaceResult> = None;
         let mut tries = JoinSet::new();
         loop {
-            if let Some(server) = plan.next() {
-                if !asked.contains(&server) {
-                    asked.push(server);
+            if let Some(server) = schedule.next() {
+                if !queried.contains(&server) {
+                    queried.push(server);
                 }
                 let (question, known, tcp) = (question.clone(), self.known, self.tcp);
                 tries.spawn(async move {
-                    let answer = exchange(server, &question, known, tcp, patience).await;
+                    let answer = exchange(server, &question, known, tcp, timeouts).await;
                     (server, answer)
                 });
             }
             let end = match part {
-                Some(_) => patience.for_the_rest,
+                Some(_) => timeouts.whole_until,
                 None => self.deadline,
             };
-            let until = if plan.peek().is_some() {
+            let until = if schedule.peek().is_some() {
                 end.min(Instant::now() + self.patience)
             } else {
                 end
             };
             match timeout_at(until, tries.join_next()).await {
                 Ok(Some(Ok((server, Ok((answer, transport)))))) => {
-                    match self.judge(&answer, name, of, server) {
+                    match self.check_code(&answer, name, of, server) {
                         Err(error)
                             if part.is_some() || !matches!(error, Error::NxDomain { .. }) =>
                         {
@@ -83,7 +83,7 @@ impl Asking {
                         }
                         decided => {
                             self.answered_by(server);
-                            return decided.map(|()| Reply {
+                            return decided.map(|()| RaceResult {
                                 answer,
                                 server,
                                 transport,
@@ -92,13 +92,13 @@ impl Asking {
                         }
                     }
                 }
-                Ok(Some(Ok((server, Err(mut broken))))) => {
-                    let found = broken.take_part();
-                    let error = broken.explained(self.asked(name, of, &[server]));
+                Ok(Some(Ok((server, Err(mut failed))))) => {
+                    let found = failed.take_part();
+                    let error = failed.explained(self.context(name, of, &[server]));
                     let most = part.as_ref().map_or(0, |part| part.answer.records.len());
                     match found {
                         Some((answer, transport)) if answer.records.len() > most => {
-                            part = Some(Reply {
+                            part = Some(RaceResult {
                                 answer,
                                 server,
                                 transport,
@@ -109,7 +109,7 @@ impl Asking {
                     }
                 }
                 Ok(Some(Err(_panicked))) => {}
-                Ok(None) if plan.peek().is_none() => break,
+                Ok(None) if schedule.peek().is_none() => break,
                 Ok(None) => {}
                 Err(_elapsed) if Instant::now() >= end => break,
                 Err(_elapsed) => {}
@@ -120,11 +120,11 @@ impl Asking {
             return Ok(part);
         }
         Err(failure.unwrap_or_else(|| {
-            let asked = self.asked(name, of, &asked);
-            if start.elapsed() > patience.one_way {
-                Error::Silent { asked }
+            let context = self.context(name, of, &queried);
+            if start.elapsed() > timeouts.fallback_after {
+                Error::Silent { context }
             } else {
-                Error::Timeout { asked }
+                Error::Timeout { context }
             }
         }))
     }
