@@ -78,13 +78,12 @@ pub struct PollReport {
 }
 
 impl Discovery {
-    /// Checks the config.
+    /// A membership without members.
     ///
     /// # Errors
-    /// `InvalidOption` for a template, a base of names or a network that is none, `InvalidName` for such a query.
+    /// Those of [`DiscoveryConfig::check`].
     pub fn new(config: DiscoveryConfig) -> Result<Self, Error> {
-        config.check_queries()?;
-        let naming = config.naming()?;
+        let naming = config.check()?;
         let state = State {
             membership: Membership::new(config.limits),
             known: config.queries.iter().map(|_| None).collect(),

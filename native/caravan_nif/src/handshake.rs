@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::node_name::MAX_NAME;
+use crate::node_name::{MAX_NAME, host_of};
 
 /// The flags a node has to have since OTP 25; the digest stands for all of them since then (`dist.hrl`).
 const MANDATORY_25: u64 =
@@ -58,8 +58,7 @@ pub fn asker(own: &str) -> String {
     if own.len() + PREFIX.len() <= MAX_NAME {
         return format!("{PREFIX}{own}");
     }
-    let host = own.split_once('@').map_or("", |(_, host)| host);
-    format!("caravan@{host}")
+    format!("caravan@{}", host_of(own))
 }
 
 /// The message that begins a handshake, sent as a hidden node called `name`; its length goes first.

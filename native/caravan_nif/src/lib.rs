@@ -14,7 +14,6 @@ pub mod known_nodes;
 pub mod local_host;
 pub mod membership;
 pub mod naming;
-pub mod network;
 pub mod node_name;
 pub mod node_refs;
 pub mod probe;

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::endpoint::Endpoint;
 use crate::membership::{Listed, Refusal};
-use crate::network::Network;
-use crate::node_name::{self, PortRules};
+use crate::node_name::{self, PortRules, host_of};
 use crate::template::{Template, TemplateValues};
 
 /// How a topology names the nodes of its endpoints, and which it lets in.
@@ -18,7 +19,7 @@ pub struct Naming {
     /// The form of the names.
     pub template: Template,
     /// The networks that nodes may be in; none for all.
-    pub allow: Vec<Network>,
+    pub allow: Vec<IpNet>,
     /// Addresses of both families are asked for, so those of the other one are no mistake.
     pub both_families: bool,
 }
@@ -192,7 +193,11 @@ impl Naming {
     fn allowed(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
         let mut addresses = addresses.to_vec();
         if !self.allow.is_empty() {
-            addresses.retain(|ip| self.allow.iter().any(|network| network.contains(*ip)));
+            addresses.retain(|ip| {
+                self.allow
+                    .iter()
+                    .any(|network| network.contains(&ip.to_canonical()))
+            });
         }
         addresses
     }
@@ -243,11 +248,6 @@ impl OwnNode<'_> {
         own.flat_map(|endpoint| endpoint.addresses.iter().copied())
             .collect()
     }
-}
-
-/// The part of a node name behind the `@`.
-pub fn host_of(name: &str) -> &str {
-    name.split_once('@').map_or("", |(_, host)| host)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustler::{Atom, Encoder, Env, Resource, ResourceArc, Term};
 
-use self::decode::{ExPurpose, Ip, LoadInfo, LookupSpec, MembershipSpec};
+use self::decode::{ExFamily, ExPurpose, Ip, LoadInfo, LookupSpec, MembershipSpec};
 use self::encode::{ExMismatch, ExServerEvent, Failure, Outcome, atoms};
 use self::text::{TextBuffer, text};
 use self::vm::Beam;
@@ -93,12 +93,12 @@ fn inner_port<'a>(env: Env<'a>, own: Term<'a>, name: Term<'a>) -> Term<'a> {
 }
 
 #[rustler::nif]
-fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
+fn address<'a>(env: Env<'a>, host: Term<'a>, family: ExFamily) -> Term<'a> {
     let mut buffer = TextBuffer::new();
     let host = text(host, &mut buffer).and_then(|host| std::str::from_utf8(host).ok());
     found(
         env,
-        host.and_then(|host| address_book::address(host, family == atoms::inet6())),
+        host.and_then(|host| address_book::address(host, family.is_ipv6())),
     )
 }
 

@@ -11,6 +11,7 @@ mod edns;
 mod exchange;
 mod hosts_file;
 mod ip;
+mod nameserver;
 mod resolv_conf;
 mod response;
 mod session;
@@ -21,6 +22,7 @@ mod wire;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use self::nameserver::nameserver;
 use self::session::{Resolved, Session};
 use crate::endpoint::{self, Endpoint, RefusedNames};
 use crate::error::Error;

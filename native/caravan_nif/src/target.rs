@@ -10,8 +10,7 @@ use tokio::task::spawn_blocking;
 
 use crate::address_book::address;
 use crate::error::{Context, Error};
-use crate::naming::host_of;
-use crate::node_name;
+use crate::node_name::{self, host_of};
 use crate::settings::{Settings, settings};
 
 /// The system can't be told to stop resolving a host, and may take long. So no more are given to it than this; who gives

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::error::Error;
-use crate::node_name::{self, MAX_NAME, MAX_ORDINAL, PortRules, is_name};
+use crate::node_name::{self, MAX_NAME, MAX_ORDINAL, PortRules, is_name, split_number};
 
 /// A node name with placeholders: `{sname}-{port}@{host}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,46 @@ pub struct TemplateValues<'a> {
 }
 
 impl Template {
+    /// The form of a topology's names and the base they are made of: as its options say, or like this node's own name.
+    ///
+    /// # Errors
+    /// `InvalidOption` for a template that is none or asks for a host where records name none, and for a base that can't
+    /// stand in a name.
+    pub fn of_topology(
+        own: &str,
+        sname: Option<&str>,
+        template: Option<&str>,
+        by_host: bool,
+        rules: &PortRules,
+    ) -> Result<(Self, String), Error> {
+        let (base, _) = node_name::split(own);
+        let form = match (template, sname) {
+            (Some(text), _) => Self::parse(text)?,
+            (None, Some(_)) => Self::with_sname(by_host),
+            (None, None) => Self::like(base, by_host, rules),
+        };
+        if form.has_host() && !by_host {
+            return Err(Error::InvalidOption {
+                option: "node_name",
+                expected:
+                    "no {host} unless type is :srv, since address records name no host; use {ip}"
+                        .into(),
+                got: template.unwrap_or_default().into(),
+            });
+        }
+        // Address records carry no port: such peers share this node's, and so its whole base.
+        let own_sname = if by_host { sname_of(base) } else { base };
+        let sname = sname.unwrap_or(own_sname);
+        if !form.takes_sname(sname) {
+            return Err(Error::InvalidOption {
+                option: "node_sname",
+                expected: "what can stand in a node name: letters, digits, - and _".into(),
+                got: sname.into(),
+            });
+        }
+        Ok((form, sname.into()))
+    }
+
     /// The template of names like this node's own, whose part before the `@` is `base`.
     ///
     /// An SRV record carries the peer's port, which takes the place of this node's, in whatever way that stands there.
@@ -222,14 +262,6 @@ pub fn sname_of(base: &str) -> &str {
     } else {
         sname
     }
-}
-
-/// A base, and the digits at its end.
-fn split_number(base: &str) -> (&str, &str) {
-    base.split_at(
-        base.trim_end_matches(|char: char| char.is_ascii_digit())
-            .len(),
-    )
 }
 
 #[cfg(test)]

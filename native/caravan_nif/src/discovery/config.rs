@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::error::Error;
 use crate::membership::{Limits, MAX_QUERIES};
 use crate::naming::Naming;
-use crate::network::Network;
 use crate::resolver::{self, Spec, Type};
 use crate::settings::settings;
-use crate::template::{self, Template};
+use crate::template::Template;
 
 /// What a topology looks up and how it names the nodes.
 pub struct DiscoveryConfig {
@@ -33,59 +34,49 @@ pub struct DiscoveryConfig {
 }
 
 impl DiscoveryConfig {
-    pub(super) fn check_queries(&self) -> Result<(), Error> {
+    /// Everything that can be wrong with the options; what is right says how to name the nodes.
+    ///
+    /// # Errors
+    /// `InvalidOption` for a template, a base of names or a network that is none and for too many queries, `InvalidName`
+    /// for a query that is no name.
+    pub fn check(&self) -> Result<Naming, Error> {
         if self.queries.is_empty() || self.queries.len() > MAX_QUERIES {
             return Err(Error::InvalidOption {
                 option: "query",
-                expected: "1 to 64 names".into(),
+                expected: format!("1 to {MAX_QUERIES} names"),
                 got: format!("{} names", self.queries.len()),
             });
         }
-        self.queries
-            .iter()
-            .try_for_each(|query| resolver::name(query).map(drop))
-    }
-
-    pub(super) fn naming(&self) -> Result<Naming, Error> {
-        let by_host = self.spec.record_type == Type::Srv;
-        let base = self
-            .own
-            .split_once('@')
-            .map_or(&*self.own, |(base, _)| base);
-        let template = match (&self.template, &self.sname) {
-            (Some(text), _) => Template::parse(text)?,
-            (None, Some(_)) => Template::with_sname(by_host),
-            (None, None) => Template::like(base, by_host, &settings().rules),
-        };
-        if template.has_host() && !by_host {
-            return Err(Error::InvalidOption {
-                option: "node_name",
-                expected:
-                    "no {host} unless type is :srv, since address records name no host; use {ip}"
-                        .into(),
-                got: self.template.clone().unwrap_or_default(),
-            });
+        for query in &self.queries {
+            resolver::name(query)?;
         }
-        // Address records carry no port: such peers share this node's, and so its whole base.
-        let own_sname = if by_host {
-            template::sname_of(base)
-        } else {
-            base
-        };
-        let sname = self.sname.as_deref().unwrap_or(own_sname);
-        if !template.takes_sname(sname) {
-            return Err(Error::InvalidOption {
-                option: "node_sname",
-                expected: "what can stand in a node name: letters, digits, - and _".into(),
-                got: sname.to_owned(),
-            });
-        }
-        let allow = self.allow.iter().map(|text| Network::parse(text));
+        let (template, sname) = Template::of_topology(
+            &self.own,
+            self.sname.as_deref(),
+            self.template.as_deref(),
+            self.spec.record_type == Type::Srv,
+            &settings().rules,
+        )?;
+        let allow = self.allow.iter().map(|text| network(text));
         Ok(Naming {
-            sname: sname.to_owned(),
+            sname,
             template,
             both_families: self.spec.record_type == Type::Ip,
             allow: allow.collect::<Result<_, _>>()?,
         })
     }
 }
+
+/// Reads a network in CIDR notation (RFC 4632); an address alone is a network of one.
+fn network(text: &str) -> Result<IpNet, Error> {
+    let network = text.parse();
+    let network = network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| Error::InvalidOption {
+        option: "allow",
+        expected: "networks such as \"10.0.0.0/8\" or \"fd00::/8\"".into(),
+        got: text.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,11 +37,8 @@ impl Names {
 
     /// The link of the node `own` with `peer` is up, or has gone. The VM tells that of itself, too.
     pub fn linked(&mut self, own: &str, peer: &str, up: bool) {
-        let (Some((_, here)), Some((name, host))) = (own.split_once('@'), peer.split_once('@'))
-        else {
-            return;
-        };
-        if host != here || name == self.own.name {
+        let (name, host) = node_name::split(peer);
+        if host.is_empty() || host != node_name::host_of(own) || name == self.own.name {
             return;
         }
         if up {

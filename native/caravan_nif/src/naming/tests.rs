@@ -20,10 +20,7 @@ fn naming(template: &str, allow: &[&str]) -> Naming {
     Naming {
         sname: "app".into(),
         template: Template::parse(template).unwrap(),
-        allow: allow
-            .iter()
-            .map(|text| Network::parse(text).unwrap())
-            .collect(),
+        allow: allow.iter().map(|text| text.parse().unwrap()).collect(),
         both_families: false,
     }
 }

@@ -1,6 +1,6 @@
 //! What comes from Elixir: the maps that say what to look up and how to keep members.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rustler::{Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::membership::Limits;
 use crate::node_name::{Listening, PortRules};
 use crate::probe::Purpose;
-use crate::resolver::{Spec, Type};
+use crate::resolver::{Spec, Type, nameserver};
 use crate::settings::{Settings, settings};
 
 #[derive(NifUnitEnum)]
@@ -78,10 +78,17 @@ impl<'a> Decoder<'a> for Ip {
     }
 }
 
-#[derive(NifUnitEnum)]
-enum ExFamily {
+/// The family of addresses that distribution runs over.
+#[derive(Clone, Copy, PartialEq, Eq, NifUnitEnum)]
+pub(crate) enum ExFamily {
     Inet,
     Inet6,
+}
+
+impl ExFamily {
+    pub(crate) fn is_ipv6(self) -> bool {
+        self == Self::Inet6
+    }
 }
 
 /// What the library is loaded with.
@@ -106,7 +113,7 @@ impl LoadInfo {
                 port: self.listen_port,
                 anywhere: !self.dialled,
             },
-            ipv6: matches!(self.family, ExFamily::Inet6),
+            ipv6: self.family.is_ipv6(),
         }
     }
 }
@@ -155,7 +162,7 @@ fn spec(
         Nameservers::Given(servers) => Some(
             servers
                 .iter()
-                .map(|server| socket_address(server))
+                .map(|server| nameserver(server))
                 .collect::<Result<_, _>>()?,
         ),
     };
@@ -174,14 +181,6 @@ fn spec(
         timeout: Duration::from_millis(timeout),
         ipv6: settings().ipv6,
         known: None,
-    })
-}
-
-fn socket_address(text: &str) -> Result<SocketAddr, Error> {
-    text.parse().map_err(|_| Error::InvalidOption {
-        option: "nameservers",
-        expected: "addresses such as \"127.0.0.1:8600\" or \"[::1]:53\"".into(),
-        got: text.into(),
     })
 }
 

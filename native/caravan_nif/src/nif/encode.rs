@@ -13,7 +13,7 @@ use crate::naming::Mismatch;
 
 pub(crate) mod atoms {
     rustler::atoms! {
-        ok, error, inet6, hosts, udp, tcp,
+        ok, error, hosts, udp, tcp,
         nxdomain, nodata, servfail, refused, timeout, truncated, network, handshake, malformed,
         invalid_name, invalid_option, port_out_of_range, tool_node, overloaded, internal,
         question, servers, elapsed_ms, rcode, partial,

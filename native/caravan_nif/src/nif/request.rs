@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use rustler::env::SavedTerm;
+use rustler::thread::is_scheduler_thread;
 use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, Resource, ResourceArc, Term};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::AbortHandle;
@@ -194,14 +195,11 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if self.message.is_some() && !thread_is_scheduler() {
+        // Sending from an `OwnedEnv` panics on the VM's own threads. Tasks are dropped on the runtime's, save when it
+        // never ran.
+        if self.message.is_some() && !is_scheduler_thread() {
             let context = self.context.clone();
             self.deliver(&super::encode::Failure::from(&Error::Panicked { context }));
         }
     }
-}
-
-/// Sending from an `OwnedEnv` panics on the VM's own threads; tasks are dropped on the runtime's, save when it never ran.
-fn thread_is_scheduler() -> bool {
-    thread::current().name() != Some("caravan")
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::hosts_file::HostsFile;
+use super::nameserver;
 use super::resolv_conf::ResolvConf;
 
 #[cfg(unix)]
@@ -24,7 +25,7 @@ pub(super) use self::platform::HOSTS;
 use self::platform::{RESOLVER, State};
 
 /// Whom the C library asks where `resolv.conf` names nobody.
-const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), nameserver::PORT);
 
 /// A time of change older than this tells two changes apart, on file systems with coarse clocks too.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -87,9 +88,13 @@ impl Resolver {
 
 /// The C library turns the scope, an interface's name or number, into what the kernel wants; it asks nobody for that.
 fn address(ip: IpAddr, scope: Option<&str>) -> SocketAddr {
-    let scoped =
-        scope.and_then(|scope| (format!("{ip}%{scope}"), 53).to_socket_addrs().ok()?.next());
-    scoped.unwrap_or(SocketAddr::new(ip, 53))
+    let scoped = scope.and_then(|scope| {
+        (format!("{ip}%{scope}"), nameserver::PORT)
+            .to_socket_addrs()
+            .ok()?
+            .next()
+    });
+    scoped.unwrap_or(SocketAddr::new(ip, nameserver::PORT))
 }
 
 type Last = (Option<Seen<Resolver>>, Option<Seen<HostsFile>>);
