@@ -227,18 +227,12 @@ impl Discovery {
         if changes.reread {
             state.known.fill_with(|| None);
         }
-        address_book::change(|book| {
-            for host in &changes.gone {
-                book.remove(self.owner, host);
-            }
-            for name in changes.added.iter().chain(&changes.moved) {
-                if let Some((Some(host), addresses)) = state.membership.location(name)
-                    && !addresses.is_empty()
-                {
-                    book.put(self.owner, host, addresses);
-                }
-            }
+        let here = changes.added.iter().chain(&changes.moved);
+        let found = here.filter_map(|name| match state.membership.location(name)? {
+            (Some(host), addresses) if !addresses.is_empty() => Some((host, addresses)),
+            _ => None,
         });
+        address_book::update(self.owner, &changes.gone, found);
         // Whoever comes and goes at once is gone.
         node_refs::retain(self.owner.id, changes.added.iter().chain(&changes.returned));
         node_refs::release(
@@ -255,7 +249,7 @@ impl Discovery {
 
 impl Drop for Discovery {
     fn drop(&mut self) {
-        address_book::change(|book| book.remove_owner(self.owner));
+        address_book::remove_owner(self.owner);
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         node_refs::release(self.owner.id, state.membership.names());
     }

@@ -2,6 +2,7 @@
 //!
 //! Arrows point down only: the border (`nif`) -> IO (`discovery`, `probe`, `resolver`) -> the pure parts.
 
+pub mod abort_slot;
 pub mod address_book;
 pub mod discovery;
 pub mod endpoint;
@@ -21,6 +22,7 @@ pub mod request_limit;
 pub mod resolver;
 pub mod settings;
 pub mod socket_limit;
+pub(crate) mod sync;
 pub(crate) mod target;
 pub mod template;
 pub mod tools;

@@ -19,13 +19,13 @@ type Entries = Vec<(Owner, Arc<[IpAddr]>)>;
 ///
 /// An entry stays while its owner names the host, so that dialling works through a DNS outage and with a TTL of 0.
 #[derive(Debug, Default)]
-pub struct Book {
+pub(super) struct Book {
     hosts: HashMap<Box<str>, Entries>,
 }
 
 impl Book {
     /// Notes the addresses of a host, in place of what `owner` noted before.
-    pub fn put(&mut self, owner: Owner, host: &str, addresses: Arc<[IpAddr]>) {
+    pub(super) fn put(&mut self, owner: Owner, host: &str, addresses: Arc<[IpAddr]>) {
         let entries = self
             .hosts
             .entry(host.to_ascii_lowercase().into())
@@ -38,7 +38,7 @@ impl Book {
     }
 
     /// Forgets what `owner` noted of a host.
-    pub fn remove(&mut self, owner: Owner, host: &str) {
+    pub(super) fn remove(&mut self, owner: Owner, host: &str) {
         let host = host.to_ascii_lowercase();
         if let Some(entries) = self.hosts.get_mut(host.as_str()) {
             entries.retain(|(other, _)| *other != owner);
@@ -49,7 +49,7 @@ impl Book {
     }
 
     /// Forgets all that `owner` noted.
-    pub fn remove_owner(&mut self, owner: Owner) {
+    pub(super) fn remove_owner(&mut self, owner: Owner) {
         self.hosts.retain(|_, entries| {
             entries.retain(|(other, _)| *other != owner);
             !entries.is_empty()
@@ -57,7 +57,7 @@ impl Book {
     }
 
     /// The addresses of a host in the wanted family.
-    pub fn get(&self, host: &str, ipv6: bool) -> impl Iterator<Item = IpAddr> {
+    pub(super) fn get(&self, host: &str, ipv6: bool) -> impl Iterator<Item = IpAddr> {
         // Host names compare without case; they come in lower case, so a copy is the exception.
         let entries = match self.hosts.get(host) {
             None if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {

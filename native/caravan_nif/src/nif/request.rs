@@ -12,6 +12,7 @@ use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, Resource, ResourceArc, 
 use tokio::runtime::{Builder, Handle};
 use tokio::task::AbortHandle;
 
+use crate::abort_slot::AbortSlot;
 use crate::error::{Context, Error};
 use crate::probe::suspension;
 use crate::request_limit::{self, Permit};
@@ -50,17 +51,15 @@ pub(crate) fn drop_later(thing: impl Send + 'static) {
 }
 
 /// A request under way. The monitor on its caller ends the work when the caller dies.
-pub(crate) struct Request {
-    abort: OnceCell<AbortHandle>,
-}
+pub(crate) struct Request(AbortSlot<AbortHandle>);
 
 #[rustler::resource_impl]
 impl Resource for Request {
     const IMPLEMENTS_DOWN: bool = true;
 
     fn down<'a>(&'a self, _env: Env<'a>, _pid: LocalPid, _monitor: Monitor) {
-        if let Some(abort) = self.abort.get() {
-            abort.abort();
+        if let Some(task) = self.0.abort() {
+            task.abort();
         }
     }
 }
@@ -140,9 +139,7 @@ pub(crate) fn serve(
 }
 
 fn spawn(env: Env<'_>, runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) {
-    let request = ResourceArc::new(Request {
-        abort: OnceCell::new(),
-    });
+    let request = ResourceArc::new(Request(AbortSlot::new()));
     let monitored = request.monitor(Some(env), &env.pid()).is_some();
     let held = request.clone();
     let task = runtime.spawn(async move {
@@ -150,9 +147,8 @@ fn spawn(env: Env<'_>, runtime: &Handle, work: impl Future<Output = ()> + Send +
         let _held = held;
         work.await;
     });
-    if monitored {
-        let _ = request.abort.set(task.abort_handle());
-    } else {
+    let late = request.0.put(task.abort_handle()).is_some();
+    if late || !monitored {
         task.abort();
     }
 }

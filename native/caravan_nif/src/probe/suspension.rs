@@ -2,10 +2,12 @@
 //!
 //! A heartbeat tells: a gap in it is the time in which nothing ran.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
+
+use crate::sync::Mutex;
 
 /// How often the heart should beat.
 pub const INTERVAL: Duration = Duration::from_millis(500);
@@ -14,15 +16,30 @@ pub const INTERVAL: Duration = Duration::from_millis(500);
 /// earliest.
 const SUSPENDED: Duration = Duration::from_secs(2);
 
-static HEARTBEAT: Lazy<Mutex<Heartbeat>> = Lazy::new(Mutex::default);
+static MONITOR: Lazy<Monitor> = Lazy::new(Monitor::new);
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 
 /// How much of `grace` is left since this process resumed: mostly nothing. This counts as a heartbeat, too.
 pub fn remaining(grace: Duration) -> Duration {
-    let now = START.elapsed();
-    let mut heartbeat = HEARTBEAT.lock().unwrap_or_else(PoisonError::into_inner);
-    heartbeat.beat(now);
-    heartbeat.remaining(grace, now)
+    MONITOR.remaining(grace, || START.elapsed())
+}
+
+/// The heartbeat that all threads share.
+struct Monitor(Mutex<Heartbeat>);
+
+impl Monitor {
+    fn new() -> Self {
+        Self(Mutex::new(Heartbeat::default()))
+    }
+
+    fn remaining(&self, grace: Duration, clock: impl FnOnce() -> Duration) -> Duration {
+        let mut heartbeat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock: a thread suspended between the two would bring an old time after newer ones, and the next
+        // beat would find a gap that there never was.
+        let now = clock();
+        heartbeat.beat(now);
+        heartbeat.remaining(grace, now)
+    }
 }
 
 /// The latest beat, and the latest end of a gap. Pure: the time is an argument.
@@ -49,6 +66,9 @@ impl Heartbeat {
         })
     }
 }
+
+#[cfg(all(test, caravan_loom))]
+mod models;
 
 #[cfg(test)]
 mod tests;
