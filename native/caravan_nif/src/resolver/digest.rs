@@ -86,6 +86,7 @@ fn record(bytes: &[u8], at: usize, section: usize, digest: &mut Digest) -> Optio
 fn name(bytes: &[u8], start: usize, hasher: &mut impl Hasher) -> Option<usize> {
     let mut at = start;
     let mut end = None;
+    let mut label = start;
     let mut pointers = 0;
     loop {
         let length = *bytes.get(at)?;
@@ -103,6 +104,11 @@ fn name(bytes: &[u8], start: usize, hasher: &mut impl Hasher) -> Option<usize> {
                 pointers += 1;
                 end = end.or(Some(at + 2));
                 at = usize::from(number(bytes, at)? & 0x3fff);
+                // It names a prior occurrence (RFC 1035, 4.1.4); hickory reads no other either.
+                if at >= label {
+                    return None;
+                }
+                label = at;
             }
             _ => return None,
         }

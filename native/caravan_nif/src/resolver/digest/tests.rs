@@ -100,6 +100,18 @@ fn failures_and_emptiness_have_none() {
 }
 
 #[test]
+fn names_that_point_forward_have_none() {
+    let mut bytes = answer(&[&address("app.test.", 5, 1)], &[])
+        .to_vec()
+        .expect("bytes");
+    let owner = bytes.len() - 16;
+    assert_eq!(bytes[owner..owner + 2], [0b1100_0000, 12]);
+    bytes[owner + 1] = u8::try_from(bytes.len()).expect("small");
+    bytes.extend_from_slice(b"\x03app\x04test\0");
+    assert_eq!(digest(&bytes), None);
+}
+
+#[test]
 fn names_that_lead_in_a_circle_have_none() {
     let mut bytes = answer(&[&address("a.test.", 5, 1)], &[])
         .to_vec()
