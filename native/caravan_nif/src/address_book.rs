@@ -1,4 +1,4 @@
-//! The one address book of this VM: the topologies write it, and who sets a link up reads it.
+//! The address book of this VM: topologies write it, and whatever sets up a link reads it.
 
 mod book;
 
@@ -15,7 +15,7 @@ use crate::sync::RwLock;
 
 static BOOK: Lazy<SharedBook> = Lazy::new(SharedBook::new);
 
-/// The nodes that links were lately begun to. One that is tried again may be elsewhere than the book says.
+/// The nodes that were dialled lately. One that is tried again may be elsewhere than the book says.
 static RECENT_TRIES: Lazy<Mutex<ExpiringSet<String>>> =
     Lazy::new(|| Mutex::new(ExpiringSet::new(Duration::from_secs(10))));
 
@@ -73,7 +73,7 @@ impl SharedBook {
     }
 }
 
-/// Notes that a link to a node is begun. Was one begun shortly before?
+/// Notes that a node is dialled; answers whether it was dialled shortly before.
 pub fn tried(node: &str) -> bool {
     RECENT_TRIES
         .lock()

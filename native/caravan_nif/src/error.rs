@@ -1,4 +1,4 @@
-//! Every way Caravan can fail, each with the word Elixir sees and a sentence a person can act on.
+//! Every way Caravan can fail, each with the word that Elixir sees and a sentence that a person can act on.
 
 mod context;
 mod kind;
@@ -56,7 +56,7 @@ pub enum Error {
     },
     /// Nobody answered before the deadline.
     #[error(
-        "{context}: no answer in time; check that the server runs there and that a firewall lets UDP and TCP through"
+        "{context}: no answer in time; check that the server runs there and that firewalls allow UDP and TCP"
     )]
     Timeout {
         /// Who was asked for what, and for how long.
@@ -64,8 +64,8 @@ pub enum Error {
     },
     /// Nobody answered, with EDNS or without: some servers and firewalls drop one of the two.
     #[error(
-        "{context}: no answer in time, neither to the question with EDNS nor to the one without; check that the server runs \
-         there and that a firewall lets UDP and TCP through"
+        "{context}: no answer in time, with or without EDNS; check that the server runs there and that firewalls allow UDP and \
+         TCP"
     )]
     Silent {
         /// Who was asked for what, and for how long.
@@ -87,18 +87,18 @@ pub enum Error {
         /// What the operating system said.
         reason: String,
     },
-    /// The host took the connection, and the node behind it did not react before the deadline.
+    /// The host accepted the connection, but the node behind it did not respond before the deadline.
     #[error(
-        "{context}: the host takes the connection, but nobody serves it; see whether the node there is stopped or stuck"
+        "{context}: the host accepted the connection but the node did not respond; check whether it is suspended or hung"
     )]
     Unresponsive {
         /// Which node was probed, and for how long.
         context: Context,
     },
-    /// The node answered, but too late for a link.
+    /// The node responded, but too late for a link.
     #[error(
-        "{context}: the node answers, but so late that it may have been stopped or cut off until now; it is given time to \
-         hear of that before it is linked again"
+        "{context}: the node responded, but so late that it may have been suspended or cut off until now; it gets time to \
+         notice its lost connections before it is linked again"
     )]
     Late {
         /// Which node was probed, and for how long.
@@ -122,8 +122,8 @@ pub enum Error {
     },
     /// SRV records whose targets are all no hosts.
     #[error(
-        "{context}: none of the {count} targets of its SRV records can be a host, {} for one; give them names of letters, \
-         digits, - and _ with dots between",
+        "{context}: none of its {count} SRV targets is a valid host name, for example {}; use labels of letters, digits, - and \
+         _, separated by dots",
         Printable(.example.as_bytes())
     )]
     NoHost {
@@ -173,7 +173,7 @@ pub enum Error {
         name: Vec<u8>,
     },
     /// Somebody else listens on the node's port.
-    #[error("node name {} is to listen on port {port}, but another process listens there already, most likely a node with the same number; ss -ltnp shows which; give each node on this machine a port of its own, and start consoles with -hidden or -dist_listen false", Printable(.name))]
+    #[error("node name {} stands for port {port}, but another process listens there already, most likely a node with the same number; ss -ltnp shows which; give each node on this machine its own port, and start consoles with -hidden or -dist_listen false", Printable(.name))]
     PortTaken {
         /// The node name.
         name: Vec<u8>,
@@ -199,7 +199,7 @@ pub enum Error {
         cure: &'static str,
     },
     /// The work panicked.
-    #[error("{context}: the work broke off; this is a bug in Caravan, please report it")]
+    #[error("{context}: aborted by an internal error; this is a bug in Caravan, please report it")]
     Panicked {
         /// What was to be done.
         context: Context,
@@ -207,7 +207,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the operating system's word about a connection means.
+    /// What the operating system's error about a connection means.
     pub fn unreachable(context: Context, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::TimedOut => Self::Timeout { context },
@@ -225,7 +225,7 @@ impl Error {
         Self::Overloaded {
             context,
             reason: "the process has no file descriptor left for it (ulimit -n)".into(),
-            cure: "let the process have more of them, or do less at once",
+            cure: "raise the limit, or do less at once",
         }
     }
 
@@ -255,7 +255,7 @@ impl Error {
         Self::Overloaded {
             context,
             reason: format!("the native library's thread did not start ({error})"),
-            cure: "let the process have more threads (ulimit -u) and memory",
+            cure: "allow the process more threads (ulimit -u) and memory",
         }
     }
 }
@@ -264,7 +264,9 @@ impl Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Truncation {
     /// It did not fit into UDP, and TCP does not get through.
-    #[error("and the rest can't be had over TCP: {0}; let TCP through to that server's port, too")]
+    #[error(
+        "and the rest could not be fetched over TCP: {0}; allow TCP to that server's port, too"
+    )]
     NoTcp(String),
     /// It did not fit into UDP, and over TCP the server said something else.
     #[error("and over TCP the server answered {0}; see its log")]

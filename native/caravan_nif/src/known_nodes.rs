@@ -23,12 +23,12 @@ pub fn note_answer(name: &str) {
     insert(&ANSWERED, name);
 }
 
-/// Has this VM ever been linked with the node? Where it isn't now, the node was lost.
+/// Whether this VM was ever linked with the node. Where it isn't now, the node was lost.
 pub fn was_linked(name: &str) -> bool {
     contains(&LINKED, name)
 }
 
-/// Was the node ever there: linked, or heard from by a probe?
+/// Whether the node was ever there: linked, or answering a probe.
 pub fn has_answered(name: &str) -> bool {
     was_linked(name) || contains(&ANSWERED, name)
 }

@@ -1,4 +1,4 @@
-//! This machine: which addresses are its own, which ports are free.
+//! This machine: which addresses are its own, and which ports are taken.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};

@@ -1,4 +1,4 @@
-//! The probe that asks whether a node is there: a dead peer then costs no BEAM process.
+//! The probe that tells whether a node is there, so that a dead peer costs no BEAM process.
 
 pub mod suspension;
 
@@ -19,30 +19,30 @@ use crate::request_limit;
 use crate::socket_limit;
 use crate::target::Target;
 
-/// A node that takes longer than this to hang up may have resumed only just now. One that is busy starting takes long, too.
+/// A node that takes longer than this to hang up may have resumed only just now. So does one that is busy starting.
 const AWAKE: Duration = Duration::from_millis(250);
 
-/// A node that answers only after this was stopped or cut off at first: TCP tries again then (RFC 6298, 2.1).
+/// A node that answers only after this was suspended or cut off at first: that is when TCP retries (RFC 6298, 2.1).
 const LONG: Duration = Duration::from_secs(1);
 
-/// The time that a node which was stopped is given to hear of its lost links, before it gets new ones.
+/// The time that a node which was suspended gets to notice its lost links before it is linked again.
 const RECOVERY: Duration = Duration::from_millis(500);
 
-/// How long an answer counts: a probe comes before a dial's process starts, and the handshake follows at once.
+/// How long an answer counts: a probe precedes the dial's process, and the handshake follows at once.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The nodes whose answer still counts.
+/// Where an answer still counts.
 static ANSWERED: Lazy<Mutex<ExpiringSet<SocketAddr>>> =
     Lazy::new(|| Mutex::new(ExpiringSet::new(FRESH)));
 
-/// What is to follow.
+/// What follows the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The dial of a node that this VM has never lost.
+    /// A dial of a node that this VM has never lost.
     Dial,
-    /// The dial of a lost node.
+    /// A dial of a lost node.
     Redial,
-    /// The handshake of a link to a lost node, whoever asked for it.
+    /// The handshake with a lost node, whoever asked for the link.
     Link,
 }
 

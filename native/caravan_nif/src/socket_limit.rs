@@ -1,5 +1,5 @@
-//! A bound on the sockets open at once: the VM needs file descriptors for its own files and links, too. Probes have half
-//! of them, so that look-ups don't wait for dead peers.
+//! A bound on the sockets open at once, since the VM needs file descriptors for its own files and links, too. Probes get
+//! half of them, so that look-ups don't wait for dead peers.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ const MAX_SOCKETS: usize = 4_096;
 /// However few, and where their number is not known.
 const MIN_SOCKETS: usize = 64;
 
-/// All places, and the probes' part of them.
+/// All permits, and the probes' share of them.
 static PERMITS: Lazy<[Semaphore; 2]> = Lazy::new(|| {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     // Windows bounds its handles by memory only.
@@ -25,14 +25,14 @@ static PERMITS: Lazy<[Semaphore; 2]> = Lazy::new(|| {
     [Semaphore::new(bound), Semaphore::new(bound / 2)]
 });
 
-/// A place for one more socket; waits for one, but no more than half of the time that is left: the rest is for whoever
-/// can tell that there was none.
+/// A permit for one more socket. Waits for it, but for no more than half of the time that is left: the rest is for the
+/// caller, who can then tell that there was none.
 pub async fn permit(deadline: Instant) -> Option<SemaphorePermit<'static>> {
     let [all, _] = &*PERMITS;
     timeout_at(half(deadline), all.acquire()).await.ok()?.ok()
 }
 
-/// A place for a probe's socket; waits for one likewise.
+/// A permit for a probe's socket; waits likewise.
 pub async fn probe_permit(deadline: Instant) -> Option<[SemaphorePermit<'static>; 2]> {
     let [all, probes] = &*PERMITS;
     let until = half(deadline);
@@ -45,7 +45,7 @@ fn half(deadline: Instant) -> Instant {
     now + deadline.saturating_duration_since(now) / 2
 }
 
-/// A place for a socket that is useful but not needed, if there is one.
+/// A permit for a socket that is useful but not needed, if there is one.
 pub fn try_permit() -> Option<SemaphorePermit<'static>> {
     let [all, _] = &*PERMITS;
     all.try_acquire().ok()

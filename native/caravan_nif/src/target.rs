@@ -14,7 +14,7 @@ use crate::node_name::{self, host_of};
 use crate::settings::{Settings, settings};
 
 /// The system can't be told to stop resolving a host, and may take long. So no more are given to it than this; who gives
-/// up while it waits for a place leaves nothing behind.
+/// up while it waits for a permit leaves nothing behind.
 static RESOLVING: Semaphore = Semaphore::const_new(8);
 
 /// Where a node should listen, as its name and the address book tell.
@@ -84,7 +84,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Runs what blocks on a thread that may, when there is a place for it. Its place is free when it has ended, even where
+/// Runs blocking work on a thread for it, once there is a permit. The permit is free when the work has ended, even if
 /// nobody waits for that any more.
 async fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let permit = RESOLVING.acquire().await.map_err(io::Error::other)?;

@@ -42,11 +42,11 @@ fn runtime() -> io::Result<&'static Handle> {
     })
 }
 
-/// Drops a thing on the runtime's thread: a big one would hold up one of the VM's.
-pub(crate) fn drop_later(thing: impl Send + 'static) {
+/// Drops a value on the runtime's thread: a big one would hold up one of the VM's.
+pub(crate) fn drop_later(value: impl Send + 'static) {
     // Where nothing ever ran, nothing has become big.
     if let Some(runtime) = RUNTIME.get() {
-        runtime.spawn(async move { drop(thing) });
+        runtime.spawn(async move { drop(value) });
     }
 }
 
