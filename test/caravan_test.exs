@@ -4,7 +4,8 @@ defmodule CaravanTest do
   import ExUnit.CaptureIO
   alias Caravan.{DnsServer, Endpoint, Error, Lookup}
 
-  doctest Caravan
+  # The module's own documentation is the README's, see readme_test.exs.
+  doctest Caravan, except: [:moduledoc]
 
   setup do
     server = DnsServer.start()

@@ -128,15 +128,6 @@ defmodule Caravan.ReadmeTest do
     end
   end
 
-  test "the versions it asks for are those of the project" do
-    "~> " <> elixir = Mix.Project.config()[:elixir]
-
-    [rust] =
-      Regex.run(~r/^rust-version = "(.+)"$/m, File.read!("Cargo.toml"), capture: :all_but_first)
-
-    assert Readme.text() =~ "Elixir #{elixir} and, to build, Rust #{rust}, or newer"
-  end
-
   test "the module's documentation is what stands between the marks" do
     assert [_, marked, _] = String.split(Readme.text(), "<!-- MDOC -->")
     assert {:docs_v1, _, _, _, %{"en" => documentation}, _, _} = Code.fetch_docs(Caravan)

@@ -139,7 +139,7 @@ defmodule Caravan.TopologyTest do
         for _ <- 1..10, do: await_event([:lookup, :stop])
         refute_received {:disconnect, _}
         assert [%{outcome: :ok, endpoints: 2, incomplete: why}] = status(context).queries
-        assert why =~ "cut short" and why =~ "let TCP through"
+        assert why =~ "cut short" and why =~ "allow TCP to"
         assert inspect(status(context)) =~ "cut short"
 
         # Nobody was missing from two whole answers until now.

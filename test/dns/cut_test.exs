@@ -45,7 +45,7 @@ defmodule Caravan.CutTest do
 
         assert took < @timeout
         assert error.message =~ "cut short" and error.message =~ unquote(why)
-        assert error.message =~ "let TCP through" and error.message =~ server.address
+        assert error.message =~ "allow TCP to" and error.message =~ server.address
         part = error.details.partial
         assert length(part.endpoints) == 5 and part.transport == :udp
         # There was time left to find them.

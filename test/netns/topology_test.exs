@@ -126,7 +126,7 @@ defmodule Caravan.Netns.TopologyTest do
       DnsServer.command(dns, "add app.test 1 A 10.77.0.3")
       await(a, attempts(), &(&1 >= 2))
       assert [line] = said(a, "app-4370@10.77.0.3")
-      assert line =~ "the host takes the connection, but nobody serves it"
+      assert line =~ "the host accepted the connection but the node did not respond"
     end
 
     test "a peer that never shakes hands holds up nobody for long", %{lab: lab, dns: dns, a: a} do
@@ -154,7 +154,7 @@ defmodule Caravan.Netns.TopologyTest do
       )
 
       assert [line] = said(a, "app-4370@10.77.0.3")
-      assert line =~ "the host takes the connection, but nobody serves it"
+      assert line =~ "the host accepted the connection but the node did not respond"
     end
   end
 

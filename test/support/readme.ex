@@ -168,7 +168,7 @@ defmodule Caravan.Readme do
 
   @doc "The examples of an iex block: `{code, result}`."
   def examples(block) do
-    [_, _ | _] = parts = String.split(block.text, ~r/^iex(\(\S+\)\d+)?> /m)
+    [_, _ | _] = parts = String.split(block.text, ~r/^iex(\(\d+\))?> /m)
 
     for part <- tl(parts) do
       [code, expected] = String.split(part, "\n", parts: 2)

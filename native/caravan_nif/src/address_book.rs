@@ -1,37 +1,85 @@
-//! The one address book of this VM: the topologies write it, and who sets a link up reads it.
+//! The address book of this VM: topologies write it, and whatever sets up a link reads it.
+
+mod book;
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 
-use crate::addresses::Book;
-use crate::recent::Recent;
+use self::book::Book;
+pub use self::book::Owner;
+use crate::expiring_set::ExpiringSet;
+use crate::sync::RwLock;
 
-static BOOK: Lazy<RwLock<Book>> = Lazy::new(RwLock::default);
+static BOOK: Lazy<SharedBook> = Lazy::new(SharedBook::new);
 
-/// The nodes that links were lately begun to. One that is tried again may be elsewhere than the book says.
-static TRIES: Lazy<Mutex<Recent<String>>> =
-    Lazy::new(|| Mutex::new(Recent::new(Duration::from_secs(10))));
+/// The nodes that were dialled lately. One that is tried again may be elsewhere than the book says.
+static RECENT_TRIES: Lazy<Mutex<ExpiringSet<String>>> =
+    Lazy::new(|| Mutex::new(ExpiringSet::new(Duration::from_secs(10))));
 
-/// Changes the book. Nobody reads it meanwhile.
-pub fn change(change: impl FnOnce(&mut Book)) {
-    change(&mut BOOK.write().unwrap_or_else(PoisonError::into_inner));
+/// Forgets the hosts in `gone` for this owner, and notes where others are.
+pub fn update<'a>(
+    owner: Owner,
+    gone: &[String],
+    found: impl Iterator<Item = (&'a str, Arc<[IpAddr]>)>,
+) {
+    BOOK.update(owner, gone, found);
+}
+
+/// Forgets all that an owner noted.
+pub fn remove_owner(owner: Owner) {
+    BOOK.write(|book| book.remove_owner(owner));
 }
 
 /// The address that discovery found for a host, in the wanted family.
 pub fn address(host: &str, ipv6: bool) -> Option<IpAddr> {
-    BOOK.read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(host, ipv6)
-        .next()
+    BOOK.address(host, ipv6)
 }
 
-/// Notes that a link to a node is begun. Was one begun shortly before?
+/// A book for several threads.
+struct SharedBook(RwLock<Book>);
+
+impl SharedBook {
+    fn new() -> Self {
+        Self(RwLock::new(Book::default()))
+    }
+
+    /// One write: a host that goes and comes in one answer is never missing in between.
+    fn update<'a>(
+        &self,
+        owner: Owner,
+        gone: &[String],
+        found: impl Iterator<Item = (&'a str, Arc<[IpAddr]>)>,
+    ) {
+        self.write(|book| {
+            for host in gone {
+                book.remove(owner, host);
+            }
+            for (host, addresses) in found {
+                book.put(owner, host, addresses);
+            }
+        });
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Book)) {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn address(&self, host: &str, ipv6: bool) -> Option<IpAddr> {
+        let book = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        book.get(host, ipv6).next()
+    }
+}
+
+/// Notes that a node is dialled; answers whether it was dialled shortly before.
 pub fn tried(node: &str) -> bool {
-    TRIES
+    RECENT_TRIES
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .note(node.to_ascii_lowercase(), Instant::now())
+        .insert(node.to_ascii_lowercase(), Instant::now())
 }
+
+#[cfg(all(test, caravan_loom))]
+mod models;

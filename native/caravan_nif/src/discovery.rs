@@ -1,8 +1,8 @@
 //! One topology's discovery: looks up a query, makes node names of the endpoints, keeps the membership and the address
 //! book.
 
-mod plan;
-mod proving;
+mod config;
+mod probing;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,20 +12,20 @@ use std::time::Instant;
 use once_cell::sync::Lazy;
 
 use crate::address_book;
-use crate::addresses::Owner;
+use crate::address_book::Owner;
 use crate::error::Error;
-use crate::linked;
-use crate::machine;
-use crate::membership::{Answer, Changes, Membership, Vm};
-use crate::naming::{Names, Naming, Note, Own};
+use crate::known_nodes;
+use crate::local_host;
+use crate::membership::{Changes, Listing, Membership, Vm};
+use crate::naming::{Mismatch, Naming, NodeNames, OwnNode};
 use crate::node_name;
+use crate::node_refs;
 use crate::resolver::{self, Lookup, Missing, Spec};
 use crate::settings::{Settings, settings};
-use crate::standing;
 
-pub use self::plan::Plan;
-pub use self::proving::Admission;
-use self::proving::Probes;
+pub use self::config::DiscoveryConfig;
+pub use self::probing::ProbeReport;
+use self::probing::Probes;
 
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 static NEXT_OWNER: AtomicU64 = AtomicU64::new(0);
@@ -38,7 +38,7 @@ pub struct Discovery {
     long_names: Option<bool>,
     bound: Option<IpAddr>,
     /// What of the options doesn't suit the own name.
-    pub note: Option<Note>,
+    pub mismatch: Option<Mismatch>,
     state: Mutex<State>,
     probes: Probes,
     owner: Owner,
@@ -60,7 +60,7 @@ struct Known {
 }
 
 /// What one poll found and changed.
-pub struct Report {
+pub struct PollReport {
     /// The look-up.
     pub lookup: Lookup,
     /// How many endpoints it found.
@@ -78,28 +78,27 @@ pub struct Report {
 }
 
 impl Discovery {
-    /// Checks the plan.
+    /// A membership without members.
     ///
     /// # Errors
-    /// `InvalidOption` for a template, a base of names or a network that is none, `InvalidName` for such a query.
-    pub fn new(plan: Plan) -> Result<Self, Error> {
-        plan.check_queries()?;
-        let naming = plan.naming()?;
+    /// Those of [`DiscoveryConfig::check`].
+    pub fn new(config: DiscoveryConfig) -> Result<Self, Error> {
+        let naming = config.check()?;
         let state = State {
-            membership: Membership::new(plan.limits),
-            known: plan.queries.iter().map(|_| None).collect(),
+            membership: Membership::new(config.limits),
+            known: config.queries.iter().map(|_| None).collect(),
         };
         Ok(Self {
-            queries: plan.queries,
+            queries: config.queries,
             owner: Owner {
                 id: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
                 bound: !naming.allow.is_empty(),
             },
-            note: naming.note(&plan.own, &settings().rules),
+            mismatch: naming.mismatch(&config.own, &settings().rules),
             naming,
-            long_names: plan.long_names,
-            bound: plan.bound,
-            spec: plan.spec,
+            long_names: config.long_names,
+            bound: config.bound,
+            spec: config.spec,
             state: Mutex::new(state),
             probes: Probes::default(),
         })
@@ -114,7 +113,12 @@ impl Discovery {
     ///
     /// # Errors
     /// Those of a look-up.
-    pub async fn poll(&self, index: u32, self_name: &str, vm: &impl Vm) -> Result<Report, Error> {
+    pub async fn poll(
+        &self,
+        index: u32,
+        self_name: &str,
+        vm: &impl Vm,
+    ) -> Result<PollReport, Error> {
         let place = index as usize;
         let known = match self.state().known.get(place) {
             Some(Some(known)) if known.self_name == self_name => Some(known.digest),
@@ -140,12 +144,12 @@ impl Discovery {
             // A poll that began later ended before this one: what was known is no more, and nothing was read.
             _ if lookup.unchanged => (Changes::default(), 0, Vec::new(), Vec::new()),
             _ => {
-                let Names {
+                let NodeNames {
                     listed,
                     refused,
                     itself,
                 } = self.names(&lookup, self_name);
-                let answer = Answer {
+                let answer = Listing {
                     query: index,
                     listed,
                     incomplete: match lookup.incomplete {
@@ -177,9 +181,9 @@ impl Discovery {
                 (changes, lookup.endpoints.len(), unresolved, itself)
             }
         };
-        self.note(&mut state, &changes);
+        self.apply(&mut state, &changes);
         self.probes.more();
-        Ok(Report {
+        Ok(PollReport {
             lookup,
             endpoints,
             unresolved,
@@ -190,20 +194,20 @@ impl Discovery {
         })
     }
 
-    fn names(&self, lookup: &Lookup, self_name: &str) -> Names {
+    fn names(&self, lookup: &Lookup, self_name: &str) -> NodeNames {
         let Settings {
             rules,
             listening,
             ipv6,
         } = settings();
-        let own = Own {
+        let own = OwnNode {
             name: self_name,
             long_names: self.long_names,
             port: node_name::outer_port(self_name.as_bytes(), &rules, listening)
                 .filter(|_| self.long_names.is_some()),
             mapped: listening.port.is_some(),
-            is_here: &|address| machine::is_here(address, self.bound),
-            is_other: &linked::has_been,
+            is_here: &|address| local_host::is_local(address, self.bound),
+            is_other: &known_nodes::was_linked,
         };
         self.naming.names(&lookup.endpoints, &own, &rules, ipv6)
     }
@@ -219,25 +223,19 @@ impl Discovery {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, state: &mut State, changes: &Changes) {
+    fn apply(&self, state: &mut State, changes: &Changes) {
         if changes.reread {
             state.known.fill_with(|| None);
         }
-        address_book::change(|book| {
-            for host in &changes.gone {
-                book.remove(self.owner, host);
-            }
-            for name in changes.added.iter().chain(&changes.moved) {
-                if let Some((Some(host), addresses)) = state.membership.location(name)
-                    && !addresses.is_empty()
-                {
-                    book.put(self.owner, host, addresses);
-                }
-            }
+        let here = changes.added.iter().chain(&changes.moved);
+        let found = here.filter_map(|name| match state.membership.location(name)? {
+            (Some(host), addresses) if !addresses.is_empty() => Some((host, addresses)),
+            _ => None,
         });
+        address_book::update(self.owner, &changes.gone, found);
         // Whoever comes and goes at once is gone.
-        standing::enter(self.owner.id, changes.added.iter().chain(&changes.returned));
-        standing::leave(
+        node_refs::retain(self.owner.id, changes.added.iter().chain(&changes.returned));
+        node_refs::release(
             self.owner.id,
             changes.expired.iter().chain(&changes.withdrawn),
         );
@@ -245,18 +243,17 @@ impl Discovery {
 
     /// Does another topology of this VM stand behind the node?
     pub fn others_want(&self, name: &str) -> bool {
-        standing::others(self.owner.id, name)
+        node_refs::held_by_others(self.owner.id, name)
     }
 }
 
 impl Drop for Discovery {
     fn drop(&mut self) {
-        address_book::change(|book| book.remove_owner(self.owner));
+        address_book::remove_owner(self.owner);
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        standing::leave(self.owner.id, state.membership.names());
+        node_refs::release(self.owner.id, state.membership.names());
     }
 }
 
 #[cfg(test)]
-#[path = "discovery_tests.rs"]
 mod tests;

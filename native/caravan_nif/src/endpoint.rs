@@ -59,14 +59,14 @@ pub struct Endpoint {
 
 /// Names that were refused before they could leave Rust.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedNames {
     /// How many.
     pub count: usize,
     /// One of them.
     pub example: String,
 }
 
-impl Refused {
+impl RefusedNames {
     /// Counts one more.
     pub fn add(&mut self, name: &str) {
         if self.count == 0 {
@@ -82,11 +82,11 @@ pub enum Found {
     /// Records of the wanted kind, and the lowest TTL on the way to them.
     Records(Vec<Record>, u32),
     /// The name is an alias of one that this answer says nothing about: ask for that. With the lowest TTL so far.
-    Elsewhere(Arc<str>, u32),
+    Cname(Arc<str>, u32),
     /// Nothing of the wanted kind.
     Nothing,
     /// Aliases that lead in a circle or on and on.
-    Endless,
+    CnameLoop,
 }
 
 /// Follows the aliases of `name` through one answer to the records that `wanted` picks.
@@ -110,10 +110,10 @@ pub fn find(name: &str, mut answers: Vec<Record>, wanted: impl Fn(&Data) -> bool
                 owner = Arc::clone(target);
             }
             None if aliases == 0 => return Found::Nothing,
-            None => return Found::Elsewhere(owner, ttl),
+            None => return Found::Cname(owner, ttl),
         }
     }
-    Found::Endless
+    Found::CnameLoop
 }
 
 /// The endpoints of address records, each address once.
@@ -138,8 +138,8 @@ pub fn addresses(records: &[Record]) -> Vec<Endpoint> {
 
 /// The endpoints of SRV records, in the order of priority, weight and name, each once; still without addresses.
 /// `None` when the service is declared absent (a single target of `.`, RFC 2782).
-pub fn services(records: &[Record]) -> Option<(Vec<Endpoint>, Refused)> {
-    let mut refused = Refused::default();
+pub fn services(records: &[Record]) -> Option<(Vec<Endpoint>, RefusedNames)> {
+    let mut refused = RefusedNames::default();
     let mut endpoints = Vec::with_capacity(records.len());
     let mut absent = false;
     for record in records {
@@ -206,5 +206,4 @@ pub fn is_host(name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "endpoint_tests.rs"]
 mod tests;

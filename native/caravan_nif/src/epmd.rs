@@ -172,8 +172,7 @@ pub fn alive_answer(highest: u16, random: Option<u32>) -> Vec<u8> {
 }
 
 /// The answer to `KILL_REQ` while nodes are registered, which this one always is.
-pub const STAYS: &[u8] = b"NO";
+pub const REFUSAL: &[u8] = b"NO";
 
 #[cfg(test)]
-#[path = "epmd_tests.rs"]
 mod tests;

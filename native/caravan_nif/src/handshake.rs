@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::node_name::MAX_NAME;
+use crate::node_name::{MAX_NAME, host_of};
 
 /// The flags a node has to have since OTP 25; the digest stands for all of them since then (`dist.hrl`).
 const MANDATORY_25: u64 =
@@ -29,7 +29,7 @@ pub struct Identity {
 
 /// Why a handshake did not come as far as a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum HandshakeError {
     /// The node lets only some nodes in, and not this one.
     NotAllowed,
     /// The node is busy with a handshake of ours.
@@ -38,7 +38,7 @@ pub enum Refusal {
     NotErlang,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotAllowed => "the node there lets only certain nodes in (net_kernel:allow/1), and this is none of them",
@@ -58,8 +58,7 @@ pub fn asker(own: &str) -> String {
     if own.len() + PREFIX.len() <= MAX_NAME {
         return format!("{PREFIX}{own}");
     }
-    let host = own.split_once('@').map_or("", |(_, host)| host);
-    format!("caravan@{host}")
+    format!("caravan@{}", host_of(own))
 }
 
 /// The message that begins a handshake, sent as a hidden node called `name`; its length goes first.
@@ -83,12 +82,12 @@ pub fn send_name(name: &str) -> Vec<u8> {
 ///
 /// # Errors
 /// Why it may not.
-pub fn read_status(message: &[u8]) -> Result<(), Refusal> {
+pub fn read_status(message: &[u8]) -> Result<(), HandshakeError> {
     match message {
         b"sok" | b"sok_simultaneous" => Ok(()),
-        b"snot_allowed" => Err(Refusal::NotAllowed),
-        b"snok" | b"salive" => Err(Refusal::Busy),
-        _ => Err(Refusal::NotErlang),
+        b"snot_allowed" => Err(HandshakeError::NotAllowed),
+        b"snok" | b"salive" => Err(HandshakeError::Busy),
+        _ => Err(HandshakeError::NotErlang),
     }
 }
 
@@ -96,18 +95,18 @@ pub fn read_status(message: &[u8]) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// `NotErlang` for anything else.
-pub fn read_challenge(message: &[u8]) -> Result<Identity, Refusal> {
+pub fn read_challenge(message: &[u8]) -> Result<Identity, HandshakeError> {
     let (head, rest) = message
         .split_at_checked(CHALLENGE_HEAD)
         .filter(|(head, _)| head[0] == b'N')
-        .ok_or(Refusal::NotErlang)?;
+        .ok_or(HandshakeError::NotErlang)?;
     let length = usize::from(u16::from_be_bytes([head[17], head[18]]));
     let odd = |char: char| char.is_control() || char.is_whitespace();
     let name = rest
         .get(..length)
         .and_then(|name| std::str::from_utf8(name).ok())
         .filter(|name| !name.contains(odd))
-        .ok_or(Refusal::NotErlang)?;
+        .ok_or(HandshakeError::NotErlang)?;
     Ok(Identity {
         name: name.to_owned(),
         creation: u32::from_be_bytes([head[13], head[14], head[15], head[16]]),
@@ -115,58 +114,4 @@ pub fn read_challenge(message: &[u8]) -> Result<Identity, Refusal> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn the_name_goes_out_with_two_lengths() {
-        let message = send_name("a@b");
-        assert_eq!(message[..3], [0, 18, b'N']);
-        assert_eq!(message[15..], *b"\0\x03a@b");
-        assert_eq!(message.len(), 20);
-    }
-
-    #[test]
-    fn the_asker_has_a_name_of_its_own() {
-        assert_eq!(asker("app-3434@host"), "caravan-app-3434@host");
-        assert_eq!(asker(&format!("{}@host", "a".repeat(250))), "caravan@host");
-    }
-
-    #[test]
-    fn a_challenge_tells_name_and_creation() {
-        let mut message = b"N".to_vec();
-        message.extend([0; 12]);
-        message.extend(7_u32.to_be_bytes());
-        message.extend(3_u16.to_be_bytes());
-        message.extend(b"x@y, and more to come");
-        let expected = Identity {
-            name: "x@y".into(),
-            creation: 7,
-        };
-        assert_eq!(read_challenge(&message), Ok(expected));
-        assert_eq!(read_challenge(&message[..21]), Err(Refusal::NotErlang));
-        // It ends up in a log.
-        message[19..22].copy_from_slice(b"x\n@");
-        assert_eq!(read_challenge(&message), Err(Refusal::NotErlang));
-    }
-
-    #[test]
-    fn statuses() {
-        assert_eq!(read_status(b"sok"), Ok(()));
-        assert_eq!(read_status(b"snot_allowed"), Err(Refusal::NotAllowed));
-        assert_eq!(read_status(b"snok"), Err(Refusal::Busy));
-        assert_eq!(read_status(b"HTTP/1.1 400"), Err(Refusal::NotErlang));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_are_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = read_status(&bytes);
-            if let Ok(identity) = read_challenge(&bytes) {
-                prop_assert!(identity.name.len() <= bytes.len());
-            }
-        }
-    }
-}
+mod tests;

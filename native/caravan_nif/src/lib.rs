@@ -1,28 +1,28 @@
 //! Caravan's native library: node names, DNS look-ups and membership for clusters without epmd.
 //!
-//! Arrows point down only: the border (`nif`, `terms`, `specs`, `text`, `vm`) -> IO (`runtime`, `discovery`, `resolver`) -> the pure parts.
+//! Arrows point down only: the border (`nif`) -> IO (`discovery`, `probe`, `resolver`) -> the pure parts.
 
+pub mod abort_slot;
 pub mod address_book;
-pub mod addresses;
 pub mod discovery;
 pub mod endpoint;
 pub mod epmd;
 pub mod error;
+pub mod expiring_set;
 pub mod handshake;
 pub mod identify;
-pub mod linked;
-pub mod machine;
+pub mod known_nodes;
+pub mod local_host;
 pub mod membership;
 pub mod naming;
 pub mod node_name;
-pub mod places;
+pub mod node_refs;
 pub mod probe;
-pub mod pulse;
-pub mod recent;
+pub mod request_limit;
 pub mod resolver;
 pub mod settings;
-pub mod sockets;
-pub mod standing;
+pub mod socket_limit;
+pub(crate) mod sync;
 pub(crate) mod target;
 pub mod template;
 pub mod tools;
@@ -30,13 +30,3 @@ pub mod tools;
 // The VM has the functions these call; a test binary and a fuzzer have not.
 #[cfg(not(any(test, fuzzing)))]
 mod nif;
-#[cfg(not(any(test, fuzzing)))]
-mod runtime;
-#[cfg(not(any(test, fuzzing)))]
-mod specs;
-#[cfg(not(any(test, fuzzing)))]
-mod terms;
-#[cfg(not(any(test, fuzzing)))]
-mod text;
-#[cfg(not(any(test, fuzzing)))]
-mod vm;

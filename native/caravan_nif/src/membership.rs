@@ -1,21 +1,21 @@
 //! Membership: which node names discovery stands behind now. A soft-state set; the time is an argument. Pure.
 
-mod admission;
 mod atom_budget;
 mod candidates;
+mod changes;
 mod hosts;
-mod words;
+mod joining;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::admission::Pass;
 use self::atom_budget::AtomBudget;
 use self::candidates::Candidates;
+pub use self::changes::{Changes, Limits, Listed, Listing, Refusal, Vm};
 use self::hosts::Hosts;
-pub use self::words::{Answer, Changes, Limits, Listed, Refusal, Vm};
+use self::joining::Pass;
 
 /// How many queries a topology has at the most: a bit each.
 pub const MAX_QUERIES: usize = 64;
@@ -96,7 +96,7 @@ impl Membership {
     pub fn answer(
         &mut self,
         now: Duration,
-        answer: Answer,
+        answer: Listing,
         self_name: &str,
         vm: &impl Vm,
     ) -> Changes {
@@ -212,7 +212,7 @@ impl Membership {
                 missing_now -= 1;
                 changes.expired.push(name.clone());
                 if let Some(host) = &member.host
-                    && hosts.leave(host)
+                    && hosts.release(host)
                 {
                     changes.gone.push(host.clone());
                 }
@@ -225,13 +225,4 @@ impl Membership {
 }
 
 #[cfg(test)]
-#[path = "membership_tests.rs"]
 mod tests;
-
-#[cfg(test)]
-#[path = "membership_properties.rs"]
-mod properties;
-
-#[cfg(test)]
-#[path = "membership_admission_tests.rs"]
-mod admission_tests;

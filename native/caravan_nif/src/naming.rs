@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::addresses::Network;
+use ipnet::IpNet;
+
 use crate::endpoint::Endpoint;
 use crate::membership::{Listed, Refusal};
-use crate::node_name::{self, PortRules};
-use crate::template::{Filling, Template};
+use crate::node_name::{self, PortRules, host_of};
+use crate::template::{Template, TemplateValues};
 
 /// How a topology names the nodes of its endpoints, and which it lets in.
 #[derive(Debug)]
@@ -18,13 +19,13 @@ pub struct Naming {
     /// The form of the names.
     pub template: Template,
     /// The networks that nodes may be in; none for all.
-    pub allow: Vec<Network>,
+    pub allow: Vec<IpNet>,
     /// Addresses of both families are asked for, so those of the other one are no mistake.
     pub both_families: bool,
 }
 
 /// This node, as far as it has to know itself among what DNS lists.
-pub struct Own<'a> {
+pub struct OwnNode<'a> {
     /// Its name.
     pub name: &'a str,
     /// Whether it uses long names: it can't be linked with nodes that don't do as it does. `None` where links are not
@@ -42,7 +43,7 @@ pub struct Own<'a> {
 
 /// What the endpoints of an answer are called.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct NodeNames {
     /// The nodes, each once.
     pub listed: Vec<Listed>,
     /// The names that are refused.
@@ -53,7 +54,7 @@ pub struct Names {
 
 /// What of an option doesn't suit the own name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
+pub enum Mismatch {
     /// The topology names nodes by address, and this one is named by host.
     ByHost,
     /// The own host has capitals, and DNS names come without.
@@ -67,12 +68,12 @@ impl Naming {
     pub fn names(
         &self,
         endpoints: &[Endpoint],
-        own: &Own<'_>,
+        own: &OwnNode<'_>,
         rules: &PortRules,
         ipv6: bool,
-    ) -> Names {
+    ) -> NodeNames {
         let mut listed: HashMap<String, Listed> = HashMap::with_capacity(endpoints.len());
-        let mut names = Names::default();
+        let mut names = NodeNames::default();
         // Address records carry no port, so nodes found by them share ours.
         let own_port = node_name::dist_port(own.name.as_bytes(), rules).ok();
         let own_addresses = own.addresses(endpoints);
@@ -92,7 +93,7 @@ impl Naming {
             let of_family = |ip: &&IpAddr| ip.is_ipv6() == ipv6;
             let address = allowed.iter().find(of_family).or(allowed.first());
             let address = address.or(endpoint.addresses.first()).copied();
-            let Some(name) = self.template.fill(&Filling {
+            let Some(name) = self.template.render(&TemplateValues {
                 sname: &self.sname,
                 port,
                 host: endpoint.host.as_deref(),
@@ -161,15 +162,15 @@ impl Naming {
     }
 
     /// What of the options doesn't suit the own name, so that the peers don't find this node as it finds them.
-    pub fn note(&self, own: &str, rules: &PortRules) -> Option<Note> {
+    pub fn mismatch(&self, own: &str, rules: &PortRules) -> Option<Mismatch> {
         let host = host_of(own);
         let address = host.parse::<IpAddr>().ok();
         // A tool's node, or a name that is none, is not found by others.
         let port = node_name::dist_port(own.as_bytes(), rules).ok()?;
         if self.template.has_ip() && address.is_none() {
-            return Some(Note::ByHost);
+            return Some(Mismatch::ByHost);
         }
-        let name = self.template.fill(&Filling {
+        let name = self.template.render(&TemplateValues {
             sname: &self.sname,
             port: Some(port),
             host: Some(&host.to_ascii_lowercase()),
@@ -178,9 +179,9 @@ impl Naming {
         if name == own {
             None
         } else if name.eq_ignore_ascii_case(own) {
-            Some(Note::Capitals(host.to_owned()))
+            Some(Mismatch::Capitals(host.to_owned()))
         } else {
-            Some(Note::OtherName(name))
+            Some(Mismatch::OtherName(name))
         }
     }
 
@@ -192,14 +193,18 @@ impl Naming {
     fn allowed(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
         let mut addresses = addresses.to_vec();
         if !self.allow.is_empty() {
-            addresses.retain(|ip| self.allow.iter().any(|network| network.contains(*ip)));
+            addresses.retain(|ip| {
+                self.allow
+                    .iter()
+                    .any(|network| network.contains(&ip.to_canonical()))
+            });
         }
         addresses
     }
 }
 
-impl Names {
-    fn is_itself(&mut self, name: String, own: &Own<'_>) {
+impl NodeNames {
+    fn is_itself(&mut self, name: String, own: &OwnNode<'_>) {
         let same = |known: &String| (known == own.name) == (name == own.name);
         if !self.itself.iter().any(same) {
             self.itself.push(name);
@@ -207,7 +212,7 @@ impl Names {
     }
 }
 
-impl Own<'_> {
+impl OwnNode<'_> {
     /// Why a node on `host` can't be linked with this one, as OTP sees it (`inet_tcp_dist:splitnode/3`).
     fn unlike(&self, host: &str) -> Option<Refusal> {
         match (self.long_names, host.contains('.')) {
@@ -245,11 +250,5 @@ impl Own<'_> {
     }
 }
 
-/// The part of a node name behind the `@`.
-pub fn host_of(name: &str) -> &str {
-    name.split_once('@').map_or("", |(_, host)| host)
-}
-
 #[cfg(test)]
-#[path = "naming_tests.rs"]
 mod tests;

@@ -1,19 +1,25 @@
 //! The functions of `Caravan.Native`. Decode, call, encode; no decisions.
 
+mod decode;
+mod encode;
+mod request;
+mod text;
+mod vm;
+
 use std::time::Duration;
 
 use rustler::{Atom, Encoder, Env, Resource, ResourceArc, Term};
 
+use self::decode::{ExFamily, ExPurpose, Ip, LoadInfo, LookupSpec, MembershipSpec};
+use self::encode::{ExMismatch, ExServerEvent, Failure, Outcome, atoms};
+use self::text::{TextBuffer, text};
+use self::vm::Beam;
 use crate::discovery::Discovery;
 use crate::epmd::names::Names;
-use crate::epmd::server::{self, Known};
-use crate::error::{Asked, Error};
+use crate::epmd::server::{self, SharedNames};
+use crate::error::{Context, Error};
 use crate::node_name;
-use crate::specs::{Ip, LoadInfo, LookupSpec, MembershipSpec, PurposeTwin};
-use crate::terms::{self, Failure, NoteTwin, Outcome, TurnTwin, atoms};
-use crate::text::{TextBuffer, text};
-use crate::vm::Beam;
-use crate::{address_book, resolver, runtime, settings};
+use crate::{address_book, resolver, settings};
 
 rustler::init!("Elixir.Caravan.Native", load = load);
 
@@ -25,12 +31,12 @@ impl Resource for MembershipRef {
     const IMPLEMENTS_DESTRUCTOR: bool = true;
 
     fn destructor(self, _env: Env<'_>) {
-        runtime::leave(self.0);
+        request::drop_later(self.0);
     }
 }
 
 /// What an epmd of Caravan's knows, held by the process that feeds it.
-struct EpmdRef(std::sync::Arc<Known>);
+struct EpmdRef(std::sync::Arc<SharedNames>);
 
 #[rustler::resource_impl]
 impl Resource for EpmdRef {}
@@ -87,12 +93,12 @@ fn inner_port<'a>(env: Env<'a>, own: Term<'a>, name: Term<'a>) -> Term<'a> {
 }
 
 #[rustler::nif]
-fn address<'a>(env: Env<'a>, host: Term<'a>, family: Atom) -> Term<'a> {
+fn address<'a>(env: Env<'a>, host: Term<'a>, family: ExFamily) -> Term<'a> {
     let mut buffer = TextBuffer::new();
     let host = text(host, &mut buffer).and_then(|host| std::str::from_utf8(host).ok());
     found(
         env,
-        host.and_then(|host| address_book::address(host, family == atoms::inet6())),
+        host.and_then(|host| address_book::address(host, family.is_ipv6())),
     )
 }
 
@@ -101,12 +107,12 @@ fn local_address<'a>(env: Env<'a>, remote: Term<'a>) -> Term<'a> {
     let mut buffer = TextBuffer::new();
     let remote =
         text(remote, &mut buffer).and_then(|ip| std::str::from_utf8(ip).ok()?.parse().ok());
-    found(env, remote.and_then(crate::machine::source))
+    found(env, remote.and_then(crate::local_host::source_address))
 }
 
 fn found(env: Env<'_>, address: Option<std::net::IpAddr>) -> Term<'_> {
     match address {
-        Some(ip) => (atoms::ok(), terms::Ip(ip)).encode(env),
+        Some(ip) => (atoms::ok(), encode::Ip(ip)).encode(env),
         None => atoms::error().encode(env),
     }
 }
@@ -121,9 +127,9 @@ fn tried(node: Term<'_>) -> bool {
 #[rustler::nif]
 fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> Term<'a> {
     let outcome = spec.read().and_then(|spec| {
-        let asked = Asked::nobody("looked up", &spec.query);
+        let context = Context::new("looked up", &spec.query);
         let work = async move { Outcome(resolver::lookup(&spec).await) };
-        runtime::look_up(env, tag, asked, work)
+        request::look_up(env, tag, context, work)
     });
     started(env, outcome)
 }
@@ -133,9 +139,9 @@ fn membership_new(env: Env<'_>, spec: MembershipSpec) -> Term<'_> {
     match spec.read().and_then(Discovery::new) {
         Ok(discovery) => {
             let discovery = std::sync::Arc::new(discovery);
-            let note = discovery.note.as_ref().map(NoteTwin::from);
+            let mismatch = discovery.mismatch.as_ref().map(ExMismatch::from);
             let membership = MembershipRef(std::sync::Arc::clone(&discovery));
-            (atoms::ok(), ResourceArc::new(membership), note).encode(env)
+            (atoms::ok(), ResourceArc::new(membership), mismatch).encode(env)
         }
         Err(error) => Failure::from(&error).encode(env),
     }
@@ -156,9 +162,9 @@ fn poll<'a>(
 ) -> Term<'a> {
     // The work holds the discovery, not the resource: that ends with its owner.
     let discovery = std::sync::Arc::clone(&membership.0);
-    let asked = Asked::nobody("looked up", discovery.query(index));
+    let context = Context::new("looked up", discovery.query(index));
     let work = async move { Outcome(discovery.poll(index, &self_name, &Beam::new(atoms)).await) };
-    started(env, runtime::look_up(env, tag, asked, work))
+    started(env, request::look_up(env, tag, context, work))
 }
 
 #[rustler::nif]
@@ -173,9 +179,9 @@ fn prove<'a>(
     atoms: (usize, usize),
 ) -> Term<'a> {
     let discovery = std::sync::Arc::clone(&membership.0);
-    let asked = Asked::nobody("probed", "the new names");
-    let work = async move { Outcome(Ok(discovery.prove(&Beam::new(atoms)).await)) };
-    started(env, runtime::look_up(env, tag, asked, work))
+    let context = Context::new("probed", "the new names");
+    let work = async move { Outcome(Ok(discovery.probe_candidates(&Beam::new(atoms)).await)) };
+    started(env, request::look_up(env, tag, context, work))
 }
 
 #[rustler::nif]
@@ -195,27 +201,27 @@ fn probe<'a>(
     tag: Term<'a>,
     name: String,
     timeout: u64,
-    purpose: PurposeTwin,
+    purpose: ExPurpose,
 ) -> Term<'a> {
-    let asked = Asked::nobody("probed", &name);
+    let context = Context::new("probed", &name);
     let patience = Duration::from_millis(timeout);
     let work = async move { Outcome(crate::probe::probe(name, patience, purpose.into()).await) };
-    started(env, runtime::probe(env, tag, asked, work))
+    started(env, request::probe(env, tag, context, work))
 }
 
 #[rustler::nif]
 fn identify<'a>(env: Env<'a>, tag: Term<'a>, name: String, own: String, timeout: u64) -> Term<'a> {
-    let asked = Asked::nobody("probed", &name);
+    let context = Context::new("probed", &name);
     let patience = Duration::from_millis(timeout);
     let work = async move { Outcome(crate::identify::identify(name, &own, patience).await) };
-    started(env, runtime::probe(env, tag, asked, work))
+    started(env, request::probe(env, tag, context, work))
 }
 
 #[rustler::nif]
 fn linked(node: Term<'_>) -> Atom {
     let mut buffer = TextBuffer::new();
     if let Some(name) = text(node, &mut buffer).and_then(|name| std::str::from_utf8(name).ok()) {
-        crate::linked::note(name);
+        crate::known_nodes::note_link(name);
     }
     atoms::ok()
 }
@@ -224,12 +230,12 @@ fn linked(node: Term<'_>) -> Atom {
 fn was_linked(node: Term<'_>) -> bool {
     let mut buffer = TextBuffer::new();
     let name = text(node, &mut buffer).and_then(|name| std::str::from_utf8(name).ok());
-    name.is_some_and(crate::linked::has_been)
+    name.is_some_and(crate::known_nodes::was_linked)
 }
 
 #[rustler::nif]
 fn stopped_lately() -> bool {
-    crate::probe::stopped_lately()
+    crate::probe::suspended_lately()
 }
 
 #[rustler::nif]
@@ -245,10 +251,10 @@ fn epmd<'a>(env: Env<'a>, address: Term<'a>, name: Term<'a>, port: u16) -> Term<
         return atoms::error().encode(env);
     };
     let names = Names::new(name, port, settings::settings().rules);
-    let known = std::sync::Arc::new(Known::new(names));
+    let known = std::sync::Arc::new(SharedNames::new(names));
     let owner = env.pid();
-    let tell = move |turn| runtime::send(&owner, &TurnTwin(turn));
-    match runtime::serve(env, server::serve(address, known.clone(), tell)) {
+    let tell = move |event| request::send(&owner, &ExServerEvent(event));
+    match request::serve(env, server::serve(address, known.clone(), tell)) {
         Ok(()) => (atoms::ok(), ResourceArc::new(EpmdRef(known))).encode(env),
         Err(_no_thread) => atoms::error().encode(env),
     }

@@ -106,7 +106,7 @@ pub fn asks(own: &[u8], name: &[u8]) -> bool {
     };
     let (base, host) = own.split_at(at(own));
     let (asked, asked_host) = name.split_at(at(name));
-    tools::asked(base) == Some(asked) && (asked_host.is_empty() || asked_host == host)
+    tools::target_base(base) == Some(asked) && (asked_host.is_empty() || asked_host == host)
 }
 
 fn has_number(name: &[u8]) -> bool {
@@ -221,21 +221,35 @@ pub(crate) fn number_at_end(base: &[u8]) -> Option<u64> {
     number
 }
 
+/// A name's parts before and behind the `@`; without one there is no host.
+pub fn split(name: &str) -> (&str, &str) {
+    name.split_once('@').unwrap_or((name, ""))
+}
+
+/// The part of a node name behind the `@`.
+pub fn host_of(name: &str) -> &str {
+    split(name).1
+}
+
+/// A base without the digits at its end, and these.
+pub(crate) fn split_number(base: &str) -> (&str, &str) {
+    let stem = base.trim_end_matches(|char: char| char.is_ascii_digit());
+    base.split_at(stem.len())
+}
+
 /// Whether the VM would take `name` as a node name: `base@host`, the base of letters, digits, `_` and `-`
 /// (`net_kernel:valid_name_head/1`), the host of letters, digits, `_`, `-`, `.` and, for IPv6 addresses, `:`.
 pub fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let (base, host) = split(name);
     name.len() <= MAX_NAME
-        && name.split_once('@').is_some_and(|(base, host)| {
-            !base.is_empty()
-                && !host.is_empty()
-                && base.bytes().all(plain)
-                && host
-                    .bytes()
-                    .all(|byte| plain(byte) || byte == b'.' || byte == b':')
-        })
+        && !base.is_empty()
+        && !host.is_empty()
+        && base.bytes().all(plain)
+        && host
+            .bytes()
+            .all(|byte| plain(byte) || byte == b'.' || byte == b':')
 }
 
 #[cfg(test)]
-#[path = "node_name_tests.rs"]
 mod tests;

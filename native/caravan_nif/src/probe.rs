@@ -1,4 +1,6 @@
-//! The probe that asks whether a node is there: a dead peer then costs no BEAM process.
+//! The probe that tells whether a node is there, so that a dead peer costs no BEAM process.
+
+pub mod suspension;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,37 +12,37 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout_at};
 
-use crate::error::{Asked, Error};
-use crate::linked;
-use crate::places;
-use crate::pulse;
-use crate::recent::Recent;
-use crate::sockets;
+use crate::error::{Context, Error};
+use crate::expiring_set::ExpiringSet;
+use crate::known_nodes;
+use crate::request_limit;
+use crate::socket_limit;
 use crate::target::Target;
 
-/// A node that takes longer than this to hang up may have resumed only just now. One that is busy starting takes long, too.
+/// A node that takes longer than this to hang up may have resumed only just now. So does one that is busy starting.
 const AWAKE: Duration = Duration::from_millis(250);
 
-/// A node that answers only after this was stopped or cut off at first: TCP tries again then (RFC 6298, 2.1).
+/// A node that answers only after this was suspended or cut off at first: that is when TCP retries (RFC 6298, 2.1).
 const LONG: Duration = Duration::from_secs(1);
 
-/// The time that a node which was stopped is given to hear of its lost links, before it gets new ones.
+/// The time that a node which was suspended gets to notice its lost links before it is linked again.
 const RECOVERY: Duration = Duration::from_millis(500);
 
-/// How long an answer counts: a probe comes before a dial's process starts, and the handshake follows at once.
+/// How long an answer counts: a probe precedes the dial's process, and the handshake follows at once.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The nodes whose answer still counts.
-static ANSWERED: Lazy<Mutex<Recent<SocketAddr>>> = Lazy::new(|| Mutex::new(Recent::new(FRESH)));
+/// Where an answer still counts.
+static ANSWERED: Lazy<Mutex<ExpiringSet<SocketAddr>>> =
+    Lazy::new(|| Mutex::new(ExpiringSet::new(FRESH)));
 
-/// What is to follow.
+/// What follows the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The dial of a node that this VM has never lost.
+    /// A dial of a node that this VM has never lost.
     Dial,
-    /// The dial of a lost node.
+    /// A dial of a lost node.
     Redial,
-    /// The handshake of a link to a lost node, whoever asked for it.
+    /// The handshake with a lost node, whoever asked for the link.
     Link,
 }
 
@@ -56,33 +58,33 @@ pub enum Purpose {
 /// to be made either: what OTP has kept for it meanwhile is old. Who wants it will try again.
 ///
 /// # Errors
-/// `Network`, `Timeout` or `Unserved` when nobody is there, `Late` when the patience ran out, and those of the name.
+/// `Network`, `Timeout` or `Unresponsive` when nobody is there, `Late` when the patience ran out, and those of the name.
 pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result<(), Error> {
     let start = Instant::now();
     let deadline = (start + patience).into();
     if purpose != Purpose::Dial {
         // What is left of the patience then is for who can tell more than that.
-        let _ = timeout_at(deadline, sleep(pulse::feel(RECOVERY))).await;
+        let _ = timeout_at(deadline, sleep(suspension::remaining(RECOVERY))).await;
     }
-    let Some(answer) = ask(&name, start, deadline, purpose).await? else {
+    let Some(contact) = connect(&name, start, deadline, purpose).await? else {
         note_answer(&name, purpose);
         return Ok(());
     };
     let recovers = match purpose {
         Purpose::Dial => false,
         Purpose::Redial => true,
-        Purpose::Link => answer.slow,
+        Purpose::Link => contact.slow,
     };
     if recovers && timeout_at(deadline, sleep(RECOVERY)).await.is_err() {
         return Err(Error::Late {
-            asked: answer.asked,
+            context: contact.context,
         });
     }
-    // Only now: until then nobody else shall take it for an answer.
-    answers().note(answer.address, Instant::now());
-    if purpose == Purpose::Link && answer.waited >= LONG {
+    // Only now: until then nobody else shall take it for an contact.
+    answers().insert(contact.address, Instant::now());
+    if purpose == Purpose::Link && contact.waited >= LONG {
         return Err(Error::Late {
-            asked: answer.asked,
+            context: contact.context,
         });
     }
     note_answer(&name, purpose);
@@ -92,13 +94,13 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
 /// Peers that answer are worth their place. A link's probe has an address for the host, so its name may be no peer's.
 fn note_answer(name: &str, purpose: Purpose) {
     if purpose != Purpose::Link {
-        linked::note_answer(name);
+        known_nodes::note_answer(name);
     }
 }
 
 /// Whether a node that is no member yet is there, and awake. `addresses` are its host's; without any the system is asked.
 pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> bool {
-    let Some(_place) = places::await_for_probe().await else {
+    let Some(_permit) = request_limit::wait_for_probe_permit().await else {
         return false;
     };
     let start = Instant::now();
@@ -106,7 +108,7 @@ pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> b
         return false;
     };
     let deadline = (start + patience).into();
-    let Some(_socket) = sockets::place_for_probe(deadline).await else {
+    let Some(_socket) = socket_limit::probe_permit(deadline).await else {
         return false;
     };
     let served = async {
@@ -119,61 +121,61 @@ pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> b
     };
     // Who took longer is asked again before its link is made.
     if start.elapsed() <= AWAKE {
-        answers().note(address, Instant::now());
+        answers().insert(address, Instant::now());
     }
     true
 }
 
 /// Whether this node itself was suspended until just now, and has still to hear of what it has lost.
-pub fn stopped_lately() -> bool {
-    !pulse::feel(RECOVERY).is_zero()
+pub fn suspended_lately() -> bool {
+    !suspension::remaining(RECOVERY).is_zero()
 }
 
 /// A node that is there.
-struct Answer {
+struct Contact {
     address: SocketAddr,
     /// It may have been suspended or cut off when it was asked.
     slow: bool,
     /// How long it took.
     waited: Duration,
-    asked: Asked,
+    context: Context,
 }
 
 /// Asks the node, unless an answer of its still counts.
-async fn ask(
+async fn connect(
     name: &str,
     start: Instant,
     deadline: tokio::time::Instant,
     purpose: Purpose,
-) -> Result<Option<Answer>, Error> {
+) -> Result<Option<Contact>, Error> {
     let target = Target::of(name)?;
-    let answered = |address| answers().has(&address, Instant::now());
+    let answered = |address| answers().contains(&address, Instant::now());
     if purpose != Purpose::Redial && target.known.is_some_and(answered) {
         return Ok(None);
     }
-    let asked_at = Instant::now();
-    let asked = || target.asked(start);
-    let Some(_socket) = sockets::place_for_probe(deadline).await else {
-        return Err(Error::no_socket(asked()));
+    let start_of_probe = Instant::now();
+    let context = || target.context(start);
+    let Some(_socket) = socket_limit::probe_permit(deadline).await else {
+        return Err(Error::no_socket(context()));
     };
     let (stream, address) = match timeout_at(deadline, target.connect()).await {
         Ok(Ok(connected)) => connected,
-        Ok(Err(error)) => return Err(Error::unreachable(asked(), &error)),
-        Err(_elapsed) => return Err(Error::Timeout { asked: asked() }),
+        Ok(Err(error)) => return Err(Error::unreachable(context(), &error)),
+        Err(_elapsed) => return Err(Error::Timeout { context: context() }),
     };
     let connected = Instant::now();
     match timeout_at(deadline, hang_up(stream)).await {
-        Ok(()) => Ok(Some(Answer {
+        Ok(()) => Ok(Some(Contact {
             address,
-            slow: connected.elapsed() > AWAKE || asked_at.elapsed() >= LONG,
-            waited: asked_at.elapsed(),
-            asked: asked(),
+            slow: connected.elapsed() > AWAKE || start_of_probe.elapsed() >= LONG,
+            waited: start_of_probe.elapsed(),
+            context: context(),
         })),
-        Err(_elapsed) => Err(Error::Unserved { asked: asked() }),
+        Err(_elapsed) => Err(Error::Unresponsive { context: context() }),
     }
 }
 
-fn answers() -> MutexGuard<'static, Recent<SocketAddr>> {
+fn answers() -> MutexGuard<'static, ExpiringSet<SocketAddr>> {
     ANSWERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -186,5 +188,4 @@ async fn hang_up(mut stream: TcpStream) {
 }
 
 #[cfg(test)]
-#[path = "probe_tests.rs"]
 mod tests;

@@ -4,25 +4,27 @@
 //! deadline has to hold over all servers, retries, TCP and the addresses of SRV targets. hickory's own pool makes one
 //! attempt more than it is told, does not notice that a port is closed, and ends at the first SERVFAIL.
 
-mod addresses;
-mod answer;
-mod asking;
 #[cfg(any(test, fuzzing))]
 pub mod decode;
 mod digest;
+mod edns;
 mod exchange;
-mod hosts;
-mod manners;
+mod hosts_file;
+mod ip;
+mod nameserver;
 mod resolv_conf;
-mod services;
+mod response;
+mod session;
+mod srv;
 mod system;
 mod wire;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use self::asking::{Asking, Resolved};
-use crate::endpoint::{self, Endpoint, Refused};
+pub use self::nameserver::nameserver;
+use self::session::{Resolved, Session};
+use crate::endpoint::{self, Endpoint, RefusedNames};
 use crate::error::Error;
 
 /// Which records are looked up.
@@ -46,7 +48,7 @@ pub enum Transport {
     /// A connection, for answers that do not fit.
     Tcp,
     /// From the hosts file.
-    Hosts,
+    HostsFile,
 }
 
 /// What to look up, where, and for how long.
@@ -84,7 +86,7 @@ pub struct Lookup {
     /// SRV targets without an address.
     pub unresolved: Vec<String>,
     /// Targets that can't be hosts.
-    pub refused: Refused,
+    pub refused: RefusedNames,
     /// What of the answer is missing.
     pub incomplete: Option<Missing>,
     /// Of the one answer that said it all, if there was one.
@@ -118,15 +120,15 @@ impl Missing {
 }
 
 impl Lookup {
-    fn of(endpoints: Vec<Endpoint>, resolved: &Resolved, asking: &Asking) -> Self {
+    fn of(endpoints: Vec<Endpoint>, resolved: &Resolved, session: &Session) -> Self {
         Self {
             endpoints,
             ttl: resolved.ttl,
             server: resolved.server.to_string(),
             transport: resolved.transport,
-            elapsed: asking.elapsed(),
+            elapsed: session.elapsed(),
             unresolved: Vec::new(),
-            refused: Refused::default(),
+            refused: RefusedNames::default(),
             incomplete: resolved.missing.clone().map(Missing::Records),
             digest: resolved.digest,
             unchanged: resolved.unchanged,
@@ -141,17 +143,17 @@ impl Lookup {
 pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
     let query = &spec.query;
     let name = name(query)?;
-    let asking = Asking::new(spec);
+    let session = Session::new(spec);
     // Before any server, and for the name as it was given only: so do all that read the hosts file.
-    if let Some(found) = addresses::in_hosts(&asking, &name, spec.record_type) {
+    if let Some(found) = ip::in_hosts(&session, &name, spec.record_type) {
         return Ok(found);
     }
-    let names = asking.candidates(name, query.ends_with('.'));
+    let names = session.candidates(name, query.ends_with('.'));
     let mut failure: Option<Error> = None;
     for name in &names {
         let outcome = match spec.record_type {
-            Type::Srv => services::look_up(&asking, name).await,
-            wanted => addresses::look_up(&asking, name, wanted).await,
+            Type::Srv => srv::look_up(&session, name).await,
+            wanted => ip::look_up(&session, name, wanted).await,
         };
         match outcome {
             Err(error) if rank(&error) > 0 => {
@@ -167,7 +169,7 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
         nor.extend(names.into_iter().skip(1));
     }
     // There is at least the name itself.
-    Err(failure.unwrap_or_else(|| asking.expired(query)))
+    Err(failure.unwrap_or_else(|| session.expired(query)))
 }
 
 /// The name of a query, in lower case and without the last dot.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use once_cell::sync::OnceCell;
 
 use crate::error::Error;
-use crate::machine;
+use crate::local_host;
 use crate::node_name::{self, Listening, PortRules};
 
 /// How this VM speaks distribution; set once, when the library is loaded.
@@ -42,7 +42,7 @@ pub fn listen(name: &[u8], bound: Option<IpAddr>) -> Result<u16, Error> {
         ipv6,
     } = settings();
     let port = node_name::listen_port(name, &rules, listening)?;
-    if port != 0 && machine::is_taken(port, bound, ipv6) {
+    if port != 0 && local_host::is_port_taken(port, bound, ipv6) {
         return Err(Error::PortTaken {
             name: name.to_vec(),
             port,

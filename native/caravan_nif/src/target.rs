@@ -9,13 +9,12 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::address_book::address;
-use crate::error::{Asked, Error};
-use crate::naming::host_of;
-use crate::node_name;
+use crate::error::{Context, Error};
+use crate::node_name::{self, host_of};
 use crate::settings::{Settings, settings};
 
 /// The system can't be told to stop resolving a host, and may take long. So no more are given to it than this; who gives
-/// up while it waits for a place leaves nothing behind.
+/// up while it waits for a permit leaves nothing behind.
 static RESOLVING: Semaphore = Semaphore::const_new(8);
 
 /// Where a node should listen, as its name and the address book tell.
@@ -54,11 +53,11 @@ impl<'a> Target<'a> {
         })
     }
 
-    pub(crate) fn asked(&self, start: Instant) -> Asked {
+    pub(crate) fn context(&self, start: Instant) -> Context {
         let Self { host, port, .. } = self;
         let place = self.known.map(|address| address.to_string());
-        Asked {
-            did: "probed",
+        Context {
+            action: "probed",
             question: self.name.to_owned(),
             servers: vec![place.unwrap_or_else(|| format!("{host}:{port}"))],
             elapsed: start.elapsed(),
@@ -85,41 +84,16 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Runs what blocks on a thread that may, when there is a place for it. Its place is free when it has ended, even where
+/// Runs blocking work on a thread for it, once there is a permit. The permit is free when the work has ended, even if
 /// nobody waits for that any more.
 async fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let place = RESOLVING.acquire().await.map_err(io::Error::other)?;
+    let permit = RESOLVING.acquire().await.map_err(io::Error::other)?;
     let task = spawn_blocking(move || {
-        let _place = place;
+        let _permit = permit;
         work()
     });
     task.await.map_err(io::Error::other)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, Mutex, mpsc};
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn hosts_that_nobody_waits_for_any_more_are_not_resolved() {
-        let (resolver_is_stuck, gate) = mpsc::channel::<()>();
-        let (gate, begun) = (Arc::new(Mutex::new(gate)), Arc::new(AtomicUsize::new(0)));
-        for _ in 0..100 {
-            let (gate, begun) = (Arc::clone(&gate), Arc::clone(&begun));
-            let host = bounded(move || {
-                begun.fetch_add(1, Ordering::SeqCst);
-                let _open = gate.lock().unwrap().recv();
-            });
-            assert!(timeout(Duration::from_millis(1), host).await.is_err());
-        }
-        drop(resolver_is_stuck);
-        assert_eq!(bounded(|| 7).await.unwrap(), 7);
-        assert!((1..=8).contains(&begun.load(Ordering::SeqCst)));
-    }
-}
+mod tests;

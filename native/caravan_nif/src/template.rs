@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use crate::error::Error;
-use crate::node_name::{self, MAX_NAME, MAX_ORDINAL, PortRules, is_name};
+use crate::node_name::{self, MAX_NAME, MAX_ORDINAL, PortRules, is_name, split_number};
 
-/// A node name with holes: `{sname}-{port}@{host}`.
+/// A node name with placeholders: `{sname}-{port}@{host}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
@@ -25,12 +25,12 @@ enum Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Number {
     base_port: u16,
-    own: Own,
+    own: OwnNumber,
 }
 
 /// The number in the own name. Zeros before it keep its length, which is 0 without them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Own {
+enum OwnNumber {
     Missing,
     Ordinal { length: usize },
     Port { length: usize },
@@ -44,12 +44,12 @@ impl Number {
             (u64::from(ordinal) <= MAX_ORDINAL).then_some(ordinal)
         };
         match (self.own, port) {
-            (Own::Missing, None) => Some(String::new()),
+            (OwnNumber::Missing, None) => Some(String::new()),
             (_, None) => None,
-            (Own::Missing, Some(port)) if port == self.base_port => Some(String::new()),
-            (Own::Missing, Some(port)) => Some(format!("-{port}")),
-            (Own::Port { length }, Some(port)) => Some(format!("{port:0length$}")),
-            (Own::Ordinal { length }, Some(port)) => Some(match ordinal(port) {
+            (OwnNumber::Missing, Some(port)) if port == self.base_port => Some(String::new()),
+            (OwnNumber::Missing, Some(port)) => Some(format!("-{port}")),
+            (OwnNumber::Port { length }, Some(port)) => Some(format!("{port:0length$}")),
+            (OwnNumber::Ordinal { length }, Some(port)) => Some(match ordinal(port) {
                 Some(ordinal) => format!("{ordinal:0length$}"),
                 None => port.to_string(),
             }),
@@ -57,9 +57,9 @@ impl Number {
     }
 }
 
-/// What fills a template's holes.
+/// What fills a template's placeholders.
 #[derive(Debug, Clone, Copy)]
-pub struct Filling<'a> {
+pub struct TemplateValues<'a> {
     /// The base of the name.
     pub sname: &'a str,
     /// The port, where it is known.
@@ -71,6 +71,46 @@ pub struct Filling<'a> {
 }
 
 impl Template {
+    /// The form of a topology's names and the base they are made of: as its options say, or like this node's own name.
+    ///
+    /// # Errors
+    /// `InvalidOption` for a template that is none or asks for a host where records name none, and for a base that can't
+    /// stand in a name.
+    pub fn of_topology(
+        own: &str,
+        sname: Option<&str>,
+        template: Option<&str>,
+        by_host: bool,
+        rules: &PortRules,
+    ) -> Result<(Self, String), Error> {
+        let (base, _) = node_name::split(own);
+        let form = match (template, sname) {
+            (Some(text), _) => Self::parse(text)?,
+            (None, Some(_)) => Self::with_sname(by_host),
+            (None, None) => Self::like(base, by_host, rules),
+        };
+        if form.has_host() && !by_host {
+            return Err(Error::InvalidOption {
+                option: "node_name",
+                expected:
+                    "no {host} unless type is :srv, since address records name no host; use {ip}"
+                        .into(),
+                got: template.unwrap_or_default().into(),
+            });
+        }
+        // Address records carry no port: such peers share this node's, and so its whole base.
+        let own_sname = if by_host { sname_of(base) } else { base };
+        let sname = sname.unwrap_or(own_sname);
+        if !form.takes_sname(sname) {
+            return Err(Error::InvalidOption {
+                option: "node_sname",
+                expected: "what can stand in a node name: letters, digits, - and _".into(),
+                got: sname.into(),
+            });
+        }
+        Ok((form, sname.into()))
+    }
+
     /// The template of names like this node's own, whose part before the `@` is `base`.
     ///
     /// An SRV record carries the peer's port, which takes the place of this node's, in whatever way that stands there.
@@ -91,9 +131,9 @@ impl Template {
             0
         };
         let own = match node_name::number_at_end(base.as_bytes()) {
-            None => Own::Missing,
-            Some(..=MAX_ORDINAL) => Own::Ordinal { length },
-            Some(_) => Own::Port { length },
+            None => OwnNumber::Missing,
+            Some(..=MAX_ORDINAL) => OwnNumber::Ordinal { length },
+            Some(_) => OwnNumber::Port { length },
         };
         let number = Part::Number(Number {
             base_port: rules.base_port,
@@ -121,12 +161,12 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// `InvalidOption` for an unknown hole, an unclosed brace, or a text that does not make one `base@host`.
+    /// `InvalidOption` for an unknown placeholder, an unclosed brace, or a text that does not make one `base@host`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let invalid = || {
             Error::InvalidOption {
             option: "node_name",
-            expected: "one base@host with the holes {sname}, {port}, {host} and {ip}, such as \"{sname}-{port}@{host}\"".into(),
+            expected: "one base@host with the placeholders {sname}, {port}, {host} and {ip}, such as \"{sname}-{port}@{host}\"".into(),
             got: text.into(),
         }
         };
@@ -134,12 +174,12 @@ impl Template {
         let mut rest = text;
         while let Some(open) = rest.find(['{', '}']) {
             let (before, after) = rest.split_at(open);
-            let (hole, after) = after
+            let (placeholder, after) = after
                 .strip_prefix('{')
-                .and_then(|hole| hole.split_once('}'))
+                .and_then(|placeholder| placeholder.split_once('}'))
                 .ok_or_else(invalid)?;
             parts.push(Part::Text(before.into()));
-            parts.push(match hole {
+            parts.push(match placeholder {
                 "sname" => Part::Sname,
                 "port" => Part::Port,
                 "host" => Part::Host,
@@ -152,7 +192,7 @@ impl Template {
         let template = Self::of(parts);
         // Filled with plain values it has to make a node name: this finds a missing @ and odd characters alike.
         if template
-            .plainly_filled("a")
+            .render_sample("a")
             .is_some_and(|name| is_name(&name))
         {
             Ok(template)
@@ -163,12 +203,12 @@ impl Template {
 
     /// Whether names can be made with this base; one that only makes them too long is fine for shorter hosts.
     pub fn takes_sname(&self, sname: &str) -> bool {
-        self.plainly_filled(sname)
+        self.render_sample(sname)
             .is_some_and(|name| name.len() > MAX_NAME || is_name(&name))
     }
 
-    fn plainly_filled(&self, sname: &str) -> Option<String> {
-        self.fill(&Filling {
+    fn render_sample(&self, sname: &str) -> Option<String> {
+        self.render(&TemplateValues {
             sname,
             port: Some(1024),
             host: Some("h"),
@@ -180,32 +220,32 @@ impl Template {
     pub fn needs_port(&self) -> bool {
         self.parts.iter().any(|part| match part {
             Part::Port => true,
-            Part::Number(number) => number.own != Own::Missing,
+            Part::Number(number) => number.own != OwnNumber::Missing,
             _ => false,
         })
     }
 
-    /// Whether the template has the hole `{host}`.
+    /// Whether the template has the placeholder `{host}`.
     pub fn has_host(&self) -> bool {
         self.parts.contains(&Part::Host)
     }
 
-    /// Whether the template has the hole `{ip}`.
+    /// Whether the template has the placeholder `{ip}`.
     pub fn has_ip(&self) -> bool {
         self.parts.contains(&Part::Ip)
     }
 
-    /// The text with its holes filled; `None` when a hole's value is not known.
-    pub fn fill(&self, filling: &Filling<'_>) -> Option<String> {
+    /// The text with its placeholders filled; `None` when a placeholder's value is not known.
+    pub fn render(&self, values: &TemplateValues<'_>) -> Option<String> {
         let mut name = String::with_capacity(64);
         for part in &self.parts {
             match part {
                 Part::Text(text) => name.push_str(text),
-                Part::Sname => name.push_str(filling.sname),
-                Part::Port => name.push_str(&filling.port?.to_string()),
-                Part::Host => name.push_str(filling.host?),
-                Part::Ip => name.push_str(&filling.ip?.to_string()),
-                Part::Number(number) => name.push_str(&number.text(filling.port)?),
+                Part::Sname => name.push_str(values.sname),
+                Part::Port => name.push_str(&values.port?.to_string()),
+                Part::Host => name.push_str(values.host?),
+                Part::Ip => name.push_str(&values.ip?.to_string()),
+                Part::Number(number) => name.push_str(&number.text(values.port)?),
             }
         }
         Some(name)
@@ -224,14 +264,5 @@ pub fn sname_of(base: &str) -> &str {
     }
 }
 
-/// A base, and the digits at its end.
-fn split_number(base: &str) -> (&str, &str) {
-    base.split_at(
-        base.trim_end_matches(|char: char| char.is_ascii_digit())
-            .len(),
-    )
-}
-
 #[cfg(test)]
-#[path = "template_tests.rs"]
 mod tests;

@@ -107,17 +107,17 @@ pub fn tool(base: &[u8]) -> Option<&'static Tool> {
 
 #[cold]
 fn among(base: &[u8]) -> Option<&'static Tool> {
-    TOOLS.iter().find(|tool| tool.asks(base).is_some())
+    TOOLS.iter().find(|tool| tool.target_base(base).is_some())
 }
 
 /// The name, before its `@`, of the node that a tool asks.
-pub fn asked(base: &[u8]) -> Option<&[u8]> {
-    tool(base)?.asks(base)
+pub fn target_base(base: &[u8]) -> Option<&[u8]> {
+    tool(base)?.target_base(base)
 }
 
 impl Tool {
     /// What follows the tool's own part of `base`; `None` where that is no name of such a tool.
-    fn asks<'a>(&self, base: &'a [u8]) -> Option<&'a [u8]> {
+    fn target_base<'a>(&self, base: &'a [u8]) -> Option<&'a [u8]> {
         self.shape
             .iter()
             .try_fold(base, |rest, part| part.skip(rest))
@@ -144,5 +144,4 @@ impl Part {
 }
 
 #[cfg(test)]
-#[path = "tools_tests.rs"]
 mod tests;

@@ -37,11 +37,8 @@ impl Names {
 
     /// The link of the node `own` with `peer` is up, or has gone. The VM tells that of itself, too.
     pub fn linked(&mut self, own: &str, peer: &str, up: bool) {
-        let (Some((_, here)), Some((name, host))) = (own.split_once('@'), peer.split_once('@'))
-        else {
-            return;
-        };
-        if host != here || name == self.own.name {
+        let (name, host) = node_name::split(peer);
+        if host.is_empty() || host != node_name::host_of(own) || name == self.own.name {
             return;
         }
         if up {
@@ -64,7 +61,7 @@ impl Names {
     }
 
     /// Forgets a node that was registered.
-    pub fn leave(&mut self, name: &str) {
+    pub fn unregister(&mut self, name: &str) {
         self.registered.remove(name);
     }
 
@@ -101,5 +98,4 @@ impl Names {
 }
 
 #[cfg(test)]
-#[path = "names_tests.rs"]
 mod tests;

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::names::Names;
 use super::{
-    MAX_REQUEST, Node, Request, STAYS, alive_answer, alive_request, is_alive, names_answer,
+    MAX_REQUEST, Node, REFUSAL, Request, alive_answer, alive_request, is_alive, names_answer,
     port_answer,
 };
 
@@ -23,7 +23,7 @@ use super::{
 pub const PORT: u16 = 4369;
 
 /// How many clients may be about to ask at a time; the oldest has to go for one more.
-const MAX_ASKING: usize = 64;
+const MAX_PENDING: usize = 64;
 
 /// How long a client may take to ask, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,11 +37,11 @@ const SOON: Duration = Duration::from_millis(100);
 
 /// What becomes of the server; each is told once.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum ServerEvent {
     /// The address can't be had now, for this reason.
-    Waits(String),
+    Waiting(String),
     /// It answers, after it had to wait.
-    Answers,
+    Serving,
 }
 
 /// Reads `localhost`, `{127,0,0,1}` or `{{127,0,0,1},4369}`: the VM reads the values of an application's flags as terms,
@@ -86,9 +86,9 @@ fn tuple(numbers: &str) -> Option<IpAddr> {
 
 /// What is known, to the server and to the VM that feeds it.
 #[derive(Debug)]
-pub struct Known(Mutex<Names>);
+pub struct SharedNames(Mutex<Names>);
 
-impl Known {
+impl SharedNames {
     /// What `names` holds.
     pub fn new(names: Names) -> Self {
         Self(Mutex::new(names))
@@ -101,18 +101,18 @@ impl Known {
 }
 
 /// Answers at `address` for as long as it is polled.
-pub async fn serve(address: SocketAddr, known: Arc<Known>, tell: impl Fn(Turn)) {
+pub async fn serve(address: SocketAddr, known: Arc<SharedNames>, tell: impl Fn(ServerEvent)) {
     let listener = listen(address, &known, tell).await;
-    let mut asking = Asking::default();
+    let mut pending = PendingClients::default();
     let mut alive = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _from)) => asking.add(answer(stream, address.port(), Arc::clone(&known))),
+                Ok((stream, _from)) => pending.add(answer(stream, address.port(), Arc::clone(&known))),
                 // Whoever it was has gone again, or there is no descriptor left.
                 Err(_) => sleep(SOON).await,
             },
-            Some(asked) = asking.tasks.join_next() => {
+            Some(asked) = pending.tasks.join_next() => {
                 if let Ok(Some(node)) = asked {
                     alive.spawn(node.stay());
                 }
@@ -122,30 +122,34 @@ pub async fn serve(address: SocketAddr, known: Arc<Known>, tell: impl Fn(Turn)) 
     }
 }
 
-async fn listen(address: SocketAddr, known: &Known, tell: impl Fn(Turn)) -> TcpListener {
+async fn listen(
+    address: SocketAddr,
+    known: &SharedNames,
+    tell: impl Fn(ServerEvent),
+) -> TcpListener {
     let mut told = None;
     let mut pause = SOON;
     loop {
         let error = match TcpListener::bind(address).await {
             Ok(listener) => {
                 if told.is_some() {
-                    tell(Turn::Answers);
+                    tell(ServerEvent::Serving);
                 }
                 return listener;
             }
             Err(error) => error,
         };
         if pause == RETRY {
-            let guest = be_guest(address, known).await;
-            let reason = match guest {
+            let registered = register_elsewhere(address, known).await;
+            let reason = match registered {
                 Some(_) => "an epmd or another node answers there, and knows this one".into(),
                 None => error.to_string(),
             };
             if told.as_ref() != Some(&reason) {
-                tell(Turn::Waits(reason.clone()));
+                tell(ServerEvent::Waiting(reason.clone()));
                 told = Some(reason);
             }
-            if let Some(mut host) = guest {
+            if let Some(mut host) = registered {
                 let _gone = host.read(&mut [0]).await;
                 pause = SOON;
                 continue;
@@ -157,7 +161,7 @@ async fn listen(address: SocketAddr, known: &Known, tell: impl Fn(Turn)) -> TcpL
 }
 
 /// Registers the own node with whoever answers at the address: the tools ask there.
-async fn be_guest(mut address: SocketAddr, known: &Known) -> Option<TcpStream> {
+async fn register_elsewhere(mut address: SocketAddr, known: &SharedNames) -> Option<TcpStream> {
     match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -178,15 +182,15 @@ async fn be_guest(mut address: SocketAddr, known: &Known) -> Option<TcpStream> {
 
 /// The clients that are about to ask. Those that connect and say nothing make room for later ones.
 #[derive(Default)]
-struct Asking {
-    tasks: JoinSet<Option<Alive>>,
+struct PendingClients {
+    tasks: JoinSet<Option<Registration>>,
     oldest_first: VecDeque<AbortHandle>,
 }
 
-impl Asking {
-    fn add(&mut self, task: impl Future<Output = Option<Alive>> + Send + 'static) {
+impl PendingClients {
+    fn add(&mut self, task: impl Future<Output = Option<Registration>> + Send + 'static) {
         self.oldest_first.retain(|task| !task.is_finished());
-        if self.oldest_first.len() >= MAX_ASKING
+        if self.oldest_first.len() >= MAX_PENDING
             && let Some(oldest) = self.oldest_first.pop_front()
         {
             oldest.abort();
@@ -196,27 +200,27 @@ impl Asking {
 }
 
 /// A node that is registered until this is dropped.
-struct Alive {
+struct Registration {
     name: String,
     stream: TcpStream,
-    known: Arc<Known>,
+    known: Arc<SharedNames>,
 }
 
-impl Alive {
+impl Registration {
     /// Stays until the node hangs up; it has nothing more to say.
     async fn stay(mut self) {
         let _ = self.stream.read_u8().await;
     }
 }
 
-impl Drop for Alive {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.known.names().leave(&self.name);
+        self.known.names().unregister(&self.name);
     }
 }
 
 /// Serves one client, which asks one thing. A node that has registered itself is what remains.
-async fn answer(stream: TcpStream, own_port: u16, known: Arc<Known>) -> Option<Alive> {
+async fn answer(stream: TcpStream, own_port: u16, known: Arc<SharedNames>) -> Option<Registration> {
     timeout(PATIENCE, answer_patiently(stream, own_port, known))
         .await
         .ok()?
@@ -226,8 +230,8 @@ async fn answer(stream: TcpStream, own_port: u16, known: Arc<Known>) -> Option<A
 async fn answer_patiently(
     mut stream: TcpStream,
     own_port: u16,
-    known: Arc<Known>,
-) -> io::Result<Option<Alive>> {
+    known: Arc<SharedNames>,
+) -> io::Result<Option<Registration>> {
     let length = usize::from(stream.read_u16().await?);
     let mut request = [0; MAX_REQUEST];
     let Some(request) = request.get_mut(..length) else {
@@ -240,7 +244,7 @@ async fn answer_patiently(
         }
         Some(Request::Port(name)) => port_answer(known.names().find(&name).as_deref()),
         Some(Request::Names) => names_answer(own_port, known.names().present()),
-        Some(Request::Kill) if is_local(&stream) => STAYS.to_vec(),
+        Some(Request::Kill) if is_local(&stream) => REFUSAL.to_vec(),
         Some(Request::Alive(_) | Request::Kill) | None => return Ok(None),
     };
     stream.write_all(&answer).await?;
@@ -250,14 +254,14 @@ async fn answer_patiently(
 async fn register(
     mut stream: TcpStream,
     node: Node,
-    known: Arc<Known>,
-) -> io::Result<Option<Alive>> {
+    known: Arc<SharedNames>,
+) -> io::Result<Option<Registration>> {
     let (name, highest) = (node.name.clone(), node.highest);
     if !known.names().register(node) {
         stream.write_all(&alive_answer(highest, None)).await?;
         return Ok(None);
     }
-    let mut alive = Alive {
+    let mut alive = Registration {
         name,
         stream,
         known,
@@ -281,5 +285,4 @@ fn random() -> u32 {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

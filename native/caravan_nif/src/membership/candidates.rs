@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use super::words::Listed;
+use super::changes::Listed;
 
 /// However few members there may be.
 const LEAST: usize = 64;

@@ -34,14 +34,14 @@ impl Hosts {
     }
 
     /// One more member is on a host that was located.
-    pub(super) fn enter(&mut self, name: &str) {
+    pub(super) fn retain(&mut self, name: &str) {
         if let Some(host) = self.0.get_mut(name) {
             host.members += 1;
         }
     }
 
     /// A member leaves; answers whether it was the last on its host.
-    pub(super) fn leave(&mut self, name: &str) -> bool {
+    pub(super) fn release(&mut self, name: &str) -> bool {
         let Some(host) = self.0.get_mut(name) else {
             return false;
         };

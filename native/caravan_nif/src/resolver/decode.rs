@@ -6,11 +6,11 @@ use std::time::Duration;
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
-use super::answer::{Received, read, whole_records};
-use super::asking::{Asking, find};
-use super::wire::request;
+use super::response::{Received, read, whole_records};
+use super::session::{Session, find};
+use super::wire::build_query;
 use super::{Spec, Type};
-use crate::endpoint::{self, Endpoint, Found, Refused};
+use crate::endpoint::{self, Endpoint, Found, RefusedNames};
 use crate::error::Error;
 
 /// What one answer says.
@@ -21,7 +21,7 @@ pub enum Decoded {
     /// Nothing of the wanted kind, or not here.
     Nothing,
     /// Endpoints, and the targets refused.
-    Endpoints(Vec<Endpoint>, Refused),
+    Endpoints(Vec<Endpoint>, RefusedNames),
 }
 
 /// Takes `bytes` for the answer to a question for `name`; the transaction id is always right.
@@ -30,7 +30,7 @@ pub enum Decoded {
 /// Those of a look-up that has one answer only.
 pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Error> {
     let server = SocketAddr::from(([127, 0, 0, 1], 53));
-    let asking = Asking::new(&Spec {
+    let session = Session::new(&Spec {
         query: name.into(),
         record_type,
         nameservers: Some(vec![server]),
@@ -45,23 +45,23 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
         Type::Aaaa => RecordType::AAAA,
     };
     let owner = Name::from_ascii(format!("{name}.")).unwrap_or_default();
-    let mut request = request(&Query::query(owner, of), true);
+    let mut request = build_query(&Query::query(owner, of), true);
     if let Some(&[high, low]) = bytes.first_chunk() {
         request.metadata.id = u16::from_be_bytes([high, low]);
     }
     let malformed = |reason| Error::Malformed {
-        asked: asking.asked(name, of, &[server]),
+        context: session.context(name, of, &[server]),
         reason,
     };
     let answer = match read(bytes, &request, None).map_err(malformed)? {
-        Received::Answer(answer) => Some(answer),
+        Received::Response(answer) => Some(answer),
         Received::Truncated => whole_records(bytes, &request),
         Received::Other => None,
     };
     let Some(answer) = answer else {
         return Ok(Decoded::Ignored);
     };
-    asking.judge(&answer, name, of, server)?;
+    session.check_code(&answer, name, of, server)?;
     let Found::Records(records, _) = find(name, of, answer.records) else {
         return Ok(Decoded::Nothing);
     };
@@ -70,168 +70,10 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
             Some(found) => found,
             None => return Ok(Decoded::Nothing),
         },
-        _ => (endpoint::addresses(&records), Refused::default()),
+        _ => (endpoint::addresses(&records), RefusedNames::default()),
     };
     Ok(Decoded::Endpoints(endpoints, refused))
 }
 
 #[cfg(test)]
-mod tests {
-    use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
-    use hickory_resolver::proto::rr::rdata::{NS, SRV};
-    use hickory_resolver::proto::rr::{RData, Record};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::endpoint::is_host;
-    use crate::error::Kind;
-
-    fn answer(targets: &[Name]) -> Message {
-        let owner = Name::from_ascii("app.test.").expect("a name");
-        let mut message = request(&Query::query(owner.clone(), RecordType::SRV), true);
-        message.metadata.message_type = MessageType::Response;
-        for target in targets {
-            let service = RData::SRV(SRV::new(0, 10, 3434, target.clone()));
-            message
-                .answers
-                .push(Record::from_rdata(owner.clone(), 5, service));
-        }
-        message
-    }
-
-    fn decoded(message: &Message) -> Result<Decoded, Error> {
-        decode(&message.to_vec().expect("bytes"), "app.test", Type::Srv)
-    }
-
-    fn name(labels: &[&[u8]]) -> Name {
-        Name::from_labels(labels.iter().copied()).expect("a name")
-    }
-
-    #[test]
-    fn what_is_no_answer_to_the_question_is_ignored() {
-        let good = answer(&[name(&[b"n1", b"test"])]);
-        assert!(matches!(decoded(&good), Ok(Decoded::Endpoints(..))));
-        let mut sent_back = good.clone();
-        sent_back.metadata.message_type = MessageType::Query;
-        let mut other_type = good.clone();
-        other_type.queries[0].query_type = RecordType::A;
-        let mut unasked = good;
-        unasked.queries.clear();
-        let error = decoded(&sent_back).expect_err("an error");
-        assert_eq!(error.kind(), Kind::Malformed);
-        for message in [other_type, unasked] {
-            assert!(
-                matches!(decoded(&message), Ok(Decoded::Ignored)),
-                "{message}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_server_that_did_not_even_read_the_question_says_so() {
-        let mut message = answer(&[]);
-        message.queries.clear();
-        message.metadata.response_code = ResponseCode::FormErr;
-        let error = decoded(&message).expect_err("an error");
-        assert_eq!(error.kind(), Kind::Servfail);
-        assert!(error.to_string().contains("FORMERR"), "{error}");
-    }
-
-    #[test]
-    fn a_referral_is_no_answer_and_plain_emptiness_is_no_referral() {
-        let mut message = answer(&[]);
-        assert!(matches!(decoded(&message), Ok(Decoded::Nothing)));
-        let servers = RData::NS(NS(name(&[b"ns", b"test"])));
-        message
-            .authorities
-            .push(Record::from_rdata(name(&[b"test"]), 5, servers));
-        let error = decoded(&message).expect_err("an error");
-        assert_eq!(error.kind(), Kind::Servfail);
-        assert!(error.to_string().contains("referral"), "{error}");
-        message.metadata.authoritative = true;
-        assert!(matches!(decoded(&message), Ok(Decoded::Nothing)));
-    }
-
-    #[test]
-    fn targets_that_can_be_no_host_are_refused_and_counted() {
-        let hostile: [&[u8]; 8] = [
-            b"a b",
-            b"a@b",
-            b"a\"b",
-            b"a\0b",
-            b"a\x1b[31m",
-            b"*a",
-            b"\xff",
-            b"a.b\\",
-        ];
-        let mut targets: Vec<Name> = hostile
-            .iter()
-            .map(|label| name(&[label, b"test"]))
-            .collect();
-        targets.push(name(&[&[b'a'; 63], &[b'b'; 63], &[b'c'; 63], &[b'd'; 61]]));
-        targets.push(name(&[b"Good", b"TEST"]));
-        let Ok(Decoded::Endpoints(endpoints, refused)) = decoded(&answer(&targets)) else {
-            panic!("endpoints expected");
-        };
-        let [(Some(longest), _), (Some(good), _)] = endpoints
-            .iter()
-            .map(|e| (e.host.as_deref(), e.port))
-            .collect::<Vec<_>>()[..]
-        else {
-            panic!("{endpoints:?}");
-        };
-        assert_eq!((longest.len(), good), (253, "good.test"));
-        assert_eq!(refused.count, hostile.len());
-        assert!(
-            refused
-                .example
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() || byte == b' ')
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn of_a_cut_answer_the_whole_records_count_and_nothing_else(count in 1_u16..30, cut in any::<prop::sample::Index>()) {
-            let hosts: Vec<String> = (0..count).map(|n| format!("n{n:02}.test")).collect();
-            let targets: Vec<Name> = hosts.iter().map(|host| Name::from_ascii(format!("{host}.")).expect("a name")).collect();
-            let mut message = answer(&targets);
-            message.metadata.truncation = true;
-            let bytes = message.to_vec().expect("bytes");
-            let length = 12 + cut.index(bytes.len() - 11);
-            let found = match decode(&bytes[..length], "app.test", Type::Srv) {
-                Ok(Decoded::Endpoints(endpoints, refused)) => {
-                    prop_assert_eq!(refused.count, 0);
-                    endpoints.into_iter().filter_map(|endpoint| endpoint.host).collect()
-                }
-                Ok(_) => Vec::new(),
-                Err(error) => return Err(TestCaseError::fail(error.to_string())),
-            };
-            prop_assert_eq!(&found[..], &hosts[..found.len()]);
-            if length == bytes.len() {
-                prop_assert_eq!(found.len(), hosts.len());
-            }
-        }
-
-        #[test]
-        fn a_damaged_answer_gives_hosts_or_a_typed_error(
-            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
-            cut in any::<prop::sample::Index>(),
-        ) {
-            let good = answer(&[name(&[b"n1", b"test"]), name(&[b"n2", b"test"])]);
-            let mut bytes = good.to_vec().expect("bytes");
-            for (at, byte) in damage {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
-            }
-            bytes.truncate(1 + cut.index(2 * bytes.len()));
-            match decode(&bytes, "app.test", Type::Srv) {
-                Ok(Decoded::Endpoints(endpoints, ..)) => {
-                    prop_assert!(endpoints.iter().all(|e| e.host.as_deref().is_some_and(is_host)));
-                }
-                Ok(_) => {}
-                Err(error) => prop_assert!(!error.to_string().chars().any(char::is_control)),
-            }
-        }
-    }
-}
+mod tests;

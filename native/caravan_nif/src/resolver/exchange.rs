@@ -8,18 +8,18 @@ use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Transport;
-use super::answer::Answer;
-use super::manners::{self, Manner, Shown};
-use super::wire::{Broken, Said, request, said, the_rest};
-use crate::sockets;
+use super::edns::{self, Evidence, Mode};
+use super::response::Response;
+use super::wire::{ExchangeError, ServerReply, build_query, retry_over_tcp, send};
+use crate::socket_limit;
 
 /// When to stop waiting for what.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     /// How long a server may keep silent before it is also asked the other way, without EDNS or with it.
-    pub(super) one_way: Duration,
+    pub(super) fallback_after: Duration,
     /// Until when a whole answer is worth more than part of one: making use of a part takes time, too.
-    pub(super) for_the_rest: Instant,
+    pub(super) whole_until: Instant,
     pub(super) deadline: Instant,
 }
 
@@ -32,97 +32,97 @@ pub(super) async fn exchange(
     question: &Query,
     known: Option<u64>,
     tcp: bool,
-    patience: Patience,
-) -> Result<(Answer, Transport), Broken> {
-    let Some(_place) = sockets::place(patience.deadline).await else {
-        return Err(Broken::NoPlace);
+    timeouts: Timeouts,
+) -> Result<(Response, Transport), ExchangeError> {
+    let Some(_permit) = socket_limit::permit(timeouts.deadline).await else {
+        return Err(ExchangeError::NoSocket);
     };
-    let (said, request) = first_word(server, question, known, tcp, patience).await?;
-    match said {
-        Said::Answer(answer, transport) => Ok((answer, transport)),
-        Said::Cut(bytes) => {
-            let answer = the_rest(server, &request, known, &bytes, patience.for_the_rest).await?;
+    let (reply, request) = first_reply(server, question, known, tcp, timeouts).await?;
+    match reply {
+        ServerReply::Whole(answer, transport) => Ok((answer, transport)),
+        ServerReply::Truncated(bytes) => {
+            let answer =
+                retry_over_tcp(server, &request, known, &bytes, timeouts.whole_until).await?;
             Ok((answer, Transport::Tcp))
         }
     }
 }
 
 /// What the server says first, and to which question.
-async fn first_word(
+async fn first_reply(
     server: SocketAddr,
     question: &Query,
     known: Option<u64>,
     tcp: bool,
-    patience: Patience,
-) -> FirstWord {
-    let ask = |edns| {
-        let request = request(question, edns);
+    timeouts: Timeouts,
+) -> FirstReply {
+    let query = |edns| {
+        let request = build_query(question, edns);
         async move {
-            let said = said(server, &request, known, tcp, patience.deadline).await;
-            said.map(|said| (said, request))
+            let reply = send(server, &request, known, tcp, timeouts.deadline).await;
+            reply.map(|reply| (reply, request))
         }
     };
-    let edns = match manners::of(server) {
-        Manner::Edns => true,
-        Manner::Plain => false,
-        Manner::PlainUntilChecked => {
-            let request = request(question, true);
-            tokio::spawn(check(server, request, tcp, patience.deadline));
+    let edns = match edns::mode(server) {
+        Mode::Edns => true,
+        Mode::Plain => false,
+        Mode::PlainUntilChecked => {
+            let request = build_query(question, true);
+            tokio::spawn(check(server, request, tcp, timeouts.deadline));
             false
         }
     };
-    let mut first = pin!(ask(edns));
-    match timeout(patience.one_way, first.as_mut()).await {
-        Ok(done) if edns && is_misread(&done) => {
-            return noted(server, Shown::NoEdns, ask(false).await);
+    let mut first = pin!(query(edns));
+    match timeout(timeouts.fallback_after, first.as_mut()).await {
+        Ok(done) if edns && rejects_edns(&done) => {
+            return noted(server, Evidence::NoEdns, query(false).await);
         }
         Ok(done) => return done,
         Err(_silence) => {}
     }
-    let Some(_place) = sockets::free_place() else {
+    let Some(_permit) = socket_limit::try_permit() else {
         return first.await;
     };
     // On the heap, since it is seldom there.
-    let mut other = Box::pin(ask(!edns));
+    let mut other = Box::pin(query(!edns));
     tokio::select! {
         biased;
         done = first.as_mut() => {
-            if edns && is_misread(&done) { noted(server, Shown::NoEdns, other.await) } else { done }
+            if edns && rejects_edns(&done) { noted(server, Evidence::NoEdns, other.await) } else { done }
         }
         done = other.as_mut() => {
-            let shown = if edns { Shown::Silence } else { Shown::Edns };
-            if !edns && is_misread(&done) { first.await } else { noted(server, shown, done) }
+            let evidence = if edns { Evidence::Silence } else { Evidence::Edns };
+            if !edns && rejects_edns(&done) { first.await } else { noted(server, evidence, done) }
         }
     }
 }
 
-type FirstWord = Result<(Said, Message), Broken>;
+type FirstReply = Result<(ServerReply, Message), ExchangeError>;
 
-/// Remembers what this answer has shown, if it is one.
-fn noted(server: SocketAddr, shown: Shown, done: FirstWord) -> FirstWord {
-    if done.is_ok() && !is_misread(&done) {
-        manners::note(server, shown);
+/// Remembers what this answer has evidence, if it is one.
+fn noted(server: SocketAddr, evidence: Evidence, done: FirstReply) -> FirstReply {
+    if done.is_ok() && !rejects_edns(&done) {
+        edns::note(server, evidence);
     }
     done
 }
 
 /// RFC 6891, section 7: a server that has never heard of EDNS takes the question for a malformed or an unknown one.
-fn is_misread(done: &FirstWord) -> bool {
-    matches!(done, Ok((Said::Answer(answer, _), _))
+fn rejects_edns(done: &FirstReply) -> bool {
+    matches!(done, Ok((ServerReply::Whole(answer, _), _))
         if !answer.edns && matches!(answer.code, ResponseCode::FormErr | ResponseCode::NotImp))
 }
 
 /// Whether a server that was asked without EDNS by now answers questions with it.
 async fn check(server: SocketAddr, request: Message, tcp: bool, deadline: Instant) {
-    let Some(_place) = sockets::free_place() else {
+    let Some(_permit) = socket_limit::try_permit() else {
         return;
     };
-    let asked = said(server, &request, None, tcp, deadline);
-    if let Ok(Ok(said)) = timeout_at(deadline, asked).await {
-        let _ = noted(server, Shown::Edns, Ok((said, request)));
+    let sent = send(server, &request, None, tcp, deadline);
+    if let Ok(Ok(reply)) = timeout_at(deadline, sent).await {
+        let _ = noted(server, Evidence::Edns, Ok((reply, request)));
     }
 }
 
 #[cfg(test)]
-#[path = "exchange_tests.rs"]
 mod tests;

@@ -1,5 +1,10 @@
 //! The system's configuration: `resolv.conf` and the hosts file, or what takes their place, read again when they change.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -7,18 +12,20 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::hosts::Hosts;
+use super::hosts_file::HostsFile;
+use super::nameserver;
 use super::resolv_conf::ResolvConf;
 
-#[cfg_attr(unix, path = "system/unix.rs")]
-#[cfg_attr(windows, path = "system/windows.rs")]
-mod platform;
+#[cfg(unix)]
+use unix as platform;
+#[cfg(windows)]
+use windows as platform;
 
-pub(super) use platform::HOSTS;
-use platform::{RESOLVER, State};
+pub(super) use self::platform::HOSTS;
+use self::platform::{RESOLVER, State};
 
 /// Whom the C library asks where `resolv.conf` names nobody.
-const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), nameserver::PORT);
 
 /// A time of change older than this tells two changes apart, on file systems with coarse clocks too.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -27,7 +34,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct System {
     pub(super) resolver: Arc<Resolver>,
-    pub(super) hosts: Arc<Hosts>,
+    pub(super) hosts: Arc<HostsFile>,
 }
 
 /// What follows from `resolv.conf`.
@@ -47,7 +54,7 @@ impl System {
                 Resolver::new(platform::resolv_conf())
             }),
             hosts: current(file(&platform::hosts()), hosts, || {
-                Hosts::parse(&read(&platform::hosts()).unwrap_or_default())
+                HostsFile::parse(&read(&platform::hosts()).unwrap_or_default())
             }),
         }
     }
@@ -81,12 +88,16 @@ impl Resolver {
 
 /// The C library turns the scope, an interface's name or number, into what the kernel wants; it asks nobody for that.
 fn address(ip: IpAddr, scope: Option<&str>) -> SocketAddr {
-    let scoped =
-        scope.and_then(|scope| (format!("{ip}%{scope}"), 53).to_socket_addrs().ok()?.next());
-    scoped.unwrap_or(SocketAddr::new(ip, 53))
+    let scoped = scope.and_then(|scope| {
+        (format!("{ip}%{scope}"), nameserver::PORT)
+            .to_socket_addrs()
+            .ok()?
+            .next()
+    });
+    scoped.unwrap_or(SocketAddr::new(ip, nameserver::PORT))
 }
 
-type Last = (Option<Seen<Resolver>>, Option<Seen<Hosts>>);
+type Last = (Option<Seen<Resolver>>, Option<Seen<HostsFile>>);
 
 /// What a source said when it was last read.
 struct Seen<T> {

@@ -1,0 +1,85 @@
+//! How the sentences of errors begin, and what else is put into them.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// What the operating system said about a connection.
+pub fn describe(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut => "no answer in time".into(),
+        io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".into(),
+        io::ErrorKind::UnexpectedEof => {
+            "the server closed the connection before it answered".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// The beginning of a look-up's or a probe's error sentence: what was done, of whom, for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    /// "looked up" or "probed".
+    pub action: &'static str,
+    /// The name asked for, with its record type (`_app._tcp.example.org SRV`), or the node probed.
+    pub question: String,
+    /// The servers that were asked, in order, or where the node was probed.
+    pub servers: Vec<String>,
+    /// The time spent.
+    pub elapsed: Duration,
+}
+
+impl Context {
+    /// Before any server has been asked.
+    pub fn new(action: &'static str, question: &str) -> Self {
+        Self {
+            action,
+            question: question.to_owned(),
+            servers: Vec::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+}
+
+impl fmt::Display for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers = match self.servers.as_slice() {
+            [] => "no server".to_owned(),
+            servers => servers.join(" and "),
+        };
+        write!(
+            f,
+            "{} {} at {servers} ({} ms)",
+            self.action,
+            Printable(self.question.as_bytes()),
+            self.elapsed.as_millis()
+        )
+    }
+}
+
+/// Names that were tried as well.
+pub(super) struct AlsoTried<'a>(pub(super) &'a [String]);
+
+impl fmt::Display for AlsoTried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(f, ", nor is there {}", self.0.join(" or "))
+    }
+}
+
+/// Bytes from outside, made printable and short: they may be hostile, and they end up in a log.
+pub(super) struct Printable<'a>(pub(super) &'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 80;
+        write!(f, "\"{}", self.0[..self.0.len().min(MOST)].escape_ascii())?;
+        if self.0.len() > MOST {
+            write!(f, "…\" ({} bytes)", self.0.len())
+        } else {
+            write!(f, "\"")
+        }
+    }
+}

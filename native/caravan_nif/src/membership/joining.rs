@@ -1,0 +1,268 @@
+//! Who becomes a member, and who makes room for whom. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::changes::{Changes, Listed, Refusal, Vm};
+use super::{Member, Membership};
+
+/// A member that nothing has answered for keeps its place this long: it has to be dialled first.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What one answer, or the end of some probes, has to know when it is taken in, and what it has changed.
+pub(super) struct Pass<'a, V> {
+    pub(super) now: Duration,
+    pub(super) changes: Changes,
+    vm: &'a V,
+    atoms_made: usize,
+    settled: bool,
+    idle: Option<Idle>,
+}
+
+/// The members that nothing has ever answered for.
+struct Idle {
+    /// Who has to make room first is in front; without those that have only just come.
+    may_go: VecDeque<String>,
+    any: bool,
+}
+
+enum Verdict {
+    /// A member from now on. `proven`: something has answered there.
+    Member {
+        proven: bool,
+    },
+    /// It waits until its host has answered a probe, or until others have proven themselves.
+    Unproven(Refusal),
+    Refused(Refusal),
+}
+
+impl<'a, V: Vm> Pass<'a, V> {
+    pub(super) fn new(now: Duration, vm: &'a V) -> Self {
+        Self {
+            now,
+            changes: Changes::default(),
+            vm,
+            atoms_made: 0,
+            settled: false,
+            idle: None,
+        }
+    }
+}
+
+impl Membership {
+    /// An answer lists a name that is no member.
+    pub(super) fn candidate(&mut self, pass: &mut Pass<'_, impl Vm>, source: u64, node: Listed) {
+        let name = node.name.clone();
+        let answered = self.candidates.see(pass.now, source, node).answered;
+        match self.judge(pass, &name, answered) {
+            Verdict::Member { proven } => self.admit(pass, &name, proven),
+            Verdict::Unproven(reason) => {
+                pass.changes.waiting += 1;
+                if self.limits.probes {
+                    self.candidates.want_probe(&name);
+                }
+                if self.candidates.is_late(pass.now, &name) {
+                    pass.changes.refused.push((name, reason));
+                }
+            }
+            Verdict::Refused(reason) => {
+                // Without a place it is as new when it is listed again.
+                if reason == Refusal::MaxMembers {
+                    self.candidates.remove(&name);
+                }
+                pass.changes.refused.push((name, reason));
+            }
+        }
+    }
+
+    /// What this answer has left goes to names that are not in it, the last seen first.
+    pub(super) fn admit_waiting(&mut self, pass: &mut Pass<'_, impl Vm>) {
+        if self.candidates.is_empty() {
+            return;
+        }
+        for name in self.candidates.seen_before(pass.now) {
+            match self.readmit(pass, &name) {
+                Verdict::Member { .. } | Verdict::Unproven(_) => (),
+                Verdict::Refused(_) => break,
+            }
+        }
+        self.candidates.tidy(pass.now, self.limits.expire_after);
+    }
+
+    /// Takes in the ends of probes: which names were probed, and whether their hosts have answered.
+    pub fn probed(&mut self, now: Duration, ended: &[(String, bool)], vm: &impl Vm) -> Changes {
+        let mut pass = Pass::new(now, vm);
+        for (name, answered) in ended {
+            self.candidates.probed(name, *answered);
+            if *answered {
+                self.readmit(&mut pass, name);
+            }
+        }
+        pass.changes
+    }
+
+    /// The name whose probe begins now, its host, and where that is as far as DNS has told.
+    pub fn next_probe(&mut self) -> Option<Listed> {
+        self.candidates.next_probe().cloned()
+    }
+
+    /// How many probes are due.
+    pub fn due(&self) -> usize {
+        self.candidates.due()
+    }
+
+    /// How many names may be members soon, seen from an answer: once they are probed or, where nothing can be, once
+    /// those that were trusted are linked.
+    pub fn waiting(&self, changes: &Changes) -> usize {
+        if self.limits.probes {
+            self.candidates.probing()
+        } else {
+            changes.waiting
+        }
+    }
+
+    fn readmit(&mut self, pass: &mut Pass<'_, impl Vm>, name: &str) -> Verdict {
+        let Some(candidate) = self.candidates.get(name) else {
+            return Verdict::Unproven(Refusal::NoAnswer);
+        };
+        let verdict = self.judge(pass, name, candidate.answered);
+        if let Verdict::Member { proven } = verdict {
+            self.admit(pass, name, proven);
+        }
+        verdict
+    }
+
+    fn judge(&mut self, pass: &mut Pass<'_, impl Vm>, name: &str, answered: bool) -> Verdict {
+        let proven = answered || pass.vm.has_answered(name);
+        let full = self.members.len() >= self.limits.max_members;
+        if full {
+            let probes = self.limits.probes;
+            let idle = self.idle(pass);
+            // Where nothing is probed nothing is gained by waiting.
+            let may_have_room = if probes {
+                idle.any
+            } else {
+                proven && !idle.may_go.is_empty()
+            };
+            if !may_have_room {
+                return Verdict::Refused(Refusal::MaxMembers);
+            }
+        }
+        let is_atom = pass.vm.is_atom(name);
+        let room = pass.vm.atoms_left() > pass.atoms_made;
+        let affordable = is_atom || (room && self.budget.has_any(pass.now));
+        if !affordable {
+            return Verdict::Refused(Refusal::AtomLimit);
+        }
+        if full && (!proven || self.idle(pass).may_go.is_empty()) {
+            return Verdict::Unproven(Refusal::MaxMembers);
+        }
+        if !is_atom && !proven && !self.trusts(pass) {
+            return Verdict::Unproven(Refusal::NoAnswer);
+        }
+        if !is_atom {
+            pass.atoms_made += 1;
+            if proven {
+                self.budget.spend(pass.now);
+            } else {
+                self.budget.trust(pass.now, name);
+            }
+        }
+        Verdict::Member { proven }
+    }
+
+    /// May one more name be an atom before anything has answered there?
+    fn trusts(&mut self, pass: &mut Pass<'_, impl Vm>) -> bool {
+        // Where nothing can be probed the links are the proof.
+        if self.limits.probes && !self.budget.has_half(pass.now) {
+            return false;
+        }
+        if !self.budget.trusts() && !std::mem::replace(&mut pass.settled, true) {
+            self.budget.settle(|name| pass.vm.has_answered(name));
+            if !self.limits.probes {
+                self.budget.forgive(pass.now);
+            }
+        }
+        self.budget.trusts()
+    }
+
+    fn idle<'p>(&self, pass: &'p mut Pass<'_, impl Vm>) -> &'p mut Idle {
+        let (now, vm) = (pass.now, pass.vm);
+        pass.idle.get_or_insert_with(|| {
+            let mut idle: Vec<_> = self
+                .members
+                .iter()
+                .filter(|(name, member)| !member.proven && !vm.has_answered(name))
+                .map(|(name, member)| (member.missed == 0, member.since, name))
+                .collect();
+            let any = !idle.is_empty();
+            idle.retain(|(_, since, _)| now.saturating_sub(*since) >= GRACE);
+            idle.sort_unstable();
+            let may_go = idle.into_iter().map(|(_, _, name)| name.clone()).collect();
+            Idle { may_go, any }
+        })
+    }
+
+    fn admit(&mut self, pass: &mut Pass<'_, impl Vm>, name: &str, proven: bool) {
+        let Some(candidate) = self.candidates.remove(name) else {
+            return;
+        };
+        if self.members.len() >= self.limits.max_members
+            && let Some(idle) = self.idle(pass).may_go.pop_front()
+        {
+            self.make_room(&mut pass.changes, &idle);
+        }
+        let Listed {
+            host,
+            mut addresses,
+            ..
+        } = candidate.node;
+        addresses.sort_unstable();
+        addresses.dedup();
+        let addresses = match &host {
+            Some(host) => {
+                // What other members on the host were told since is newer.
+                if candidate.seen < pass.now && self.hosts.has(host) {
+                    addresses.clear();
+                }
+                let (addresses, other) = self.hosts.locate(host, addresses);
+                pass.changes.reread |= other;
+                self.hosts.retain(host);
+                addresses
+            }
+            None => addresses.into(),
+        };
+        let member = Member {
+            host,
+            addresses,
+            sources: candidate.sources,
+            missed: candidate.missed,
+            absent: 0,
+            missing_since: None,
+            withdrawn: false,
+            since: pass.now,
+            proven,
+        };
+        // The answers may have dropped it while it waited.
+        self.missing += usize::from(member.missed != 0);
+        self.members.insert(name.to_owned(), member);
+        pass.changes.added.push(name.to_owned());
+    }
+
+    /// A member that nothing has answered for goes. It may be in answers that are not read again since they are known.
+    fn make_room(&mut self, changes: &mut Changes, name: &str) {
+        let Some(member) = self.members.remove(name) else {
+            return;
+        };
+        changes.expired.push(name.to_owned());
+        changes.reread = true;
+        if let Some(host) = member.host
+            && self.hosts.release(&host)
+        {
+            changes.gone.push(host);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

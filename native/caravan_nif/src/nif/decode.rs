@@ -1,0 +1,224 @@
+//! What comes from Elixir: the maps that say what to look up and how to keep members.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rustler::{Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
+
+use crate::discovery::DiscoveryConfig;
+use crate::error::Error;
+use crate::membership::Limits;
+use crate::node_name::{Listening, PortRules};
+use crate::probe::Purpose;
+use crate::resolver::{Spec, Type, nameserver};
+use crate::settings::{Settings, settings};
+
+#[derive(NifUnitEnum)]
+enum ExType {
+    Srv,
+    A,
+    Aaaa,
+    Ip,
+}
+
+/// What a probe is for.
+#[derive(NifUnitEnum)]
+pub(crate) enum ExPurpose {
+    Dial,
+    Redial,
+    Link,
+}
+
+impl From<ExPurpose> for Purpose {
+    fn from(purpose: ExPurpose) -> Self {
+        match purpose {
+            ExPurpose::Dial => Self::Dial,
+            ExPurpose::Redial => Self::Redial,
+            ExPurpose::Link => Self::Link,
+        }
+    }
+}
+
+#[derive(NifUnitEnum)]
+enum ExTransport {
+    Auto,
+    Tcp,
+}
+
+#[derive(NifUnitEnum)]
+enum ExSystem {
+    System,
+}
+
+#[derive(NifUntaggedEnum)]
+enum Nameservers {
+    System(ExSystem),
+    Given(Vec<String>),
+}
+
+/// An address as `:inet` has it.
+pub(crate) struct Ip(pub(crate) IpAddr);
+
+impl<'a> Decoder<'a> for Ip {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        let parts = rustler::types::tuple::get_tuple(term)?;
+        let parts: Vec<u16> = parts
+            .into_iter()
+            .map(Term::decode)
+            .collect::<Result<_, _>>()?;
+        let address = match *parts.as_slice() {
+            [a, b, c, d] => {
+                let octet = |part: u16| u8::try_from(part).map_err(|_| rustler::Error::BadArg);
+                IpAddr::from([octet(a)?, octet(b)?, octet(c)?, octet(d)?])
+            }
+            [a, b, c, d, e, f, g, h] => IpAddr::from([a, b, c, d, e, f, g, h]),
+            _ => return Err(rustler::Error::BadArg),
+        };
+        Ok(Self(address))
+    }
+}
+
+/// The family of addresses that distribution runs over.
+#[derive(Clone, Copy, PartialEq, Eq, NifUnitEnum)]
+pub(crate) enum ExFamily {
+    Inet,
+    Inet6,
+}
+
+impl ExFamily {
+    pub(crate) fn is_ipv6(self) -> bool {
+        self == Self::Inet6
+    }
+}
+
+/// What the library is loaded with.
+#[derive(NifMap)]
+#[rustler(decode)]
+pub(crate) struct LoadInfo {
+    base_port: u16,
+    dist_port: Option<u16>,
+    listen_port: Option<u16>,
+    dialled: bool,
+    family: ExFamily,
+}
+
+impl LoadInfo {
+    pub(crate) fn read(self) -> Settings {
+        Settings {
+            rules: PortRules {
+                base_port: self.base_port,
+                dist_port: self.dist_port,
+            },
+            listening: Listening {
+                port: self.listen_port,
+                anywhere: !self.dialled,
+            },
+            ipv6: self.family.is_ipv6(),
+        }
+    }
+}
+
+/// `Caravan.Native.lookup/2`'s argument.
+#[derive(NifMap)]
+#[rustler(decode)]
+pub(crate) struct LookupSpec {
+    query: String,
+    r#type: ExType,
+    nameservers: Nameservers,
+    transport: ExTransport,
+    timeout: u64,
+}
+
+/// `Caravan.Native.membership_new/1`'s argument.
+#[derive(NifMap)]
+#[rustler(decode)]
+pub(crate) struct MembershipSpec {
+    queries: Vec<String>,
+    r#type: ExType,
+    nameservers: Nameservers,
+    transport: ExTransport,
+    timeout: u64,
+    own: String,
+    long_names: Option<bool>,
+    bound: Option<Ip>,
+    sname: Option<String>,
+    template: Option<String>,
+    expire_after: u64,
+    withdraw_after: Option<u64>,
+    max_members: usize,
+    probes: bool,
+    allow: Vec<String>,
+}
+
+fn spec(
+    query: String,
+    of: &ExType,
+    servers: &Nameservers,
+    transport: &ExTransport,
+    timeout: u64,
+) -> Result<Spec, Error> {
+    let nameservers = match servers {
+        Nameservers::System(_) => None,
+        Nameservers::Given(servers) => Some(
+            servers
+                .iter()
+                .map(|server| nameserver(server))
+                .collect::<Result<_, _>>()?,
+        ),
+    };
+    let record_type = match of {
+        ExType::Srv => Type::Srv,
+        ExType::A => Type::A,
+        ExType::Aaaa => Type::Aaaa,
+        ExType::Ip => Type::Ip,
+    };
+    let tcp = matches!(transport, ExTransport::Tcp);
+    Ok(Spec {
+        query,
+        record_type,
+        nameservers,
+        tcp,
+        timeout: Duration::from_millis(timeout),
+        ipv6: settings().ipv6,
+        known: None,
+    })
+}
+
+impl LookupSpec {
+    pub(crate) fn read(self) -> Result<Spec, Error> {
+        spec(
+            self.query,
+            &self.r#type,
+            &self.nameservers,
+            &self.transport,
+            self.timeout,
+        )
+    }
+}
+
+impl MembershipSpec {
+    pub(crate) fn read(self) -> Result<DiscoveryConfig, Error> {
+        Ok(DiscoveryConfig {
+            spec: spec(
+                String::new(),
+                &self.r#type,
+                &self.nameservers,
+                &self.transport,
+                self.timeout,
+            )?,
+            queries: self.queries,
+            own: self.own,
+            long_names: self.long_names,
+            bound: self.bound.map(|ip| ip.0),
+            sname: self.sname,
+            template: self.template,
+            allow: self.allow,
+            limits: Limits {
+                expire_after: Duration::from_millis(self.expire_after),
+                withdraw_after: self.withdraw_after.map(Duration::from_millis),
+                max_members: self.max_members,
+                probes: self.probes,
+            },
+        })
+    }
+}

@@ -1,0 +1,264 @@
+//! Look-ups, polls and probes, as Elixir sees them.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rustler::types::map::map_new;
+use rustler::{Atom, Encoder, Env, NifMap, NifStruct, Term};
+
+use super::{Failure, Ip, Outcome, atoms};
+use crate::discovery::{PollReport, ProbeReport};
+use crate::endpoint::{Endpoint, RefusedNames};
+use crate::error::{Details, Error, Kind};
+use crate::membership::Refusal;
+use crate::resolver::{Lookup, Missing, Transport};
+
+/// `{:error, {kind, sentence, details}}`, of a look-up. The details are a map, with what came of an answer in it.
+struct LookupFailure<'a>(&'a Error, Option<ExLookup<'a>>);
+
+impl Encoder for LookupFailure<'_> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let Failure(kind, sentence) = Failure::from(self.0);
+        let mut details: Vec<(Atom, Term<'a>)> = Vec::new();
+        if let Some(Details { context, rcode }) = self.0.details() {
+            // A server is followed by why it is context, at times.
+            let plain = |server: &String| server.split(' ').next().map(str::to_owned);
+            let servers: Vec<String> = context.servers.iter().filter_map(plain).collect();
+            details.push((atoms::question(), context.question.encode(env)));
+            details.push((atoms::servers(), servers.encode(env)));
+            let elapsed = u64::try_from(context.elapsed.as_millis()).unwrap_or(u64::MAX);
+            details.push((atoms::elapsed_ms(), elapsed.encode(env)));
+            details.extend(rcode.map(|code| (atoms::rcode(), code.encode(env))));
+        }
+        details.extend(
+            self.1
+                .as_ref()
+                .map(|part| (atoms::partial(), part.encode(env))),
+        );
+        let (keys, values): (Vec<_>, Vec<_>) = details.into_iter().unzip();
+        let details = Term::map_from_arrays(env, &keys, &values).unwrap_or_else(|_| map_new(env));
+        (atoms::error(), (kind, sentence, details)).encode(env)
+    }
+}
+
+impl Encoder for Outcome<Lookup> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match &self.0 {
+            Ok(lookup) => match &lookup.incomplete {
+                None => (atoms::ok(), ExLookup::from(lookup)).encode(env),
+                Some(missing) => {
+                    LookupFailure(missing.why(), Some(ExLookup::from(lookup))).encode(env)
+                }
+            },
+            Err(error) => LookupFailure(error, None).encode(env),
+        }
+    }
+}
+
+impl Encoder for Outcome<PollReport> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match &self.0 {
+            Ok(report) => (atoms::ok(), ExPollReport::from(report)).encode(env),
+            Err(error) => LookupFailure(error, None).encode(env),
+        }
+    }
+}
+
+impl Encoder for Outcome<ProbeReport> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match &self.0 {
+            Ok(report) => {
+                let map = ExProbeReport {
+                    added: &report.changes.added,
+                    expired: &report.changes.expired,
+                    waiting: report.waiting,
+                };
+                (atoms::ok(), map).encode(env)
+            }
+            Err(error) => Failure::from(error).encode(env),
+        }
+    }
+}
+
+#[derive(NifStruct)]
+#[module = "Caravan.Endpoint"]
+#[rustler(encode)]
+struct ExEndpoint<'a> {
+    host: Option<&'a str>,
+    addresses: Addresses<'a>,
+    port: Option<u16>,
+    priority: u16,
+    weight: u16,
+}
+
+/// Encoded from where they are: a big answer is not copied once more.
+struct Addresses<'a>(&'a [IpAddr]);
+
+impl Encoder for Addresses<'_> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let terms: Vec<Term<'a>> = self.0.iter().map(|ip| Ip(*ip).encode(env)).collect();
+        terms.encode(env)
+    }
+}
+
+struct Endpoints<'a>(&'a [Endpoint]);
+
+impl Encoder for Endpoints<'_> {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let encode = |endpoint: &Endpoint| {
+            let endpoint = ExEndpoint {
+                host: endpoint.host.as_deref(),
+                addresses: Addresses(&endpoint.addresses),
+                port: endpoint.port,
+                priority: endpoint.priority,
+                weight: endpoint.weight,
+            };
+            endpoint.encode(env)
+        };
+        let terms: Vec<Term<'a>> = self.0.iter().map(encode).collect();
+        terms.encode(env)
+    }
+}
+
+#[derive(NifStruct)]
+#[module = "Caravan.Lookup"]
+#[rustler(encode)]
+struct ExLookup<'a> {
+    endpoints: Endpoints<'a>,
+    ttl: u32,
+    server: &'a str,
+    transport: Atom,
+    elapsed: u64,
+    unresolved: &'a [String],
+    refused: Vec<ExRefused>,
+}
+
+#[derive(NifMap)]
+#[rustler(encode)]
+struct ExRefused {
+    reason: Atom,
+    count: usize,
+    example: String,
+}
+
+#[derive(NifMap)]
+#[rustler(encode)]
+struct ExProbeReport<'a> {
+    added: &'a [String],
+    expired: &'a [String],
+    waiting: usize,
+}
+
+#[derive(NifMap)]
+#[rustler(encode)]
+struct ExPollReport {
+    ttl: u32,
+    server: String,
+    transport: Atom,
+    elapsed: u64,
+    endpoints: usize,
+    members: usize,
+    waiting: usize,
+    added: Vec<String>,
+    expired: Vec<String>,
+    withdrawn: Vec<String>,
+    returned: Vec<String>,
+    moved: Vec<String>,
+    refused: Vec<ExRefused>,
+    unresolved: Vec<String>,
+    itself: Vec<String>,
+    incomplete: Option<String>,
+    /// The answer was cut, and that is why.
+    cut: bool,
+}
+
+fn transport(transport: Transport) -> Atom {
+    match transport {
+        Transport::Udp => atoms::udp(),
+        Transport::Tcp => atoms::tcp(),
+        Transport::HostsFile => atoms::hosts(),
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A list of one, or of none when nothing was refused.
+fn refused(reason: Atom, refused: &RefusedNames) -> Vec<ExRefused> {
+    let refused = ExRefused {
+        reason,
+        count: refused.count,
+        example: refused.example.clone(),
+    };
+    Some(refused)
+        .filter(|refused| refused.count > 0)
+        .into_iter()
+        .collect()
+}
+
+impl<'a> From<&'a Lookup> for ExLookup<'a> {
+    fn from(lookup: &'a Lookup) -> Self {
+        Self {
+            endpoints: Endpoints(&lookup.endpoints),
+            ttl: lookup.ttl,
+            server: &lookup.server,
+            transport: transport(lookup.transport),
+            elapsed: micros(lookup.elapsed),
+            unresolved: &lookup.unresolved,
+            refused: refused(atoms::invalid_name(), &lookup.refused),
+        }
+    }
+}
+
+impl From<&PollReport> for ExPollReport {
+    fn from(report: &PollReport) -> Self {
+        let none = RefusedNames::default;
+        let mut by_reason = [
+            (
+                Refusal::InvalidName,
+                atoms::invalid_name(),
+                report.lookup.refused.clone(),
+            ),
+            (Refusal::MaxMembers, atoms::max_members(), none()),
+            (Refusal::AtomLimit, atoms::atom_limit(), none()),
+            (Refusal::NoAnswer, atoms::no_answer(), none()),
+            (Refusal::NotAllowed, atoms::not_allowed(), none()),
+            (Refusal::OtherFamily, atoms::other_family(), none()),
+            (Refusal::ShortName, atoms::short_name(), none()),
+            (Refusal::LongName, atoms::long_name(), none()),
+            (Refusal::NoPort, atoms::no_port(), none()),
+        ];
+        for (name, reason) in &report.changes.refused {
+            for (of, _, counted) in &mut by_reason {
+                if of == reason {
+                    counted.add(name);
+                }
+            }
+        }
+        let changes = &report.changes;
+        let why = report.lookup.incomplete.as_ref().map(Missing::why);
+        Self {
+            ttl: report.lookup.ttl,
+            server: report.lookup.server.clone(),
+            transport: transport(report.lookup.transport),
+            elapsed: micros(report.lookup.elapsed),
+            endpoints: report.endpoints,
+            members: report.members,
+            waiting: report.waiting,
+            added: changes.added.clone(),
+            expired: changes.expired.clone(),
+            withdrawn: changes.withdrawn.clone(),
+            returned: changes.returned.clone(),
+            moved: changes.moved.clone(),
+            refused: by_reason
+                .iter()
+                .flat_map(|(_, atom, counted)| refused(*atom, counted))
+                .collect(),
+            unresolved: report.unresolved.clone(),
+            itself: report.itself.clone(),
+            incomplete: why.map(Error::to_string),
+            cut: why.is_some_and(|why| why.kind() == Kind::Truncated),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A bound on the sockets open at once, since the VM needs file descriptors for its own files and links, too. Probes get
+//! half of them, so that look-ups don't wait for dead peers.
+
+use std::fs;
+
+use once_cell::sync::Lazy;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+
+/// However many descriptors the process may have.
+const MAX_SOCKETS: usize = 4_096;
+
+/// However few, and where their number is not known.
+const MIN_SOCKETS: usize = 64;
+
+/// All permits, and the probes' share of them.
+static PERMITS: Lazy<[Semaphore; 2]> = Lazy::new(|| {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    // Windows bounds its handles by memory only.
+    let bound = if cfg!(windows) {
+        MAX_SOCKETS
+    } else {
+        bound(&limits)
+    };
+    [Semaphore::new(bound), Semaphore::new(bound / 2)]
+});
+
+/// A permit for one more socket. Waits for it, but for no more than half of the time that is left: the rest is for the
+/// caller, who can then tell that there was none.
+pub async fn permit(deadline: Instant) -> Option<SemaphorePermit<'static>> {
+    let [all, _] = &*PERMITS;
+    timeout_at(half(deadline), all.acquire()).await.ok()?.ok()
+}
+
+/// A permit for a probe's socket; waits likewise.
+pub async fn probe_permit(deadline: Instant) -> Option<[SemaphorePermit<'static>; 2]> {
+    let [all, probes] = &*PERMITS;
+    let until = half(deadline);
+    let probe = timeout_at(until, probes.acquire()).await.ok()?.ok()?;
+    Some([timeout_at(until, all.acquire()).await.ok()?.ok()?, probe])
+}
+
+fn half(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
+}
+
+/// A permit for a socket that is useful but not needed, if there is one.
+pub fn try_permit() -> Option<SemaphorePermit<'static>> {
+    let [all, _] = &*PERMITS;
+    all.try_acquire().ok()
+}
+
+/// A quarter of the descriptors that the process may have (`ulimit -n`), as Linux tells it.
+fn bound(limits: &str) -> usize {
+    limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|numbers| numbers.split_whitespace().next())
+        .map_or(MIN_SOCKETS, |soft| {
+            soft.parse().map_or(MAX_SOCKETS, |soft: usize| soft / 4)
+        })
+        .clamp(MIN_SOCKETS, MAX_SOCKETS)
+}
+
+#[cfg(test)]
+mod tests;
