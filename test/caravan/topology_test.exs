@@ -104,7 +104,7 @@ defmodule Caravan.TopologyTest do
     assert [_other_name, failed, again, _connected] = lines
     assert failed =~ "[warning]" or failed =~ "[warn]"
     assert failed =~ "app.test"
-    assert again =~ "app.test is answered again"
+    assert again =~ "lookups of app.test succeed again"
   end
 
   test "expired members are forgotten, live peers stay", context do
