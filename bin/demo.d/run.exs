@@ -17,8 +17,8 @@ defmodule Demo do
     join: "A sixth node starts and gets its record: all link to it",
     kill: "One node is killed (kill -9): the others see it go",
     restart: "It starts again by the same name: the mesh is whole",
-    silence: "DNS is silent for #{div(@silence, 1000)} s: look-ups fail, no link is lost",
-    answers: "DNS answers again: look-ups succeed, no link is lost"
+    silence: "DNS is silent for #{div(@silence, 1000)} s: lookups fail, no link is lost",
+    answers: "DNS answers again: lookups succeed, no link is lost"
   ]
 
   def run do
@@ -45,7 +45,7 @@ defmodule Demo do
 
     ports
     |> Enum.reduce(state, &Processes.start_node(&2, &1))
-    |> await(20_000, "five nodes up, each after a failed look-up", fn state ->
+    |> await(20_000, "five nodes up, each after a failed lookup", fn state ->
       running(state) == 5 and all_lookups?(state, "nxdomain")
     end)
     |> hold(@stands, "a node is connected before there are records", &all_alone?/1)
@@ -71,13 +71,13 @@ defmodule Demo do
   end
 
   defp play(state, :silence) do
-    # The time counts from the command, so that the wait for the look-ups is a part of it.
+    # The time counts from the command, so that the wait for the lookups is a part of it.
     until = now() + @silence
 
     %{state | dns_state: :silent}
     |> Processes.command("fault silence")
-    |> await(@silence, "failing look-ups on every node", &all_lookups?(&1, "timeout"))
-    |> hold(until - now(), "a look-up was answered by the silent DNS", fn state ->
+    |> await(@silence, "failing lookups on every node", &all_lookups?(&1, "timeout"))
+    |> hold(until - now(), "a lookup was answered by the silent DNS", fn state ->
       mesh?(state, 6) and all_lookups?(state, "timeout")
     end)
     |> called(6)
@@ -86,7 +86,7 @@ defmodule Demo do
   defp play(state, :answers) do
     %{state | dns_state: :answering}
     |> Processes.command("fault none")
-    |> await(10_000, "answered look-ups on every node", &all_lookups?(&1, "ok"))
+    |> await(10_000, "answered lookups on every node", &all_lookups?(&1, "ok"))
     |> meshed(6)
   end
 

@@ -78,7 +78,7 @@ defmodule Demo.Screen do
 
   defp table(state) do
     nodes = for {_, node} <- Enum.sort(state.nodes), do: node
-    head = columns("node", "port", "pid", "state", "look-up") <> "linked to"
+    head = columns("node", "port", "pid", "state", "lookup") <> "linked to"
 
     ["#{@dim}#{head}#{@plain}"] ++
       for node <- nodes do

@@ -15,7 +15,7 @@ use crate::sync::RwLock;
 
 static BOOK: Lazy<SharedBook> = Lazy::new(SharedBook::new);
 
-/// The nodes that were dialled lately. One that is tried again may be elsewhere than the book says.
+/// The nodes that were dialed lately. One that is tried again may be elsewhere than the book says.
 static RECENT_TRIES: Lazy<Mutex<ExpiringSet<String>>> =
     Lazy::new(|| Mutex::new(ExpiringSet::new(Duration::from_secs(10))));
 
@@ -73,7 +73,7 @@ impl SharedBook {
     }
 }
 
-/// Notes that a node is dialled; answers whether it was dialled shortly before.
+/// Notes that a node is dialed; answers whether it was dialed shortly before.
 pub fn tried(node: &str) -> bool {
     RECENT_TRIES
         .lock()

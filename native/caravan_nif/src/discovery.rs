@@ -61,7 +61,7 @@ struct Known {
 
 /// What one poll found and changed.
 pub struct PollReport {
-    /// The look-up.
+    /// The lookup.
     pub lookup: Lookup,
     /// How many endpoints it found.
     pub endpoints: usize,
@@ -112,7 +112,7 @@ impl Discovery {
     /// Looks up query number `index` and takes the answer in; a failure changes nothing.
     ///
     /// # Errors
-    /// Those of a look-up.
+    /// Those of a lookup.
     pub async fn poll(
         &self,
         index: u32,

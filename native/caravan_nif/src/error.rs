@@ -229,7 +229,7 @@ impl Error {
         }
     }
 
-    /// Too many requests are under way for another look-up.
+    /// Too many requests are under way for another lookup.
     pub fn too_many_lookups(context: Context) -> Self {
         Self::Overloaded {
             context,
@@ -237,7 +237,7 @@ impl Error {
                 "{} requests are under way already",
                 request_limit::MAX_REQUESTS
             ),
-            cure: "look up less often, or wait until earlier look-ups have ended",
+            cure: "look up less often, or wait until earlier lookups have ended",
         }
     }
 

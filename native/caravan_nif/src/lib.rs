@@ -1,4 +1,4 @@
-//! Caravan's native library: node names, DNS look-ups and membership for clusters without epmd.
+//! Caravan's native library: node names, DNS lookups and membership for clusters without epmd.
 //!
 //! Arrows point down only: the border (`nif`) -> IO (`discovery`, `probe`, `resolver`) -> the pure parts.
 

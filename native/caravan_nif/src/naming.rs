@@ -35,7 +35,7 @@ pub struct OwnNode<'a> {
     pub port: Option<u16>,
     /// Another port of its host leads there, by a mapping: what is at the addresses of its host is at its own.
     pub mapped: bool,
-    /// Whether what is dialled at an address is on this machine.
+    /// Whether what is dialed at an address is on this machine.
     pub is_here: &'a dyn Fn(IpAddr) -> bool,
     /// Whether a name is another node's, by a link that there has been: then DNS is wrong about its address.
     pub is_other: &'a dyn Fn(&str) -> bool,
@@ -64,7 +64,7 @@ pub enum Mismatch {
 }
 
 impl Naming {
-    /// The names of the nodes at `endpoints`. `ipv6` is the family that is dialled.
+    /// The names of the nodes at `endpoints`. `ipv6` is the family that is dialed.
     pub fn names(
         &self,
         endpoints: &[Endpoint],
@@ -134,18 +134,18 @@ impl Naming {
                 continue;
             }
             let (host, mut addresses) = match literal {
-                // It is dialled as it stands, whatever addresses DNS has for it.
+                // It is dialed as it stands, whatever addresses DNS has for it.
                 Ok(literal) => (None, self.allowed(&[literal])),
                 Err(_) => (Some(host_of(&name).to_owned()), allowed),
             };
-            // A host without an address that may be dialled would be looked up elsewhere.
+            // A host without an address that may be dialed would be looked up elsewhere.
             let dialled = host.is_none() || addresses.iter().any(|ip| ip.is_ipv6() == ipv6);
             if !self.allow.is_empty() && (addresses.is_empty() || !dialled) {
                 names.refused.push((name, Refusal::NotAllowed));
                 continue;
             }
             if !dialled {
-                // The look-up of the other family may have failed: this takes no known address away.
+                // The lookup of the other family may have failed: this takes no known address away.
                 addresses.clear();
             }
             listed

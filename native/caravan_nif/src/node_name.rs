@@ -68,7 +68,7 @@ pub fn dist_port(name: &[u8], rules: &PortRules) -> Result<u16, Error> {
 pub struct Listening {
     /// The port where it differs from the one that peers dial (`-caravan listen_port N`).
     pub port: Option<u16>,
-    /// Any free port: a hidden node is not dialled, and has a name that says nothing of ports as often as not.
+    /// Any free port: a hidden node is not dialed, and has a name that says nothing of ports as often as not.
     pub anywhere: bool,
 }
 

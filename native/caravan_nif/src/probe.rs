@@ -50,7 +50,7 @@ pub enum Purpose {
 ///
 /// The system accepts connections for a node that is suspended or stuck. A handshake would wait there, and be the first
 /// thing a lost node hears of when it resumes, before it has heard that its old links are gone. So a lost node that may
-/// have been suspended or cut off until now, because it took its time or is dialled again, is there only half a second
+/// have been suspended or cut off until now, because it took its time or is dialed again, is there only half a second
 /// after it has answered. One that answered within the last second is not asked again, save for a redial. Where this
 /// node itself was suspended until now, the same time goes by first.
 ///

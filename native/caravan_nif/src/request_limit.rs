@@ -1,8 +1,8 @@
-//! A bound on the requests under way. Probes have a share of it, so that look-ups always get a permit.
+//! A bound on the requests under way. Probes have a share of it, so that lookups always get a permit.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Requests under way at once, look-ups and probes together; each holds a few sockets at the most.
+/// Requests under way at once, lookups and probes together; each holds a few sockets at the most.
 pub const MAX_REQUESTS: usize = 2_048;
 
 /// The share of probes.
@@ -18,7 +18,7 @@ pub struct Permit {
     _probe: Option<SemaphorePermit<'static>>,
 }
 
-/// A permit for a look-up, if there is one.
+/// A permit for a lookup, if there is one.
 pub fn lookup_permit() -> Option<Permit> {
     Some(Permit {
         _one: ALL.try_acquire().ok()?,

@@ -1,4 +1,4 @@
-//! Look-ups: this and its parts are the only files that name hickory.
+//! Lookups: this and its parts are the only files that name hickory.
 //!
 //! hickory-resolver gives the wire format. Who is asked, when, and what an answer means is decided here, because one
 //! deadline has to hold over all servers, retries, TCP and the addresses of SRV targets. hickory's own pool makes one

@@ -1,5 +1,5 @@
 //! A bound on the sockets open at once, since the VM needs file descriptors for its own files and links, too. Probes get
-//! half of them, so that look-ups don't wait for dead peers.
+//! half of them, so that lookups don't wait for dead peers.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The tools whose nodes are told by their names: they listen on any free port and can't be dialled. Pure.
+//! The tools whose nodes are told by their names: they listen on any free port and can't be dialed. Pure.
 //!
 //! All of them start hidden nodes for a moment, with names that end in the name of the node they ask, and so in its
 //! port. Visible nodes can't be among them: `global` has a node cut off that some of its peers can't dial.
@@ -81,7 +81,7 @@ static TOOLS: [Tool; 9] = [
 /// The tool that `base`, the part of a node's name before the `@`, belongs to.
 #[inline]
 pub fn tool(base: &[u8]) -> Option<&'static Tool> {
-    // This is asked for each name that is dialled, and most are of no tool: a few bytes show that.
+    // This is asked for each name that is dialed, and most are of no tool: a few bytes show that.
     match base {
         [b'r', b'e', b'm', ..]
         | [b'r', b'p', b'c', ..]

@@ -17,7 +17,7 @@ type Entries = Vec<(Owner, Arc<[IpAddr]>)>;
 
 /// The addresses that discovery found for hosts, for `:caravan_epmd` to dial.
 ///
-/// An entry stays while its owner names the host, so that dialling works through a DNS outage and with a TTL of 0.
+/// An entry stays while its owner names the host, so that dialing works through a DNS outage and with a TTL of 0.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     hosts: HashMap<Box<str>, Entries>,

@@ -15,7 +15,7 @@ use crate::template::Template;
 pub struct DiscoveryConfig {
     /// The queries.
     pub queries: Vec<String>,
-    /// All but the query of each look-up.
+    /// All but the query of each lookup.
     pub spec: Spec,
     /// This node's name.
     pub own: String,

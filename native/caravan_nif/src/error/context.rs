@@ -16,7 +16,7 @@ pub fn describe(error: &io::Error) -> String {
     }
 }
 
-/// The beginning of a look-up's or a probe's error sentence: what was done, of whom, for how long.
+/// The beginning of a lookup's or a probe's error sentence: what was done, of whom, for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     /// "looked up" or "probed".

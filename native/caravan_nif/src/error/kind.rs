@@ -62,7 +62,7 @@ impl Error {
         }
     }
 
-    /// What a program may want to know of the look-up or the probe that failed; `None` for other errors.
+    /// What a program may want to know of the lookup or the probe that failed; `None` for other errors.
     pub fn details(&self) -> Option<Details<'_>> {
         let (context, rcode) = match self {
             Self::NxDomain { context, .. } => (context, Some(3)),

@@ -61,7 +61,7 @@ pub enum Refusal {
     NoAnswer,
     /// Its address is in none of the allowed networks.
     NotAllowed,
-    /// Its host is an address of the family that is not dialled.
+    /// Its host is an address of the family that is not dialed.
     OtherFamily,
     /// Its host has no dot, and this node uses long names.
     ShortName,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::changes::{Changes, Listed, Refusal, Vm};
 use super::{Member, Membership};
 
-/// A member that nothing has answered for keeps its place this long: it has to be dialled first.
+/// A member that nothing has answered for keeps its place this long: it has to be dialed first.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What one answer, or the end of some probes, has to know when it is taken in, and what it has changed.

@@ -19,7 +19,7 @@ use crate::request_limit::{self, Permit};
 
 static RUNTIME: OnceCell<Handle> = OnceCell::new();
 
-/// One thread does it all: on one core it answers faster than a pool that hands work around, and look-ups wait, they
+/// One thread does it all: on one core it answers faster than a pool that hands work around, and lookups wait, they
 /// don't compute. Resolving a host through the system takes up to four more threads, which end when idle.
 fn runtime() -> io::Result<&'static Handle> {
     RUNTIME.get_or_try_init(|| {
@@ -83,7 +83,7 @@ where
     }
 }
 
-/// Runs a probe as [`look_up`] does a look-up.
+/// Runs a probe as [`look_up`] does a lookup.
 ///
 /// # Errors
 /// Likewise.

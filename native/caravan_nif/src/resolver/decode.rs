@@ -27,7 +27,7 @@ pub enum Decoded {
 /// Takes `bytes` for the answer to a question for `name`; the transaction id is always right.
 ///
 /// # Errors
-/// Those of a look-up that has one answer only.
+/// Those of a lookup that has one answer only.
 pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Error> {
     let server = SocketAddr::from(([127, 0, 0, 1], 53));
     let session = Session::new(&Spec {

@@ -1,4 +1,4 @@
-//! Look-ups of addresses: A and AAAA records, and the hosts file where the system's servers are asked.
+//! Lookups of addresses: A and AAAA records, and the hosts file where the system's servers are asked.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! The questions of one look-up: who may be context, and what an answer means, under one deadline.
+//! The questions of one lookup: who may be context, and what an answer means, under one deadline.
 
 mod race;
 
@@ -21,7 +21,7 @@ use crate::error::{Context, Error};
 /// How often each server is context, where resolv.conf does not say it.
 const ATTEMPTS: usize = 2;
 
-/// One look-up under way: who may be context, and until when.
+/// One lookup under way: who may be context, and until when.
 #[derive(Clone)]
 pub(super) struct Session {
     servers: Vec<SocketAddr>,

@@ -1,4 +1,4 @@
-//! Look-ups of services: SRV records (RFC 2782) and the addresses of the hosts they name.
+//! Lookups of services: SRV records (RFC 2782) and the addresses of the hosts they name.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use super::{Lookup, Missing, Type, failed, ip};
 use crate::endpoint::{self, Data, Endpoint, Record};
 use crate::error::Error;
 
-/// Hosts resolved at the same time, by one look-up.
+/// Hosts resolved at the same time, by one lookup.
 const HOSTS_AT_ONCE: usize = 64;
 
 pub(super) async fn look_up(session: &Session, name: &str) -> Result<Lookup, Error> {

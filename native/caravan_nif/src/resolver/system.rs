@@ -30,7 +30,7 @@ const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST)
 /// A time of change older than this tells two changes apart, on file systems with coarse clocks too.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// The configuration of one look-up.
+/// The configuration of one lookup.
 #[derive(Clone)]
 pub(super) struct System {
     pub(super) resolver: Arc<Resolver>,

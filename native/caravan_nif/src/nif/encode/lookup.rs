@@ -1,4 +1,4 @@
-//! Look-ups, polls and probes, as Elixir sees them.
+//! Lookups, polls and probes, as Elixir sees them.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::error::{Details, Error, Kind};
 use crate::membership::Refusal;
 use crate::resolver::{Lookup, Missing, Transport};
 
-/// `{:error, {kind, sentence, details}}`, of a look-up. The details are a map, with what came of an answer in it.
+/// `{:error, {kind, sentence, details}}`, of a lookup. The details are a map, with what came of an answer in it.
 struct LookupFailure<'a>(&'a Error, Option<ExLookup<'a>>);
 
 impl Encoder for LookupFailure<'_> {
