@@ -121,7 +121,7 @@ defmodule Caravan.Topology.DialsTest do
 
     for {port, sentence} <- [
           {4001, "no such road"},
-          {4002, "answered :nonsense"},
+          {4002, "returned :nonsense"},
           {4003, "not distributed"}
         ] do
       await_event([:peer, :dial_failed], &(&1.node == node_on(port) and &1.reason =~ sentence))
