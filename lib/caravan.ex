@@ -66,8 +66,8 @@ defmodule Caravan do
 
   #{Options.table(:lookup)}
 
-  Takes at most `timeout`. A failure is always an error, never an empty list. So is a partial answer: the error says what
-  is missing, and `details.partial` holds the rest. An invalid option raises `Caravan.Error`.
+  Takes at most `timeout`. A failure is always an error, never an empty list. So is a partial answer: the error says
+  what is missing, and `details.partial` holds the rest. An invalid option raises `Caravan.Error`.
 
       case Caravan.lookup("_app._tcp.example.org") do
         {:ok, lookup} -> lookup.endpoints

@@ -37,8 +37,8 @@ defmodule :caravan_epmd do
 
   @doc """
   The port this node listens on: the one in its name, or that of `-caravan listen_port`; 0, the system's choice, for
-  hidden nodes and tools. A port that is invalid or taken stops the boot with a one-line message. A VM that becomes a node
-  later gets the line and an error.
+  hidden nodes and tools. A port that is invalid or taken stops the boot with a one-line message. A VM that becomes a
+  node later gets the line and an error.
   """
   @spec listen_port_please(atom() | charlist(), charlist()) ::
           {:ok, :inet.port_number()} | {:error, atom()}

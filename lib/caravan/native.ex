@@ -4,9 +4,9 @@ defmodule Caravan.Native do
   # The stubs of the native library, and its loading.
   #
   # There is no `@on_load`: in embedded mode (every release) its handlers run after distribution has started, and
-  # `:caravan_epmd` needs the library before that. `:caravan_epmd.start_link/0` calls `load/0` first, and the application
-  # calls it again. If neither runs, the first stub called loads the library. For the same reason this module calls only
-  # Erlang's preloaded and kernel modules: Elixir's may not be on the code path yet.
+  # `:caravan_epmd` needs the library before that. `:caravan_epmd.start_link/0` calls `load/0` first, and the
+  # application calls it again. If neither runs, the first stub called loads the library. For the same reason this
+  # module calls only Erlang's preloaded and kernel modules: Elixir's may not be on the code path yet.
 
   alias Caravan.Settings
 

@@ -1,7 +1,8 @@
 defmodule Caravan.Settings do
   @moduledoc false
 
-  # How this VM speaks distribution: the `-caravan` flags, whether it is hidden, its protocol, the address it listens on.
+  # How this VM speaks distribution: the `-caravan` flags, whether it is hidden, its protocol, the address it listens
+  # on.
   #
   # When distribution starts, the init arguments are all there is, and Elixir may not be on the code path yet. So this
   # module calls only Erlang's preloaded and kernel modules.

@@ -3,22 +3,22 @@ defmodule Caravan.Link.Admission do
   # Admits links to lost nodes: the conditions under which this node makes such a link, whoever asked for it, be it
   # Caravan's own dialer, `global`, or a message that anyone sends. It runs in the process that sets up the link.
   #
-  # A node that comes back from being suspended or cut off must first learn that its old links are gone, and read what its
-  # peers last sent. If it learns that over new links, OTP disconnects healthy nodes, to prevent overlapping partitions. But
-  # OTP dials a lost node as soon as anyone sends it a message. The system accepts the connection on behalf of a suspended
-  # node, so the new link would be the first thing it learns of. A node that resumes also answers what its peers had asked
-  # it before. And while a link is being set up, OTP queues messages for it that are meant for linked nodes only: the news
-  # of what has been lost.
+  # A node that comes back from being suspended or cut off must first learn that its old links are gone, and read what
+  # its peers last sent. If it learns that over new links, OTP disconnects healthy nodes, to prevent overlapping
+  # partitions. But OTP dials a lost node as soon as anyone sends it a message. The system accepts the connection on
+  # behalf of a suspended node, so the new link would be the first thing it learns of. A node that resumes also answers
+  # what its peers had asked it before. And while a link is being set up, OTP queues messages for it that are meant for
+  # linked nodes only: the news of what has been lost.
   #
-  # None of this concerns a node that this VM was never linked with. Delaying such links costs a forming cluster more than
-  # it saves, since `global` considers a node lost if it can't be reached.
+  # None of this concerns a node that this VM was never linked with. Delaying such links costs a forming cluster more
+  # than it saves, since `global` considers a node lost if it can't be reached.
 
   alias Caravan.{Native, Settings}
 
   # How long `global` may take to read what lost nodes last sent.
   @global_timeout 500
 
-  @doc "Does a link to `node` need admission? Only if the node was lost, and `global` disconnects others because of that."
+  @doc "Does a link to `node` need admission? Only if the node was lost, and `global` disconnects others for that."
   @spec required?(node | charlist) :: boolean
   def required?(node), do: Native.was_linked(node) and separates?() and not Settings.hidden?()
 

@@ -13,8 +13,8 @@ defmodule Caravan.Link.Drain do
   def draining?, do: :persistent_term.get(@key, false)
 
   @doc """
-  From now on no topology of this node dials or looks up, whatever is restarted. Tells all visible nodes that this one is
-  leaving; `greet/1` tells those that connect later.
+  From now on no topology of this node dials or looks up, whatever is restarted. Tells all visible nodes that this one
+  is leaving; `greet/1` tells those that connect later.
   """
   @spec leave() :: :ok
   def leave do
@@ -30,7 +30,7 @@ defmodule Caravan.Link.Drain do
     Messages.tell(:erlang.nodes(:visible), :staying)
   end
 
-  @doc "Tells `nodes` that this one is leaving, if it is. They may have it among their peers without being among its own."
+  @doc "Tells `nodes` that this one is leaving, if it is. It may be their peer without having them as peers."
   @spec greet([node]) :: :ok
   def greet(nodes), do: if(draining?(), do: Messages.tell(nodes, :leaving), else: :ok)
 end

@@ -4,8 +4,9 @@ defmodule Caravan.Link.EpmdServer do
   # `-caravan epmd ADDRESS`: this node answers there in place of epmd. The native library does the serving. The process
   # here tells it which nodes are linked, and logs whether it serves.
   #
-  # net_kernel starts this process and is linked to it, and the library serves as long as it lives. So all of this starts
-  # and ends with distribution. net_kernel doesn't wait for it. Like `:caravan_epmd`, it uses none of Elixir's modules.
+  # net_kernel starts this process and is linked to it, and the library serves as long as it lives. So all of this
+  # starts and ends with distribution. net_kernel doesn't wait for it. Like `:caravan_epmd`, it uses none of Elixir's
+  # modules.
 
   alias Caravan.{Native, Settings}
 

@@ -1,13 +1,13 @@
 defmodule Caravan.Link.Messages do
   @moduledoc false
-  # The messages between nodes: tuples that begin with :caravan, a version and a word, sent to the process registered
-  # as :caravan. Nodes of different releases exchange them, so a message of this version never changes. New messages get a
+  # The messages between nodes: tuples that begin with :caravan, a version and a word, sent to the process registered as
+  # :caravan. Nodes of different releases exchange them, so a message of this version never changes. New messages get a
   # new word or a new version, and a node ignores what it doesn't know.
   #
   #     {:caravan, 1, :leaving, node}                        don't redial me when my link is gone
   #     {:caravan, 1, :staying, node}                        I am staying after all
   #     {:caravan, 1, :listening, node, addresses}           this is where I listen
-  #     {:caravan, 1, :starting, node, addresses}            the same, and I have no state: tell me again what you told me
+  #     {:caravan, 1, :starting, node, addresses}            the same, and I know nothing: tell me everything again
   #     {:caravan, 1, :where, reply_to, host, family}        where is this host?
   #     {:caravan, 1, :linked, reply_to, host, family}       where is it, judging by your links alone?
   #

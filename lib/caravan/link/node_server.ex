@@ -2,10 +2,10 @@ defmodule Caravan.Link.NodeServer do
   @moduledoc false
   # Exchanges this node's messages with others, see `Caravan.Link.Messages`: which nodes leave, and where nodes are.
   #
-  # `global` connects each node to everything its peers are connected to, often before the node's own discovery has found
-  # them. If only a topology's DNS servers know the hosts, such a connection fails, and OTP then drops healthy links, to
-  # prevent overlapping partitions. But the node that mentioned the other knows where it is. So nodes ask each other for
-  # hosts, in `Caravan.Link.Resolution`, and tell each other where they listen.
+  # `global` connects each node to everything its peers are connected to, often before the node's own discovery has
+  # found them. If only a topology's DNS servers know the hosts, such a connection fails, and OTP then drops healthy
+  # links, to prevent overlapping partitions. But the node that mentioned the other knows where it is. So nodes ask each
+  # other for hosts, in `Caravan.Link.Resolution`, and tell each other where they listen.
 
   use GenServer
   alias Caravan.{Native, Settings}
@@ -120,8 +120,8 @@ defmodule Caravan.Link.NodeServer do
     %{state | known: Whereabouts.up(state.known, node, ref)}
   end
 
-  # The VM reports a link a moment before net_kernel knows its address (dist_util.erl, connection/1). Links that don't use
-  # IP have no such address.
+  # The VM reports a link a moment before net_kernel knows its address (dist_util.erl, connection/1). Links that don't
+  # use IP have no such address.
   defp remote(node, tries \\ @tries) do
     case :net_kernel.node_info(node, :address) do
       {:ok, {:net_address, {address, port}, _host, _protocol, _family}} when is_tuple(address) ->

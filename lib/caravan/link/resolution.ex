@@ -2,9 +2,9 @@ defmodule Caravan.Link.Resolution do
   @moduledoc false
   # Finds a host that isn't in the address book: asks the system and the connected nodes, within a deadline.
   #
-  # Perhaps nobody knows it yet. Two new nodes learn of each other from `global`, through a third that has just been linked
-  # with both. After a few tries that fail at once, `global` considers the node lost and drops healthy links. So a set-up
-  # keeps asking as long as there is somebody who may still learn of the host.
+  # Perhaps nobody knows it yet. Two new nodes learn of each other from `global`, through a third that has just been
+  # linked with both. After a few tries that fail at once, `global` considers the node lost and drops healthy links. So
+  # a set-up keeps asking as long as there is somebody who may still learn of the host.
   #
   # It runs in the process that sets up a link, so it calls only Erlang's own modules, as :caravan_epmd does.
 
@@ -54,8 +54,8 @@ defmodule Caravan.Link.Resolution do
   end
 
   @doc """
-  On whose behalf the calling process asks: `:set_up`, to make a link now; `:selection`, for net_kernel or, since OTP 29,
-  its helper, to learn whether a node can be dialed at all; or `:other`.
+  On whose behalf the calling process asks: `:set_up`, to make a link now; `:selection`, for net_kernel or, since
+  OTP 29, its helper, to learn whether a node can be dialed at all; or `:other`.
 
   net_kernel is linked to its helper and to the process that sets up a link. The latter is also linked to a timer.
   """

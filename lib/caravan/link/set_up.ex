@@ -21,7 +21,7 @@ defmodule Caravan.Link.SetUp do
 
   @type address :: :inet.ip_address()
 
-  @doc "The address to dial the node `name` on `host` at; depends on the calling process, see `Caravan.Link.Resolution.asker/0`."
+  @doc "The address at which to dial the node `name` on `host`; depends on `Caravan.Link.Resolution.asker/0`."
   @spec address(charlist | atom, charlist | atom | address, Settings.family()) ::
           {:ok, address} | {:error, term}
   def address(name, host, family) do

@@ -1,7 +1,7 @@
 defmodule Caravan.Topology.Calls do
   @moduledoc false
-  # The calls of `list_nodes` and `disconnect` under way. Both may be custom functions, so neither can be allowed to block
-  # the topology. At most one listing at a time, and one disconnect per node.
+  # The calls of `list_nodes` and `disconnect` under way. Both may be custom functions, so neither can be allowed to
+  # block the topology. At most one listing at a time, and one disconnect per node.
 
   alias Caravan.Topology.{BoundedCall, Connector}
 

@@ -43,7 +43,7 @@ defmodule Caravan.Topology.Config do
   @typedoc "Which node names are made for, and whether a new one can be probed."
   @type identity :: %{own: node, long_names: boolean | nil, probes: boolean}
 
-  @doc "The options of the topology `name`. Raises if one is invalid, including those that only the native library can check."
+  @doc "The options of the topology `name`. Raises if one is invalid, even if only the native library can tell."
   @spec new!(atom, term) :: t
   def new!(name, options) do
     options = Options.topology!(name, options)

@@ -2,16 +2,16 @@ defmodule Caravan.Topology.Dialer do
   @moduledoc false
   # The dials under way.
   #
-  # A new peer is dialed straight away, since most are there. A peer that was lost or couldn't be reached is probed first,
-  # with one TCP connection that the native library makes, so that a dead peer costs no process and no line in the kernel's
-  # log. A new peer is probed only while many dials are slow: when a large cluster forms, probing every peer that waits for
-  # a slot would overload busy nodes until `global` considers some of them lost.
+  # A new peer is dialed straight away, since most are there. A peer that was lost or couldn't be reached is probed
+  # first, with one TCP connection that the native library makes, so that a dead peer costs no process and no line in
+  # the kernel's log. A new peer is probed only while many dials are slow: when a large cluster forms, probing every
+  # peer that waits for a slot would overload busy nodes until `global` considers some of them lost.
   #
   # If a dial fails, the node there is asked for its name. That tells why it failed, and whether a peer that rejected a
   # handshake is still the same node. Redialing that one would only fill its log.
   #
-  # Each dial calls the connect function in its own process. A slow dial continues but gives up its slot, so that addresses
-  # where nobody answers hold nobody else up.
+  # Each dial calls the connect function in its own process. A slow dial continues but gives up its slot, so that
+  # addresses where nobody answers hold nobody else up.
 
   alias Caravan.Native
   alias Caravan.Link.Admission
@@ -49,8 +49,8 @@ defmodule Caravan.Topology.Dialer do
           slow: non_neg_integer
         }
 
-  # What is asked: `:probe`; `:why` a dial failed, after how many ms; `:whether` the node is another than `unless`, which
-  # has rejected a handshake.
+  # What is asked: `:probe`; `:why` a dial failed, after how many ms; `:whether` the node is another than `unless`,
+  # which has rejected a handshake.
   @typep probe :: %{
            node: node,
            request: Native.request(),

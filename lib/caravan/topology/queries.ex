@@ -50,8 +50,8 @@ defmodule Caravan.Topology.Queries do
   end
 
   @doc """
-  Starts over as `node`, with an empty membership. Also returns how the options conflict with that name. `long_names?` is
-  `nil` if links are not Erlang's own, since other links need not follow its rules for names and ports.
+  Starts over as `node`, with an empty membership. Also returns how the options conflict with that name. `long_names?`
+  is `nil` if links are not Erlang's own, since other links need not follow its rules for names and ports.
   """
   @spec reset(t, node, long_names? :: boolean | nil) :: {note | nil, t}
   def reset(queries, node, long_names?) do

@@ -10,7 +10,7 @@ defmodule Caravan.Topology.Refusal do
 
   @typep answer :: {:ok, Dialer.identity()} | {:error, {atom, String.t()}}
 
-  @doc "The outcome of the dial of `node`, which failed after `took` ms, given the answer of `Caravan.Native.identify/4`."
+  @doc "Why the dial of `node` failed, after `took` ms, judging by the answer of `Caravan.Native.identify/4`."
   @spec result(node, answer, took :: integer) :: Dialer.result()
   def result(node, {:ok, {name, _creation} = identity}, took) do
     cond do
@@ -24,7 +24,8 @@ defmodule Caravan.Topology.Refusal do
           identity
         )
 
-      # A plain node waits for the rest of a TLS hello until it times out, so a slow answer doesn't mean that it is busy.
+      # A plain node waits for the rest of a TLS hello until it times out, so a slow answer doesn't mean that it is
+      # busy.
       Settings.tls?() ->
         refused(
           "the node there uses plain distribution and this one TLS; start both with the same -proto_dist",

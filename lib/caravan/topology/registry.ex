@@ -27,7 +27,7 @@ defmodule Caravan.Topology.Registry do
   @spec names() :: [atom]
   def names, do: registry(&Registry.select(&1, [{{:"$1", :_, :_}, [], [:"$1"]}]))
 
-  @doc "Raises if the application isn't running. Functions that need it call this first, or fail through `not_started!/0`."
+  @doc "Raises if the application isn't running. Functions that need it call this, or `not_started!/0` when they fail."
   @spec started!() :: :ok
   def started!, do: if(Process.whereis(@registry), do: :ok, else: not_started!())
 

@@ -175,8 +175,8 @@ defmodule Caravan.Topology.Transitions do
   defp each(change, nodes, fun),
     do: Enum.reduce(nodes, change, fn node, change -> peer(change, node, &fun.(&1, node)) end)
 
-  # The one place where peers change: it logs what happened, and schedules a lookup after a loss, or if names have waited
-  # for a link.
+  # The one place where peers change: it logs what happened, and schedules a lookup after a loss, or if names have
+  # waited for a link.
   defp peer({effects, state}, node, fun) do
     {events, peers} = fun.(state.peers)
     told = Enum.map(events, &{:log, {:peer, node, &1}})

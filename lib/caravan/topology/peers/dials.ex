@@ -111,7 +111,7 @@ defmodule Caravan.Topology.Peers.Dials do
     end)
   end
 
-  @doc "Peers that are backing off are to be dialed now, whatever is known about them, even if they are being asked just now."
+  @doc "Redials the peers that are backing off now, whatever is known about them, even those being asked just now."
   @spec retry(Store.t(), integer) :: Store.t()
   def retry(peers, now) do
     Enum.reduce(peers.by_node, peers, fn

@@ -1,7 +1,7 @@
 defmodule Caravan.Topology.Peers.Store do
   @moduledoc false
-  # The peers by name, and indexes so that nothing has to iterate over all: the waiting ones, by time and then at random;
-  # the connected ones; those to disconnect. Pure.
+  # The peers by name, and indexes so that nothing has to iterate over all: the waiting ones, by time and then at
+  # random; the connected ones; those to disconnect. Pure.
   #
   # Exactly the peers that wait (idle, backing off, left alone) have an `entry` in the queue.
 
