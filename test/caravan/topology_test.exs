@@ -213,7 +213,7 @@ defmodule Caravan.TopologyTest do
   test "what only the native library can judge stops the start with its sentence", context do
     for {options, kind, sentence} <- [
           {[node_name: "{nome}@{host}"], :invalid_option, ~s(node_name: expected one base@host)},
-          {[node_sname: "my app"], :invalid_option, ~s(node_sname: expected what can stand)},
+          {[node_sname: "my app"], :invalid_option, ~s(node_sname: expected characters allowed)},
           {[node_sname: "a@b"], :invalid_option, ~s(got "a@b")},
           {[allow: ["10.0.0.0/33"]], :invalid_option, ~s(allow: expected networks)},
           {[query: ["app.test", "app test"]], :invalid_name, ~s(expected a domain name)}

@@ -49,7 +49,7 @@ defmodule Caravan.Nodes.BootTest do
   end
 
   test "-caravan hidden_port has one value", %{tmp_dir: dir} do
-    for {value, got} <- [{["any"], ~s("any")}, {[], "nothing"}] do
+    for {value, got} <- [{["any"], ~s("any")}, {[], "no value"}] do
       line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan hidden_port) ++ value)
       assert line =~ "flag -caravan hidden_port: expected own, got #{got}"
     end

@@ -241,7 +241,7 @@ impl Discovery {
         );
     }
 
-    /// Does another topology of this VM stand behind the node?
+    /// Is the node a member of another topology of this VM?
     pub fn others_want(&self, name: &str) -> bool {
         node_refs::held_by_others(self.owner.id, name)
     }
