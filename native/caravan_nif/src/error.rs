@@ -122,7 +122,7 @@ pub enum Error {
     },
     /// SRV records without a single valid target.
     #[error(
-        "{context}: none of its {count} SRV targets is a valid host name, for example {}; use labels of letters, digits, - and \
+        "{context}: none of the {count} SRV targets is a valid host name, for example {}; use labels of letters, digits, - and \
          _, separated by dots",
         Printable(.example.as_bytes())
     )]
