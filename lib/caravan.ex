@@ -21,8 +21,8 @@ defmodule Caravan do
 
   #{Options.table(:supervisor)}
 
-  The options of a topology are those of `Caravan.Options`. A wrong one raises `Caravan.Error`, and so do this and all
-  that concerns topologies while the application `:caravan` isn't running (`:not_started`).
+  The options of a topology are those of `Caravan.Options`. An invalid one raises `Caravan.Error`. All functions that
+  need topologies, this one included, raise it too (`:not_started`) while the application `:caravan` isn't running.
   """
   @spec start_link(keyword) :: Supervisor.on_start()
   def start_link(options) do
@@ -44,7 +44,7 @@ defmodule Caravan do
   end
 
   @doc """
-  The distribution port that a node name stands for.
+  The distribution port of a node name.
 
       iex> Caravan.dist_port(:"app-4371@10.0.0.1")
       {:ok, 4371}
@@ -66,8 +66,8 @@ defmodule Caravan do
 
   #{Options.table(:lookup)}
 
-  Takes `timeout` at most. A failure is always an error, never an empty list; a wrong option raises
-  `Caravan.Error`. So is an answer of which a part could not be had: what came is in `details.partial`.
+  Takes at most `timeout`. A failure is always an error, never an empty list. So is a partial answer: the error says
+  what is missing, and `details.partial` holds the rest. An invalid option raises `Caravan.Error`.
 
       case Caravan.lookup("_app._tcp.example.org") do
         {:ok, lookup} -> lookup.endpoints
@@ -88,7 +88,7 @@ defmodule Caravan do
   end
 
   @doc """
-  Prints what `lookup/2` finds, or why it fails, as `mix caravan.lookup` does. For releases:
+  Prints what `lookup/2` finds, or why it fails, as `mix caravan.lookup` does. In a release:
 
       bin/app rpc 'Caravan.report("_app._tcp.example.org", type: :srv)'
   """
@@ -100,7 +100,7 @@ defmodule Caravan do
   end
 
   @doc false
-  # What `report/2` prints, and whether it is a whole answer; a wrong option is a sentence, too.
+  # What `report/2` prints, and whether the answer is complete; an invalid option becomes a sentence, too.
   @spec lookup_table(term, term) :: {:ok | :error, String.t()}
   def lookup_table(query, options) do
     Table.render(query, lookup(query, options))
@@ -108,14 +108,14 @@ defmodule Caravan do
     error in Error -> {:error, error.message}
   end
 
-  @doc "The names of a topology's members: the nodes that discovery stands behind, without this one."
+  @doc "The members of a topology: the nodes that discovery currently lists, without this one."
   @spec members(atom) :: [node]
   def members(topology), do: Registry.call(topology, :members)
 
   @doc """
-  How each topology of this node is doing, by name.
+  The status of each topology on this node, by name.
 
-  All are asked at once, and one that doesn't answer within 2 s is shown as `%Caravan.Status{responding: false}`.
+  All are asked at once. One that doesn't answer within 2 s is shown as `%Caravan.Status{responding: false}`.
   """
   @spec status() :: %{atom => Status.t()}
   def status do
@@ -132,29 +132,29 @@ defmodule Caravan do
 
   #{Options.table(:await)}
 
-  Answers with the connected peers, this node not among them, or with the topology's status when the
-  time is up. Raises `Caravan.Error` where no such topology runs.
+  Returns the connected peers, without this node, or the topology's status when the time is up. Raises
+  `Caravan.Error` if no such topology runs.
 
       {:ok, _nodes} = Caravan.await(:app, min: 2, timeout: 30_000)
   """
   @spec await(atom, keyword) :: {:ok, [node]} | {:error, :timeout, Status.t()}
   def await(topology, options \\ []) do
     options = Options.await!(options)
-    # The topology keeps the time; the margin is for one that is busy.
+    # The topology keeps the time; the margin allows for a busy one.
     Registry.call(topology, {:await, options}, options.timeout + 5_000)
   end
 
   @doc """
-  Looks up now instead of at the next poll, and dials now whoever waits after a failure. Doesn't wait for the answers.
+  Looks up now instead of at the next poll, and redials peers that are backing off. Doesn't wait for the outcome.
   """
   @spec poll(atom) :: :ok
   def poll(topology), do: Registry.call(topology, :poll)
 
   @doc """
-  Prepares this node to go away: its topologies stop looking up and dialling, and its peers are told not
-  to dial it again when the link is gone. No link is cut.
+  Prepares this node for leaving the cluster: its topologies stop looking up and dialing, and its peers are told not to
+  redial it once the connection is gone. Nobody is disconnected.
 
-  Done by itself when the VM stops, and when the application `:caravan` does. Holds until that
+  Called automatically on an orderly shutdown of the VM or of the application `:caravan`. It holds until that
   application is started again.
   """
   @spec drain() :: :ok

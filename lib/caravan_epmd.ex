@@ -2,26 +2,26 @@ defmodule :caravan_epmd do
   @moduledoc """
   The module that replaces epmd: `-start_epmd false -epmd_module caravan_epmd` in `vm.args` and `remote.vm.args`.
 
-  A node's distribution port follows from its name, so nobody has to be asked for it. The callbacks are those that
-  `erl_distribution`, `inet_tcp_dist`, `inet_tls_dist` and `net_adm` of OTP 25 to 29 call (`erl_epmd.erl` is the
+  A node's distribution port follows from its name, so there is nobody to ask for it. The callbacks are those that
+  `erl_distribution`, `inet_tcp_dist`, `inet_tls_dist` and `net_adm` call in OTP 25 to 29 (`erl_epmd.erl` is the
   reference).
 
-  On OTP 25 and 27 an exception in `address_please/3` ends the VM, and a slow answer to its first call stalls
-  `net_kernel`. So nothing here raises, and inside `net_kernel` everything is answered from memory. At boot nothing of
-  Elixir's can be counted on, so this module and all that it calls keep to Erlang and the native library.
+  On OTP 25 and 27, an exception in `address_please/3` ends the VM, and a slow answer to its first call stalls
+  `net_kernel`. So nothing here raises, and `net_kernel` is always answered from memory. Elixir may not be loaded yet at
+  boot, so this module and everything it calls use only Erlang and the native library.
   """
 
   alias Caravan.{Native, Settings}
   import Caravan.Link.SetUp, only: [guarded: 2]
   alias Caravan.Link.{EpmdServer, KernelOptions, NodeName, SetUp}
 
-  # All releases of OTP since R14 answer 5 or 6 here; 25 and later expect 6.
+  # Since R14 every OTP release answers 5 or 6 here; 25 and later expect 6.
   @version 6
 
   @failed {:error,
            {:internal, "the native library failed; this is a bug in Caravan, please report it"}}
 
-  @doc "Loads the library. What can't work ends the boot with one line and exit code 1."
+  @doc "Loads the library. A fatal misconfiguration stops the boot with a one-line message and exit status 1."
   @spec start_link() :: :ignore
   def start_link do
     case Native.load() do
@@ -36,8 +36,9 @@ defmodule :caravan_epmd do
   end
 
   @doc """
-  The port this node listens on: its name's, or that of `-caravan listen_port`; 0, the system's choice, for hidden nodes
-  and tools. What can't work, or is taken, ends a boot with one line; a node that is made later is only told.
+  The port this node listens on: the one in its name, or that of `-caravan listen_port`; 0, the system's choice, for
+  hidden nodes and tools. A port that is invalid or taken stops the boot with a one-line message. A VM that becomes a
+  node later gets the line and an error.
   """
   @spec listen_port_please(atom() | charlist(), charlist()) ::
           {:ok, :inet.port_number()} | {:error, atom()}
@@ -51,13 +52,13 @@ defmodule :caravan_epmd do
 
   defp listen(name), do: guarded(fn -> Native.listen(name, Settings.bound()) end, @failed)
 
-  # Distribution starts before this one of the kernel's children.
+  # Distribution starts before this child of the kernel's supervisor.
   defp booting?, do: :erlang.whereis(:kernel_safe_sup) == :undefined
 
   @doc """
-  There is nobody to register with. -1 lets the VM make a random creation, so that old pids stay dead.
+  There is nobody to register with. -1 makes the VM pick a random creation, so that pids of an earlier life stay dead.
 
-  When net_kernel comes here this node listens, and so it may begin to answer in epmd's place (`-caravan epmd`).
+  When `net_kernel` calls this, the node listens already, so it may start answering in place of epmd (`-caravan epmd`).
   """
   @spec register_node(atom() | charlist(), :inet.port_number(), atom()) :: {:ok, -1}
   def register_node(name, port, _family) do
@@ -71,14 +72,14 @@ defmodule :caravan_epmd do
   def register_node(_name, _port), do: {:ok, -1}
 
   @doc """
-  Where a node is: `{:ok, address, port, version}`, or `{:error, reason}` at once for a name that can't be dialled.
+  Where a node is: `{:ok, address, port, version}`, or `{:error, reason}` at once for a name that can't be dialed.
 
-  Literal addresses and the hosts that discovery found are answered from memory. Other hosts are resolved by the VM
-  and by the connected nodes, but never for `net_kernel`, which only asks first, itself or by a helper, whether this module
-  would handle the name at all. Where nobody knows this node's own host, it is loopback: `bin/app rpc` and its kin need no DNS.
+  Literal addresses and hosts that discovery has found are answered from memory. Other hosts are resolved by the system
+  and the connected nodes, but never for `net_kernel`, which only asks, itself or through a helper, whether this module
+  handles the name at all. If nobody knows this node's own host, it is loopback, so release commands need no DNS.
 
-  In the process that sets a link up all of this has one deadline, half a second before the kernel's own
-  (`net_setuptime`). A lost node has to be awake by then, else the answer is `{:error, :timeout}`.
+  In the process that sets up a link all of this shares one deadline, half a second before the kernel's own
+  (`net_setuptime`). If a lost node isn't awake by then, the answer is `{:error, :timeout}`.
   """
   @spec address_please(charlist() | atom(), charlist() | atom() | :inet.ip_address(), atom()) ::
           {:ok, :inet.ip_address(), :inet.port_number(), 6} | {:error, term()}
@@ -96,8 +97,8 @@ defmodule :caravan_epmd do
     end
   end
 
-  # A release's tool runs where its node does, which may listen on another port than its name tells others. Where that
-  # is so the host may be another machine, from which the port is mapped.
+  # A release's tool runs beside its node, which may listen on another port than its name tells others. The host in the
+  # name may then be another machine, which maps the port.
   defp inner_port([_ | _] = name) do
     guarded(fn -> Native.inner_port(:erlang.node(), name) end, :error)
   end
@@ -118,14 +119,14 @@ defmodule :caravan_epmd do
   @doc false
   def port_please(name, address, _timeout), do: port_please(name, address)
 
-  @doc "The names known on this node's host."
+  @doc "The nodes known on this node's host."
   @spec names() :: {:ok, [{charlist(), :inet.port_number()}]}
   def names, do: names(NodeName.host(:erlang.node()))
 
   @doc """
-  The names known on a host: this node and its peers there. Never an error, which would end the boot of some users.
+  The nodes known on a host: this node and its peers there. Never an error, which would stop the boot of some programs.
 
-  `net_adm:names/0` asks by the machine's own name, which need not be the host in the node's.
+  `net_adm:names/0` passes the machine's own name, which need not be the host in the node's name.
   """
   @spec names(term()) :: {:ok, [{charlist(), :inet.port_number()}]}
   def names(host) do
@@ -133,7 +134,7 @@ defmodule :caravan_epmd do
     {:ok, on_host([:erlang.node() | :erlang.nodes(:connected)], host, here?(host))}
   end
 
-  # Written out, since a comprehension would call Enum.
+  # Recursive, since a comprehension would call Enum.
   defp on_host([node | nodes], host, here?) do
     at = NodeName.host(node)
 
@@ -155,7 +156,7 @@ defmodule :caravan_epmd do
 
   defp dist_port(name), do: guarded(fn -> Native.dist_port(name) end, @failed)
 
-  # halt/1 with a text would print it too, but leave a crash dump; a port to stderr leaves the one line.
+  # halt/1 with a text would print it, too, but leave a crash dump. A port to stderr prints just the line.
   defp stop(sentence) do
     tell(sentence)
     :erlang.halt(1)

@@ -24,7 +24,7 @@ defmodule CaravanTest do
     for {term, shown} <- [{3, ~s("3")}, {[:a], ~s("[a]")}, {:"app-世", "app-"}, {%{}, "\"\#{}\""}] do
       assert {:error, %Error{kind: :invalid_name, message: message}} = Caravan.dist_port(term)
       assert message =~ "expected a node name" and message =~ shown
-      assert message =~ "it is no atom, charlist or binary"
+      assert message =~ "it is not an atom, charlist or binary"
     end
   end
 

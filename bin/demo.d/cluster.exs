@@ -1,7 +1,7 @@
-# What the demo knows of its cluster: the nodes, what they tell, and the waiting for what they shall tell.
+# What the demo knows about its cluster: the nodes, their reports, and waiting for those.
 #
-# Two things fail the demo at any time, not only where a step looks for them: a link that goes between
-# two nodes that are meant to be up, and an epmd that was not there when the demo began.
+# Two things fail the demo at any time, not only in the step that checks for them: a lost link between two nodes that
+# should be up, and an epmd that was not running when the demo began.
 
 defmodule Demo.Cluster do
   alias Demo.{Machine, Screen}
@@ -11,7 +11,7 @@ defmodule Demo.Cluster do
 
     %{
       address: address,
-      # Keeps other clusters of this machine apart. It is no secret: ps shows it.
+      # Separates this from other clusters on the machine. It is no secret: ps shows it.
       cookie: Base.encode16(:rand.bytes(12), case: :lower),
       logs: System.fetch_env!("CARAVAN_DEMO_RUN"),
       keep?: System.get_env("CARAVAN_DEMO_KEEP", "") != "",
@@ -105,7 +105,7 @@ defmodule Demo.Cluster do
     end
   end
 
-  # This comes ten times a second, so that it sets the pace for what a node tells only when asked.
+  # This comes ten times a second, and sets the pace for what a node reports only when asked.
   defp handle(state, {:epmd, []}),
     do: tell_all(%{state | epmd_looks: state.epmd_looks + 1}, "lookup")
 
@@ -138,18 +138,18 @@ defmodule Demo.Cluster do
 
   defp handle(state, {:closed, socket}) do
     case node_of(state, socket) do
-      %{state: :up, name: name} -> fail(state, "#{name} ended")
+      %{state: :up, name: name} -> fail(state, "#{name} exited")
       _ -> state
     end
   end
 
   defp handle(%{dns: dns} = state, {dns, {:exit_status, status}}),
-    do: fail(state, "caravan_dns ended with status #{status}")
+    do: fail(state, "caravan_dns exited with status #{status}")
 
   defp handle(state, {process, {:exit_status, status}}) do
     case Enum.find(Map.values(state.nodes), &(&1.process == process)) do
       %{state: expected, name: name} when expected != :killed ->
-        fail(state, "#{name} ended with status #{status}")
+        fail(state, "#{name} exited with status #{status}")
 
       _ ->
         state
@@ -165,7 +165,7 @@ defmodule Demo.Cluster do
 
     state
     |> put(port, state: :up, socket: socket, os_pid: os_pid, listens: listens)
-    |> note("#{Screen.short(name)} is up, pid #{os_pid}, and listens on port #{port} alone")
+    |> note("#{Screen.short(name)} is up, pid #{os_pid}, and listens on port #{port} only")
   end
 
   defp looked_up(state, %{lookup: outcome}, outcome), do: state
@@ -176,7 +176,7 @@ defmodule Demo.Cluster do
     |> note("#{Screen.short(node.name)} looked up: #{outcome}")
   end
 
-  # Both ends tell of a link; the second to tell makes it one.
+  # Both ends report a link; it counts once both have.
   defp linked(state, node, peer) do
     state = put(state, node.port, peers: Enum.uniq([peer | node.peers]))
 

@@ -1,4 +1,4 @@
-# What /proc tells of this machine: epmd, and the ports that are listened on.
+# What /proc tells about this machine: epmd, and the listening ports.
 
 defmodule Demo.Machine do
   @first_port 4501

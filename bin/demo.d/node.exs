@@ -1,5 +1,5 @@
-# What each node of bin/demo runs: the topology, and a connection to the demo over loopback. When that is
-# cut the node ends, so that none outlives the demo, unless it was told to stay.
+# What each node of bin/demo runs: the topology, and a connection to the demo over loopback. The node exits when that
+# closes, so that none outlives the demo, unless it was told to stay.
 
 {:ok, _} = Application.ensure_all_started(:caravan)
 
@@ -10,7 +10,7 @@ defmodule DemoNode do
 
     tell(socket, "hello #{node()} #{System.pid()}")
     :ok = :net_kernel.monitor_nodes(true)
-    # A peer may have been quicker than this script.
+    # A peer may have been faster than this script.
     for peer <- Node.list(), do: tell(socket, "up #{peer}")
 
     topology = [
@@ -41,7 +41,7 @@ defmodule DemoNode do
     loop(socket)
   end
 
-  # The demo goes away once it has the answer.
+  # The demo exits once it has the answer.
   defp stay(socket) do
     tell(socket, "kept")
     Process.sleep(:infinity)
@@ -51,7 +51,7 @@ defmodule DemoNode do
     if :gen_tcp.send(socket, [line, ?\n]) != :ok, do: System.halt(0)
   end
 
-  # A link is worth something when a call goes through it and comes back.
+  # A link works if a call over it returns.
   defp answering do
     for {:ok, node} <- :erpc.multicall(Node.list(), :erlang, :node, [], 3_000), do: node
   end

@@ -1,5 +1,5 @@
-# The processes of the demo: the DNS server, which takes commands on its stdin, and the nodes, which have
-# a connection to here over loopback. All of them end when this process does, unless they shall stay.
+# The processes of the demo: the DNS server, which takes commands on its stdin, and the nodes, which connect here over
+# loopback. All of them exit with this process, unless they are to stay.
 
 defmodule Demo.Processes do
   import Demo.Cluster, only: [draw: 1, fail: 2, new_node: 2, note: 2]
@@ -44,7 +44,7 @@ defmodule Demo.Processes do
   defp dns_line(%{dns: dns} = state) do
     receive do
       {^dns, {:data, {:eol, line}}} -> line
-      {^dns, {:exit_status, status}} -> fail(state, "caravan_dns ended with status #{status}")
+      {^dns, {:exit_status, status}} -> fail(state, "caravan_dns exited with status #{status}")
     after
       5_000 -> fail(state, "caravan_dns doesn't answer")
     end
@@ -68,7 +68,7 @@ defmodule Demo.Processes do
     draw(put_in(state.nodes[port], node))
   end
 
-  # Kept nodes and the DNS server must not end with the terminal.
+  # Kept nodes and the DNS server must survive the terminal.
   defp start(state, name, command, program, env) do
     Port.open({:spawn_executable, "/bin/sh"}, [
       :binary,
@@ -79,9 +79,9 @@ defmodule Demo.Processes do
     ])
   end
 
-  ## What the nodes say
+  ## What the nodes report
 
-  @doc "Takes the nodes' connections; each line comes as a message. Answers with the port."
+  @doc "Accepts the nodes' connections; each line comes as a message. Returns the port."
   def listen do
     options = [ip: {127, 0, 0, 1}, packet: :line, mode: :binary, active: false]
     {:ok, listener} = :gen_tcp.listen(0, options)

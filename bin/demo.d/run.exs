@@ -1,5 +1,4 @@
-# The controller of bin/demo, which starts it: what happens, step by step, and what must hold. It is no
-# part of the cluster itself.
+# The controller of bin/demo: what happens, step by step, and what must hold. It isn't part of the cluster itself.
 
 for name <- ~w(machine screen cluster processes), do: Code.require_file(name <> ".exs", __DIR__)
 
@@ -8,17 +7,17 @@ defmodule Demo do
   alias Demo.{Machine, Processes, Screen}
 
   @silence 10_000
-  # A mesh that is whole only between two changes doesn't count.
+  # A mesh that is complete only between two changes doesn't count.
   @stands 1_000
 
   @steps [
     alone: "Five nodes start; DNS has no records yet, so each is alone",
     form: "DNS gets their SRV records: they form a full mesh",
-    join: "A sixth node starts and gets its record: all link to it",
-    kill: "One node is killed (kill -9): the others see it go",
-    restart: "It starts again by the same name: the mesh is whole",
-    silence: "DNS is silent for #{div(@silence, 1000)} s: look-ups fail, no link is lost",
-    answers: "DNS answers again: look-ups succeed, no link is lost"
+    join: "A sixth node starts and gets its record: all connect to it",
+    kill: "One node is killed (kill -9): the others notice",
+    restart: "It restarts under the same name: the mesh is complete",
+    silence: "DNS is silent for #{div(@silence, 1000)} s: lookups fail, no link is lost",
+    answers: "DNS answers again: lookups succeed, no link is lost"
   ]
 
   def run do
@@ -45,7 +44,7 @@ defmodule Demo do
 
     ports
     |> Enum.reduce(state, &Processes.start_node(&2, &1))
-    |> await(20_000, "five nodes up, each after a failed look-up", fn state ->
+    |> await(20_000, "five nodes up, each after a failed lookup", fn state ->
       running(state) == 5 and all_lookups?(state, "nxdomain")
     end)
     |> hold(@stands, "a node is connected before there are records", &all_alone?/1)
@@ -71,13 +70,13 @@ defmodule Demo do
   end
 
   defp play(state, :silence) do
-    # The time counts from the command, so that the wait for the look-ups is a part of it.
+    # The time counts from the command, so it includes the wait for the lookups.
     until = now() + @silence
 
     %{state | dns_state: :silent}
     |> Processes.command("fault silence")
-    |> await(@silence, "failing look-ups on every node", &all_lookups?(&1, "timeout"))
-    |> hold(until - now(), "a look-up was answered by the silent DNS", fn state ->
+    |> await(@silence, "failing lookups on every node", &all_lookups?(&1, "timeout"))
+    |> hold(until - now(), "a lookup was answered by the silent DNS", fn state ->
       mesh?(state, 6) and all_lookups?(state, "timeout")
     end)
     |> called(6)
@@ -86,7 +85,7 @@ defmodule Demo do
   defp play(state, :answers) do
     %{state | dns_state: :answering}
     |> Processes.command("fault none")
-    |> await(10_000, "answered look-ups on every node", &all_lookups?(&1, "ok"))
+    |> await(10_000, "successful lookups on every node", &all_lookups?(&1, "ok"))
     |> meshed(6)
   end
 
@@ -95,12 +94,12 @@ defmodule Demo do
   defp meshed(state, count) do
     state
     |> await(20_000, "a mesh of #{count} nodes", &mesh?(&1, count))
-    |> hold(@stands, "the mesh of #{count} nodes didn't stand", &mesh?(&1, count))
+    |> hold(@stands, "the mesh of #{count} nodes didn't last", &mesh?(&1, count))
     |> called(count)
   end
 
-  # Every node calls all its peers, and each must answer. What a node has seen before comes before its
-  # answer, so that no lost link is overlooked after this.
+  # Every node calls all its peers, and each must answer. A node reports what it saw earlier before it answers, so after
+  # this no lost link goes unnoticed.
   defp called(state, count) do
     state
     |> ask_all()
@@ -112,7 +111,7 @@ defmodule Demo do
   defp verdict(state) do
     count = running(state)
 
-    "Every check held: #{count} nodes, #{div(count * (count - 1), 2)} links, none lost in the silence, no epmd."
+    "Every check passed: #{count} nodes, #{div(count * (count - 1), 2)} links, none lost in the silence, no epmd."
   end
 
   defp told_to_stay(state) do

@@ -1,4 +1,4 @@
-# What bin/demo shows: on a terminal a picture drawn anew after each event, elsewhere a line for each.
+# What bin/demo shows: on a terminal, a picture redrawn after each event; elsewhere, a line per event.
 
 defmodule Demo.Screen do
   @green "\e[32m"
@@ -7,7 +7,7 @@ defmodule Demo.Screen do
   @bold "\e[1m"
   @plain "\e[0m"
 
-  # bin/demo asks for the picture only where this fits.
+  # bin/demo asks for the picture only if this fits.
   @width 78
 
   def new(titles, live?) do
@@ -35,17 +35,17 @@ defmodule Demo.Screen do
     %{screen | steps: List.update_at(screen.steps, index, change)}
   end
 
-  @doc "What the picture shows by itself and plain output tells."
+  @doc "A line for plain output; the picture shows it already."
   def note(screen, text), do: if(not screen.live?, do: IO.puts("#{stamp(screen)}    #{text}"))
 
   ## The picture
 
-  # Drawn over the last one, in one write and each line to its end: nothing flickers, what is above stays.
+  # Drawn over the last one, in a single write and to the end of each line: nothing flickers, and what is above stays.
   def draw(%{live?: false} = screen, _state), do: screen
 
   def draw(screen, state) do
     lines = [head(screen), "" | about(state)] ++ ["" | table(state)] ++ ["" | steps(screen)]
-    # Lines too long are cut at the edge, not wrapped, so that their number is known.
+    # Lines that are too long are cut off, not wrapped, so that their number is known.
     above = if screen.height > 0, do: "\e[#{screen.height}A", else: "\n\e[?25l\e[?7l"
     IO.write([above, "\r", Enum.map(lines, &[&1, "\e[K\n"]), "\e[J"])
     %{screen | height: length(lines)}
@@ -78,7 +78,7 @@ defmodule Demo.Screen do
 
   defp table(state) do
     nodes = for {_, node} <- Enum.sort(state.nodes), do: node
-    head = columns("node", "port", "pid", "state", "look-up") <> "linked to"
+    head = columns("node", "port", "pid", "state", "lookup") <> "linked to"
 
     ["#{@dim}#{head}#{@plain}"] ++
       for node <- nodes do
@@ -101,7 +101,7 @@ defmodule Demo.Screen do
       "  " <> String.pad_trailing(state, 10) <> String.pad_trailing(lookup, 11)
   end
 
-  # After the padding, which would count the colours.
+  # After the padding, which would count the colors.
   defp coloured(row) do
     row
     |> String.replace(~r/ (up|ok) /, " #{@green}\\1#{@plain} ")
@@ -173,7 +173,7 @@ defmodule Demo.Screen do
         --erl "-start_epmd false -epmd_module caravan_epmd -dist_listen false"
 
     and ask it: Node.list(), Caravan.status(). The DNS server is #{state.nameserver}.
-    The logs are in #{state.logs}. End it all:
+    The logs are in #{state.logs}. To stop everything:
 
       kill #{Enum.join(pids, " ")}
       rm -r #{state.logs}

@@ -5,7 +5,7 @@ defmodule Caravan.Application do
 
   @impl true
   def start(_type, _args) do
-    # Started by -epmd_module it is loaded already; a node that still runs epmd gets it here.
+    # With -epmd_module the library is loaded already; a node that still uses epmd loads it here.
     with :ok <- Caravan.Native.load() do
       :ok = Caravan.Link.Drain.stay()
 

@@ -1,42 +1,42 @@
 defmodule Caravan.Error do
   @moduledoc """
-  The one exception of Caravan: what went wrong, as a word for programs and a sentence for people.
+  Caravan's only exception: a machine-readable kind and a readable message.
 
-    * `kind` - one word of the closed list below
-    * `query` - the name that was asked for, or `nil` where there was none
-    * `message` - a sentence: what was expected, what came, what to do
-    * `details` - a map for programs, see below; empty where the sentence says it all
+    * `kind` - one of the kinds below; the list is closed
+    * `query` - the name looked up, or `nil` if there was none
+    * `message` - what was expected, what came instead and what to do about it
+    * `details` - a map for programs, see below; empty if the message says it all
 
   | kind | meaning |
   |---|---|
   | `:nxdomain` | the name doesn't exist |
-  | `:nodata` | the name exists, but has no such records |
+  | `:nodata` | the name exists but has no records of that type |
   | `:servfail` | the server could not resolve the name |
   | `:refused` | the server refused to answer |
   | `:timeout` | no answer before the deadline |
-  | `:truncated` | the answer was cut short, and the rest of it could not be had |
+  | `:truncated` | the answer was truncated, and the rest could not be fetched |
   | `:network` | the server could not be reached, or the connection broke |
-  | `:handshake` | what listens where a node should be didn't go on with the handshake |
-  | `:malformed` | the answer was no valid DNS message |
-  | `:invalid_name` | not a node name or not a domain name, or an answer without any host |
-  | `:invalid_option` | an unknown or ill-typed option |
+  | `:handshake` | whatever listens where the node should be rejected or abandoned the handshake |
+  | `:malformed` | the answer was not a valid DNS message |
+  | `:invalid_name` | an invalid node name or domain name, or an answer without a single valid host |
+  | `:invalid_option` | an unknown or invalid option |
   | `:unknown_topology` | no topology of that name runs on this node |
-  | `:port_out_of_range` | the number in a node name is no port |
-  | `:tool_node` | a tool's node, as a release's `remote` or `rpc`, which can't be dialled |
-  | `:overloaded` | too many look-ups or probes under way, or too few file descriptors for them |
-  | `:not_loaded` | the native library is missing, or not the one of this version and platform |
+  | `:port_out_of_range` | the number in a node name is not a valid port |
+  | `:tool_node` | the node of a tool, such as a release's `remote` or `rpc`, which can't be dialed |
+  | `:overloaded` | too many lookups or probes at once, or too few file descriptors |
+  | `:not_loaded` | the native library is missing, or built for another version or platform |
   | `:not_started` | the application `:caravan` is not running on this node |
   | `:internal` | a bug in Caravan; please report it |
 
-  The `details` of a look-up that failed:
+  The `details` of a failed lookup:
 
-    * `question` - the name asked for, with the type of its records, such as `"app.example.org A"`
-    * `servers` - who was asked, such as `["127.0.0.1:53"]`
+    * `question` - the name and the record type, such as `"app.example.org A"`
+    * `servers` - the servers queried, such as `["127.0.0.1:53"]`
     * `elapsed_ms` - the time spent
-    * `rcode` - the response code of the answer as a number, where that was the failure: 2 for SERVFAIL, 3 for
+    * `rcode` - the response code of the answer as a number, if that was the failure: 2 for SERVFAIL, 3 for
       NXDOMAIN, 5 for REFUSED
-    * `partial` - the `Caravan.Lookup` of what did come, where only a part is missing: one of two kinds of addresses, the
-      addresses of a host, or the end of an answer that was cut
+    * `partial` - the `Caravan.Lookup` of what did arrive if only a part is missing: one of two address families, the
+      addresses of a host, or the end of a truncated answer
   """
 
   @type kind ::
@@ -87,12 +87,12 @@ defmodule Caravan.Error do
   end
 
   @doc false
-  # The native library keeps the deadline, so this is a fault of its.
+  # The native library keeps the deadline, so missing it is a bug of the library.
   @spec overdue(String.t(), pos_integer) :: t
   def overdue(query, timeout) do
     new(
       {:internal,
-       "the look-up of #{query} gave no answer, although its deadline of #{timeout} ms is long over; " <>
+       "the lookup of #{query} did not finish, long past its deadline of #{timeout} ms; " <>
          "this is a bug in Caravan, please report it"},
       query
     )

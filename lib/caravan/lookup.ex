@@ -1,18 +1,18 @@
 defmodule Caravan.Lookup do
   @moduledoc """
-  What one DNS look-up found; see `Caravan.lookup/2`. It is the whole answer, save in the `details` of a
+  The outcome of one DNS lookup; see `Caravan.lookup/2`. It is complete, except in the `details` of a
   `Caravan.Error`, which says what is missing.
 
     * `endpoints` - ordered by priority, then weight, then name; never empty
-    * `ttl` - how long the answer holds, in seconds
-    * `server` - who answered, such as `"127.0.0.1:53"`
-    * `transport` - how: `:udp`, `:tcp`, or `:hosts` for the hosts file
-    * `elapsed` - the time it took, in microseconds
+    * `ttl` - how long the answer is valid, in seconds
+    * `server` - the server that answered, such as `"127.0.0.1:53"`
+    * `transport` - `:udp`, `:tcp`, or `:hosts` for the hosts file
+    * `elapsed` - the duration in microseconds
     * `unresolved` - hosts of SRV records that have no address
-    * `refused` - what the answer held that is no host name: how many, and an example of each kind
+    * `refused` - names in the answer that are not valid host names: a count and an example for each reason
   """
 
-  @typedoc "Names of one kind that were turned away."
+  @typedoc "Names refused for one reason."
   @type refused :: %{reason: atom, count: pos_integer, example: String.t()}
 
   @type t :: %__MODULE__{

@@ -1,20 +1,20 @@
 defmodule Caravan.Native do
   @moduledoc false
 
-  # The stubs of the native library, and how it gets into the VM.
+  # The stubs of the native library, and its loading.
   #
   # There is no `@on_load`: in embedded mode (every release) its handlers run after distribution has started, and
-  # `:caravan_epmd` needs the library before that. `:caravan_epmd.start_link/0` calls `load/0` first, the application
-  # calls it again, and where neither runs the first function called does. For the same reason this module keeps to
-  # Erlang's preloaded and kernel modules: Elixir's own may not be on the code path yet.
+  # `:caravan_epmd` needs the library before that. `:caravan_epmd.start_link/0` calls `load/0` first, and the
+  # application calls it again. If neither runs, the first stub called loads the library. For the same reason this
+  # module calls only Erlang's preloaded and kernel modules: Elixir's may not be on the code path yet.
 
   alias Caravan.Settings
 
   @version Mix.Project.config()[:version]
-  # The library answers each request within the time it is given. Should it ever not, so much longer is it waited for.
+  # The library answers each request within the given time. This is how much longer to wait should it ever fail to.
   @grace 1_000
 
-  @doc "Loads the native library with what the flags say of ports. Loading it again changes nothing."
+  @doc "Loads the native library with the settings from the flags. Loading it again changes nothing."
   @spec load() :: :ok | {:error, sentence :: binary()}
   def load do
     with {:ok, info, epmd} <- Settings.load_info(),
@@ -26,7 +26,7 @@ defmodule Caravan.Native do
     end
   end
 
-  # Read by the library, which is there only now.
+  # Only the library can parse it, and it is loaded only now.
   defp check_epmd(address) do
     if address == nil or epmd_address(address), do: :ok, else: Settings.bad_epmd(address)
   end
@@ -47,8 +47,8 @@ defmodule Caravan.Native do
         [
           path,
           extension(),
-          " is no library for this system. Build Caravan on the system it runs on, or compile it with",
-          " CARAVAN_NIF_PATH=/path/to/library and one made for that system."
+          " is not a library for this system. Build Caravan on the system it runs on, or compile it with",
+          " CARAVAN_NIF_PATH=/path/to/library, where the library is built for that system."
         ]
 
       :error ->
@@ -64,8 +64,8 @@ defmodule Caravan.Native do
     [
       path,
       extension(),
-      " is not the library of this version of Caravan. Run `mix deps.compile caravan --force` and build the",
-      " release again; where CARAVAN_NIF_PATH is set, give it the library of this version."
+      " belongs to another version of Caravan. Run `mix deps.compile caravan --force` and build the",
+      " release again; if CARAVAN_NIF_PATH is set, point it to the library of this version."
     ]
   end
 
@@ -77,7 +77,7 @@ defmodule Caravan.Native do
     end
   end
 
-  # From the code path as it was given, which may be relative.
+  # From the code path as given, which may be relative.
   defp library do
     directory =
       case :code.priv_dir(:caravan) do
@@ -102,13 +102,13 @@ defmodule Caravan.Native do
 
   ## Requests
 
-  @typedoc "A request under way: the reference its answer carries, and what tells that it is overdue."
+  @typedoc "A pending request: the reference that its answer carries, and the timer that tells when it is overdue."
   @opaque request :: {reference, timer :: reference}
 
   @doc """
-  Begins a request, which `begin` makes with the reference it is given. The one answer comes to the calling process as
-  `{reference, answer}`, also where the library refuses the request at once. If none comes in time `{:overdue,
-  reference}` does, and the answer may follow still.
+  Begins a request by calling `begin` with a new reference. The calling process receives exactly one
+  `{reference, answer}`, even if the library refuses the request at once. If no answer comes in time, it receives
+  `{:overdue, reference}`, and the answer may still follow.
   """
   @spec request((reference -> :ok | {:error, term}), timeout :: non_neg_integer) :: request
   def request(begin, timeout) do
@@ -120,7 +120,7 @@ defmodule Caravan.Native do
   @spec reference(request) :: reference
   def reference({ref, _timer}), do: ref
 
-  @doc "Its answer has come, or nobody waits for that any more."
+  @doc "To be called when the answer has come, or nobody waits for it any longer."
   @spec finished(request) :: :ok
   def finished({_ref, timer}) do
     _ = :erlang.cancel_timer(timer)
@@ -143,7 +143,7 @@ defmodule Caravan.Native do
 
   ## Stubs
 
-  # An empty call, which the benches measure the others against.
+  # An empty call, the baseline of the benchmarks.
   def loaded, do: first_use(:loaded, [])
 
   def dist_port(name), do: first_use(:dist_port, [name])
@@ -177,8 +177,8 @@ defmodule Caravan.Native do
 
   def epmd_address(text), do: first_use(:epmd_address, [text])
 
-  # Whoever gets into a stub comes before the library. It is called again only when the library has taken its place:
-  # one that lacks the function would never answer.
+  # A stub runs only while the library isn't loaded. It is called again only if the library has replaced it: with a
+  # library that lacks the function, the stub would call itself forever.
   defp first_use(function, arguments) do
     with {:error, sentence} <- load(), do: not_loaded(sentence)
     nif = {function, :erlang.length(arguments)}
@@ -188,7 +188,7 @@ defmodule Caravan.Native do
       else: not_loaded(sentence([cure(:incomplete, library())]))
   end
 
-  # Written out, since Exception would be Elixir's.
+  # Built by hand, since Exception belongs to Elixir.
   @spec not_loaded(binary) :: no_return
   defp not_loaded(sentence) do
     :erlang.error(%Caravan.Error{kind: :not_loaded, message: sentence})

@@ -7,81 +7,80 @@ defmodule Caravan.Options do
     query: [
       type: :queries,
       required: true,
-      doc: "the DNS name or names to look up"
+      doc: "the DNS name to look up, or a list of up to 64"
     ],
     type: [
       type: {:one_of, [:srv, :a, :aaaa, :ip]},
       default: :srv,
-      doc: "the records to ask for; `:ip` is A and AAAA"
+      doc: "the record type: `:srv`, `:a`, `:aaaa`, or `:ip` for both A and AAAA"
     ],
     node_sname: [
       type: :name,
       shown: "this node's",
       doc:
-        "the base of the peers' names; by default this node's own, for `:srv` without its port suffix"
+        "the base of the peers' names: by default this node's own, without the port suffix for `:srv`"
     ],
     node_name: [
       type: :string,
       shown: "like this node's",
       doc:
-        "the peers' names as a template of `{sname}`, `{port}`, `{host}` and `{ip}`; by default like this node's own, " <>
-          "or, with `node_sname`, `\"{sname}-{port}@{host}\"` for `:srv`, else `\"{sname}@{ip}\"`"
+        "a template for the peers' names, made of `{sname}`, `{port}`, `{host}` and `{ip}`; by default like this node's " <>
+          "own name or, if `node_sname` is set, `\"{sname}-{port}@{host}\"` for `:srv` and `\"{sname}@{ip}\"` otherwise"
     ],
     nameservers: [
       type: :nameservers,
       default: :system,
       doc:
-        "the DNS servers to ask, such as `[\"127.0.0.1:8600\"]`; `:system` are those of resolv.conf (on Windows, of the " <>
-          "network's adapters), with its search list and the hosts file"
+        "the DNS servers to query, such as `[\"127.0.0.1:8600\", \"[::1]:53\"]`; `:system` uses resolv.conf with its " <>
+          "search list (on Windows, the network adapters' servers) and the hosts file"
     ],
     transport: [
       type: {:one_of, [:auto, :tcp]},
       default: :auto,
-      doc: "`:auto` is UDP, and TCP when the answer was truncated; `:tcp` is TCP at once"
+      doc: "`:auto` uses UDP, then TCP if the answer was truncated; `:tcp` uses TCP at once"
     ],
     timeout: [
       type: :ms,
       default: 2_000,
-      doc: "the deadline of a whole look-up, all servers and retries included"
+      doc: "the deadline of a whole lookup, all servers and retries included"
     ],
     poll_interval: [
       type: :ms,
       default: 5_000,
       doc:
-        "the time between look-ups, ±10 %; quicker until the first peer is up and after a peer went down"
+        "the time between lookups, ±10 %; shorter until the first peer is up and after a peer has gone down"
     ],
     expire_after: [
       type: :ms,
       default: 300_000,
-      doc: "a member missing from successful answers this long is no longer dialled"
+      doc: "a member that successful answers haven't listed for this long is no longer dialed"
     ],
     disconnect: [
       type: :disconnect,
       default: false,
       doc:
-        "`false`: DNS never takes a live peer away; `[after: ms]`: peers missing from repeated " <>
-          "successful answers this long are disconnected, a round at most 20 % of the peers, and at least one; " <>
-          "never one that another topology of the node has among its members"
+        "`false` never disconnects a live peer; `[after: ms]` disconnects peers that repeated successful answers " <>
+          "haven't listed for this long, at most 20 % of the peers per round (but at least one), and never a member " <>
+          "of another topology on this node"
     ],
     max_members: [
       type: {:integer, 1, 500_000},
       default: 1_000,
       doc:
-        "names beyond it are refused and reported; also the topology's budget of new atoms, which fills up again within " <>
-          "an hour"
+        "names beyond it are refused and reported; also the topology's budget of new atoms, which refills within an hour"
     ],
     dial_concurrency: [
       type: {:integer, 1, 1_024},
       default: 32,
       doc:
-        "how many peers are dialled at the same time; dials that take more than 250 ms no longer count"
+        "how many peers are dialed at once; a dial that takes more than 250 ms no longer counts"
     ],
     allow: [
       type: :strings,
       default: [],
       doc:
-        "networks, such as `[\"10.0.0.0/8\", \"fd00::/8\"]`; members whose address is outside are refused " <>
-          "before a packet is sent to them; `[]` allows all"
+        "networks such as `[\"10.0.0.0/8\", \"fd00::/8\"]`; members outside them are refused before any packet is sent; " <>
+          "`[]` allows all"
     ]
   ]
 
@@ -92,9 +91,9 @@ defmodule Caravan.Options do
     stable_for: [
       type: :duration,
       default: 0,
-      doc: "how long the connected peers must not have changed"
+      doc: "how long the set of connected peers must stay unchanged"
     ],
-    timeout: [type: :duration, default: 5_000, doc: "how long to wait at most"]
+    timeout: [type: :duration, default: 5_000, doc: "the longest wait"]
   ]
 
   @supervisor [
@@ -132,17 +131,17 @@ defmodule Caravan.Options do
   end
 
   @moduledoc """
-  The options of a topology. An unknown or ill-typed one raises `Caravan.Error` (`:invalid_option`).
+  The options of a topology. An unknown or invalid one raises `Caravan.Error` (`:invalid_option`).
 
   | option | takes | default | |
   |---|---|---|---|
   #{table.(@topology)}
   """
 
-  # Options of Caravan 1.0 that have no meaning any more.
+  # Options of Caravan 1.0 that no longer mean anything.
   @retired %{
     dns_client:
-      "look-ups are done by Caravan itself now; remove it and, if need be, set :nameservers"
+      "Caravan does its own lookups now; remove the option and, if needed, set :nameservers"
   }
 
   @type ms :: pos_integer
@@ -180,17 +179,17 @@ defmodule Caravan.Options do
     with [after: ms] when ms > options.expire_after <- options.disconnect do
       raise_invalid(
         "option :disconnect of #{where.()}: expected [after: ms] with at most expire_after " <>
-          "(#{options.expire_after}), got #{inspect(options.disconnect)}; after that members are forgotten anyway"
+          "(#{options.expire_after}), got #{inspect(options.disconnect)}; by then members are forgotten anyway"
       )
     end
 
     options
   end
 
-  @doc "Checks a look-up's query and options; the outcome is what `Caravan.Native.lookup/2` takes."
+  @doc "Checks a lookup's query and options; returns what `Caravan.Native.lookup/2` takes."
   @spec lookup!(term, term) :: lookup
   def lookup!(query, options) do
-    where = fn -> "look-up of #{inspect(query)}" end
+    where = fn -> "lookup of #{inspect(query)}" end
 
     case Type.cast(:name, query) do
       {:ok, query} ->
@@ -198,7 +197,7 @@ defmodule Caravan.Options do
 
       :error ->
         raise_invalid(
-          "query of a look-up: expected #{Type.expected(:name)}, got #{inspect(query)}"
+          "query of a lookup: expected #{Type.expected(:name)}, got #{inspect(query)}"
         )
     end
   end
@@ -211,7 +210,7 @@ defmodule Caravan.Options do
   @spec supervisor!(term) :: %{topologies: keyword, name: atom}
   def supervisor!(options), do: validate!(@supervisor, options, fn -> "Caravan" end)
 
-  # `where` is a function, since the text is made for the rare error only.
+  # `where` is a function because only the rare error needs its text.
   defp validate!(schema, options, where) do
     unless Keyword.keyword?(options) do
       raise_invalid("options of #{where.()}: expected a keyword list, got #{inspect(options)}")

@@ -1,12 +1,13 @@
 defmodule Caravan.Settings do
   @moduledoc false
 
-  # How this VM speaks distribution: the `-caravan` flags, whether it is hidden, its protocol, the address it listens on.
+  # How this VM speaks distribution: the `-caravan` flags, whether it is hidden, its protocol, the address it listens
+  # on.
   #
-  # The init arguments are all there is when distribution starts, and Elixir may not be on the code path yet: this module
-  # keeps to Erlang's preloaded and kernel modules.
+  # When distribution starts, the init arguments are all there is, and Elixir may not be on the code path yet. So this
+  # module calls only Erlang's preloaded and kernel modules.
 
-  # The `-caravan` flags: the name, what it takes, the default. A row is a key of the library's load info, too.
+  # The `-caravan` flags: name, type and default. The names are also the keys of the library's load info.
   @flags [
     {:base_port, :port, 4370},
     {:dist_port, :port, nil},
@@ -15,7 +16,7 @@ defmodule Caravan.Settings do
     {:epmd, :address, nil}
   ]
 
-  # What -proto_dist may name, and what OTP calls the family: in the calls of :caravan_epmd it is either.
+  # The names of -proto_dist, and OTP's names of the families: OTP passes either to :caravan_epmd.
   @protocols [
     inet_tcp: {:inet, :tcp},
     inet6_tcp: {:inet6, :tcp},
@@ -27,7 +28,7 @@ defmodule Caravan.Settings do
 
   @type family :: :inet | :inet6
 
-  @doc "What the library is loaded with, and where the flags want an epmd."
+  @doc "The library's load info, and the address of `-caravan epmd`."
   @spec load_info() :: {:ok, map, epmd :: charlist | nil} | {:error, sentence :: iodata}
   def load_info do
     with {:ok, flags} <- flags() do
@@ -38,18 +39,18 @@ defmodule Caravan.Settings do
     end
   end
 
-  @doc "Where this node is to answer in epmd's place (`-caravan epmd`), as the flag has it; nil without the flag."
+  @doc "Where this node should answer in place of epmd (`-caravan epmd`), as written in the flag; nil without it."
   @spec epmd() :: charlist | nil
   def epmd do
     {:ok, flags} = flags()
     :maps.get(:epmd, flags)
   end
 
-  @doc "What is wrong with an address in `-caravan epmd`, which the library alone can read."
+  @doc "The error for an invalid address in `-caravan epmd`, which only the library can parse."
   @spec bad_epmd(charlist) :: {:error, sentence :: iodata}
   def bad_epmd(address), do: bad_flag(:epmd, :address, ["\"", address, "\""])
 
-  @doc "The address that this node's distribution listens on, where that is one only."
+  @doc "The address that this node's distribution listens on; nil if it listens on all of them."
   @spec bound() :: :inet.ip_address() | nil
   def bound do
     options = :application.get_env(:kernel, :inet_dist_listen_options, [])
@@ -70,7 +71,7 @@ defmodule Caravan.Settings do
   defp one(address) when tuple_size(address) in [4, 8], do: address
   defp one(_everywhere), do: nil
 
-  @doc "Is this a hidden node, such as a release's tool? Read as net_kernel reads it: who doesn't listen is hidden, too."
+  @doc "Is this a hidden node, such as a release's tool? As for net_kernel, a node that doesn't listen is hidden, too."
   @spec hidden?() :: boolean
   def hidden?, do: hidden_flag?() or not listens?()
 
@@ -84,11 +85,11 @@ defmodule Caravan.Settings do
     end
   end
 
-  @doc "The family of the addresses that this node's distribution dials; probes have to use the same."
+  @doc "The address family that this node's distribution dials; probes have to use the same."
   @spec family() :: family
   def family, do: :erlang.element(1, protocol())
 
-  @doc "The family that a caller of an epmd module means by a family or by a driver of distribution."
+  @doc "The family that OTP means when it passes an epmd module a family or a distribution driver."
   @spec family(atom) :: family
   def family(driver), do: :erlang.element(1, protocol(driver, @protocols))
 
@@ -133,7 +134,7 @@ defmodule Caravan.Settings do
         flag(key, takes, values, flags)
 
       :unknown ->
-        got = [", got \"", name, "\"; correct vm.args."]
+        got = [", got \"", name, "\"; fix vm.args."]
         {:error, ["flag -caravan: expected one of ", usage(@flags), got]}
     end
   end
@@ -147,7 +148,7 @@ defmodule Caravan.Settings do
     end
   end
 
-  defp flag(key, takes, [], _flags), do: bad_flag(key, takes, "nothing")
+  defp flag(key, takes, [], _flags), do: bad_flag(key, takes, "no value")
 
   defp row(name, [{key, _takes, _default} = row | rows]),
     do: if(:erlang.atom_to_list(key) == name, do: row, else: row(name, rows))
@@ -159,7 +160,7 @@ defmodule Caravan.Settings do
 
   defp bad_flag(key, takes, got) do
     expected = ["flag -caravan ", :erlang.atom_to_list(key), ": expected ", expected(takes)]
-    {:error, [expected, ", got ", got, "; correct vm.args."]}
+    {:error, [expected, ", got ", got, "; fix vm.args."]}
   end
 
   defp word(:port), do: "N"

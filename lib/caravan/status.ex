@@ -1,19 +1,19 @@
 defmodule Caravan.Status do
   @moduledoc """
-  How a topology is doing, as plain data; see `Caravan.status/0`. Times are in ms, unless said otherwise.
+  The status of a topology, as plain data; see `Caravan.status/0`. Times are in ms unless noted.
 
     * `name` - the topology's name
-    * `queries` - for each query its last `outcome` (`:ok`, `{:error, %Caravan.Error{}}`, `nil` before
-      the first), the outcome's `age`, and of the last success `ttl` (seconds), `server`, `transport`,
-      `endpoints` (how many), `unresolved` hosts and what made the answer `incomplete`, a sentence or `nil`: an
-      answer of which a part is missing or was cut only adds members
-    * `members` - how many node names discovery stands behind
+    * `queries` - for each query, its last `outcome` (`:ok`, `{:error, %Caravan.Error{}}`, or `nil` before
+      the first) and the outcome's `age`; and from the last success, the `ttl` (in seconds), the `server`, the
+      `transport`, the number of `endpoints`, the `unresolved` hosts and a sentence on why the answer is
+      `incomplete`, or `nil`: an incomplete answer only adds members
+    * `members` - how many nodes discovery currently lists
     * `peers` - each `node` with its `state` (`:idle`, `:dialling`, `:backing_off`, `:connected`,
-      `:leaving`, or `:self` for this node where an answer leads to it), its `state_age`, failed `attempts` in a
+      `:leaving`, or `:self` for this node if an answer leads to it), its `state_age`, its failed `attempts` in a
       row, the last `error` as a sentence and the time until the `next_dial`
-    * `refused` - names in the answers that are no members, by reason: `count` and an `example`
-    * `draining` - after `Caravan.drain/0`
-    * `responding` - `false` where the topology's process did not answer in time: nothing else is known then
+    * `refused` - names in answers that were refused or have to wait, by reason: a `count` and an `example`
+    * `draining` - `true` after `Caravan.drain/0`
+    * `responding` - `false` if the topology's process did not answer in time; then nothing else is known
   """
 
   @type query :: %{
@@ -69,7 +69,7 @@ defmodule Caravan.Status do
   end
 
   defp head(%{responding: false} = status),
-    do: "#{inspect(status.name)}: doesn't answer, its process is stuck or very busy"
+    do: "#{inspect(status.name)}: not responding; its process is stuck or overloaded"
 
   defp head(status) do
     connected = Enum.count(status.peers, &(&1.state == :connected))

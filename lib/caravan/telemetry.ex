@@ -1,21 +1,20 @@
 defmodule Caravan.Telemetry do
   @events [
-    {[:caravan, :lookup, :start], [:system_time], [:topology, :query], "a look-up was started"},
+    {[:caravan, :lookup, :start], [:system_time], [:topology, :query], "a lookup started"},
     {[:caravan, :lookup, :stop], [:duration, :endpoints, :members, :ttl],
-     [:topology, :query, :server, :transport], "a look-up was answered"},
+     [:topology, :query, :server, :transport], "a lookup succeeded"},
     {[:caravan, :lookup, :exception], [:duration], [:topology, :query, :error],
-     "a look-up failed; `error` is a `Caravan.Error`"},
-    {[:caravan, :member, :added], [:count], [:topology, :node], "a node name is a member now"},
-    {[:caravan, :member, :expired], [:count], [:topology, :node], "it is one no longer"},
+     "a lookup failed; `error` is a `Caravan.Error`"},
+    {[:caravan, :member, :added], [:count], [:topology, :node], "a node became a member"},
+    {[:caravan, :member, :expired], [:count], [:topology, :node], "a node is no longer a member"},
     {[:caravan, :member, :refused], [:count], [:topology, :query, :reason, :example],
-     "names of an answer were refused; `count` of them for this `reason`"},
-    {[:caravan, :peer, :up], [:count], [:topology, :node], "a peer is connected"},
-    {[:caravan, :peer, :down], [:count], [:topology, :node, :reason],
-     "the link to a peer is gone"},
+     "an answer held `count` names that were refused, or have to wait, for this `reason`"},
+    {[:caravan, :peer, :up], [:count], [:topology, :node], "a peer connected"},
+    {[:caravan, :peer, :down], [:count], [:topology, :node, :reason], "a peer disconnected"},
     {[:caravan, :peer, :dial_failed], [:count], [:topology, :node, :stage, :reason],
-     "a peer could not be dialled; `stage` is `:probe` where nobody is there, else `:dial`; `reason` is a sentence"},
+     "a dial failed; `stage` is `:probe` if no node is there, otherwise `:dial`; `reason` is a sentence"},
     {[:caravan, :peer, :forgotten], [:count], [:topology, :node],
-     "a peer that is no member any more is dialled no longer"}
+     "a former member is no longer dialed"}
   ]
 
   words = fn words -> Enum.map_join(words, ", ", &"`#{&1}`") end
@@ -26,7 +25,7 @@ defmodule Caravan.Telemetry do
     end)
 
   @moduledoc """
-  The events that Caravan emits through [`:telemetry`](https://hexdocs.pm/telemetry), if that is loaded.
+  The events that Caravan emits through [`:telemetry`](https://hexdocs.pm/telemetry), if it is loaded.
 
   | event | measurements | metadata | when |
   |---|---|---|---|
@@ -45,7 +44,7 @@ defmodule Caravan.Telemetry do
   @doc false
   @spec execute([atom, ...], map, map) :: :ok
   def execute(event, measurements, metadata) do
-    # Called by apply, since :telemetry is no dependency.
+    # Called through apply, since :telemetry is not a dependency.
     if function_exported?(:telemetry, :execute, 3),
       do: apply(:telemetry, :execute, [event, measurements, metadata])
 

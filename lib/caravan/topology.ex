@@ -1,11 +1,11 @@
 defmodule Caravan.Topology do
   @moduledoc false
-  # One set of queries kept true: timer -> look-up -> members -> dials. Everything that waits for the
-  # network does so elsewhere and answers by message. An event only changes the state; run_due/1 then does
-  # what has become due and sets the one timer for what comes next.
+  # Keeps one set of queries up to date: timer -> lookup -> members -> dials. Everything that waits for the network
+  # does so elsewhere and answers by message. An event only changes the state; run_due/1 then does what is due and sets
+  # the one timer for what comes next.
   #
-  # Whether a peer is up is decided by the messages of net_kernel, or, where `list_nodes` is not
-  # Erlang's own, by that function at each look-up. No function that was given is called in this process.
+  # net_kernel's messages tell whether a peer is up, or, with a custom `list_nodes`, that function at each lookup. No
+  # custom function is called in this process.
 
   use GenServer
 
@@ -27,12 +27,12 @@ defmodule Caravan.Topology do
     Waiters
   }
 
-  # How long to wait for the registry, when it is not there.
+  # How long to wait before looking for a missing registry again.
   @register_again 500
 
   @doc """
-  Starts the topology of `spec`: `:topology`, its name; `:config`, its options; and, if they are not
-  Erlang's own, the functions to `:connect`, `:disconnect` and `:list_nodes` with.
+  Starts the topology of `spec`: `:topology`, its name; `:config`, its options; and optionally the functions to
+  `:connect`, `:disconnect` and `:list_nodes` with, instead of Erlang's own.
   """
   def start_link(%{topology: name, config: config} = spec) do
     arguments = {name, Config.new!(name, config), Connector.new(spec)}
@@ -40,7 +40,7 @@ defmodule Caravan.Topology do
     GenServer.start_link(__MODULE__, arguments, name: Registry.via(name))
   end
 
-  @doc "Raises for a wrong option of the topology `name`."
+  @doc "Raises if an option of the topology `name` is invalid."
   @spec check!(atom, term) :: :ok
   def check!(name, options) do
     _ = Config.new!(name, options)
@@ -51,7 +51,7 @@ defmodule Caravan.Topology do
 
   @impl true
   def init({name, config, connector}) do
-    # So that terminate/2 is called, and a dial that crashes is but a failed dial.
+    # So that terminate/2 is called, and a crashing dial is just a failed dial.
     Process.flag(:trap_exit, true)
     Logger.metadata(topology: name)
     :ok = :net_kernel.monitor_nodes(true, [:nodedown_reason, node_type: :all])
@@ -75,7 +75,7 @@ defmodule Caravan.Topology do
     {:reply, :ok, run_due(%{state | poll_at: now, peers: Peers.retry(state.peers, now)})}
   end
 
-  # No more is begun while the node drains; this ends what is under way.
+  # Nothing new starts while the node drains; this ends what is under way.
   def handle_call(:drain, _from, state) do
     peers = Peers.cancel_dials(state.peers, now())
     {:reply, :ok, run_due(%{state | dialer: Dialer.stop(state.dialer), peers: peers})}
@@ -108,20 +108,20 @@ defmodule Caravan.Topology do
     {:noreply, change |> apply_change() |> run_due()}
   end
 
-  # The end of a dial, which its monitor tells as well, or of the registry, when Caravan's application or that alone
-  # is started again.
+  # The exit of a dial, which its monitor reports as well, or of the registry, when it or Caravan's application is
+  # restarted.
   def handle_info({:EXIT, _pid, _reason}, state) do
     if Registry.registered?(state.name), do: {:noreply, state}, else: {:noreply, register(state)}
   end
 
   def handle_info(:register, state), do: {:noreply, register(state)}
 
-  # Late answers, and a timer that ran out before it was set anew.
+  # Late answers, and a timer that fired before it was reset.
   def handle_info(_other, state), do: {:noreply, state}
 
   @impl true
   def terminate(_reason, _state) do
-    # The application's own tree, with its topologies, ends before Caravan's application does.
+    # The user's application, with its topologies, stops before Caravan's does.
     if match?({:stopping, _}, :init.get_status()), do: Drain.leave()
   end
 
@@ -129,7 +129,7 @@ defmodule Caravan.Topology do
     with :unknown <- Queries.handle(state.queries, ref, message, now()),
          :unknown <- Dialer.handle(state.dialer, ref, message),
          :unknown <- Calls.handle(state.calls, ref, message) do
-      # The end of one who waits, or late.
+      # The exit of a waiting caller, or a late message.
       %{state | waiters: Waiters.drop(state.waiters, &match?({_, ^ref}, &1))}
     else
       {:pending, %Dialer{} = dialer} -> %{state | dialer: dialer}
@@ -175,7 +175,7 @@ defmodule Caravan.Topology do
 
   defp perform(:list_nodes, state), do: %{state | calls: Calls.list(state.calls)}
 
-  # Draining is over when the application has been started again.
+  # Draining ends when the application is started again.
   defp register(state) do
     Registry.register(state.name)
   catch
@@ -205,7 +205,7 @@ defmodule Caravan.Topology do
     %{state | queries: queries, schedule: schedule, poll_at: now + delay, polled_at: now}
   end
 
-  # The own name is part of every look-up. It may come late (mix test), change or go (net_kernel:stop).
+  # This node's name is part of every lookup. It may come late (mix test), change or go (net_kernel:stop).
   defp sync_node_name(%{queries: %{self: self}} = state, _now) when self == node(), do: state
 
   defp sync_node_name(state, now) do
@@ -222,7 +222,7 @@ defmodule Caravan.Topology do
     %{state | peers: peers, dialer: Enum.reduce(nodes, state.dialer, start)}
   end
 
-  # How many may be dialled now.
+  # How many peers may be dialed now.
   defp free_slots(state),
     do: if(Transitions.unlisted?(state), do: 0, else: Dialer.free_slots(state.dialer))
 
@@ -241,7 +241,7 @@ defmodule Caravan.Topology do
   end
 
   defp rest(state, now) do
-    # What is due waits for a slot, and a slot comes with a message.
+    # Due peers wait for a slot, and a message will free one.
     if free_slots(state) == 0,
       do: sleep(state, now, state.poll_at),
       else: sleep(state, now, min(state.poll_at, Peers.next_wakeup(state.peers)))

@@ -31,7 +31,7 @@ defmodule Caravan.OptionsTest do
     assert %{node_sname: "likes-service", poll_interval: 1_000} = Options.topology!(:app, options)
 
     assert refused(options ++ [dns_client: Some.Module]) =~
-             ":dns_client in topology :app: look-ups are done"
+             ":dns_client in topology :app: Caravan does its own lookups"
   end
 
   test "what each option takes" do
@@ -126,10 +126,10 @@ defmodule Caravan.OptionsTest do
            }
 
     for {query, options, sentence} <- [
-          {"", [], ~s(query of a look-up: expected a non-empty string or charlist, got "")},
-          {nil, [], "query of a look-up: expected"},
-          {"a", [poll_interval: 1], ~s(unknown option :poll_interval in look-up of "a")},
-          {"a", [timeout: 0], ~s(option :timeout of look-up of "a": expected a positive)}
+          {"", [], ~s(query of a lookup: expected a non-empty string or charlist, got "")},
+          {nil, [], "query of a lookup: expected"},
+          {"a", [poll_interval: 1], ~s(unknown option :poll_interval in lookup of "a")},
+          {"a", [timeout: 0], ~s(option :timeout of lookup of "a": expected a positive)}
         ] do
       assert_raise Error, ~r/\A#{Regex.escape(sentence)}/, fn ->
         Options.lookup!(query, options)

@@ -51,7 +51,7 @@ defmodule Caravan.TopologyTest do
         end)
 
       mine = for line <- String.split(log, "\n"), line =~ "[caravan #{context.name}]", do: line
-      told = mine |> Enum.join() |> String.split("this node is called #{node()}")
+      told = mine |> Enum.join() |> String.split("this node's name is #{node()}")
 
       if sentence do
         assert [_, line] = told
@@ -104,7 +104,7 @@ defmodule Caravan.TopologyTest do
     assert [_other_name, failed, again, _connected] = lines
     assert failed =~ "[warning]" or failed =~ "[warn]"
     assert failed =~ "app.test"
-    assert again =~ "app.test is answered again"
+    assert again =~ "lookups of app.test succeed again"
   end
 
   test "expired members are forgotten, live peers stay", context do
@@ -139,8 +139,8 @@ defmodule Caravan.TopologyTest do
         for _ <- 1..10, do: await_event([:lookup, :stop])
         refute_received {:disconnect, _}
         assert [%{outcome: :ok, endpoints: 2, incomplete: why}] = status(context).queries
-        assert why =~ "cut short" and why =~ "allow TCP to"
-        assert inspect(status(context)) =~ "cut short"
+        assert why =~ "was truncated" and why =~ "allow TCP to"
+        assert inspect(status(context)) =~ "was truncated"
 
         # Nobody was missing from two whole answers until now.
         DnsServer.command(context.server, "fault none")
@@ -148,8 +148,8 @@ defmodule Caravan.TopologyTest do
         assert [%{incomplete: nil}] = status(context).queries
       end)
 
-    assert [_, _] = String.split(log, "cut short")
-    assert log =~ ~r/\[warning\] \[caravan #{context.name}\] looked up .*cut short/
+    assert [_, _] = String.split(log, "was truncated")
+    assert log =~ ~r/\[warning\] \[caravan #{context.name}\] looked up .*was truncated/
   end
 
   test "several queries make one set", context do
@@ -213,7 +213,7 @@ defmodule Caravan.TopologyTest do
   test "what only the native library can judge stops the start with its sentence", context do
     for {options, kind, sentence} <- [
           {[node_name: "{nome}@{host}"], :invalid_option, ~s(node_name: expected one base@host)},
-          {[node_sname: "my app"], :invalid_option, ~s(node_sname: expected what can stand)},
+          {[node_sname: "my app"], :invalid_option, ~s(node_sname: expected characters allowed)},
           {[node_sname: "a@b"], :invalid_option, ~s(got "a@b")},
           {[allow: ["10.0.0.0/33"]], :invalid_option, ~s(allow: expected networks)},
           {[query: ["app.test", "app test"]], :invalid_name, ~s(expected a domain name)}

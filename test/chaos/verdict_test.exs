@@ -221,7 +221,7 @@ defmodule Caravan.Chaos.VerdictTest do
 
     test "is said again, for another reason too" do
       assert kinds([failed(500, "a"), failed(600, "b")]) == [:repeated]
-      query = "no answer. The known peers stay. Retrying; further failures are not logged"
+      query = "no answer. Known peers are kept. Retrying; further failures are not logged"
       assert kinds([line(500, query), line(600, query)]) == [:repeated]
     end
 

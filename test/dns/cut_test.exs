@@ -44,7 +44,7 @@ defmodule Caravan.CutTest do
           lookup(query, server.address, type: type)
 
         assert took < @timeout
-        assert error.message =~ "cut short" and error.message =~ unquote(why)
+        assert error.message =~ "was truncated" and error.message =~ unquote(why)
         assert error.message =~ "allow TCP to" and error.message =~ server.address
         part = error.details.partial
         assert length(part.endpoints) == 5 and part.transport == :udp
@@ -177,6 +177,6 @@ defmodule Caravan.CutTest do
              Caravan.lookup_table("app.test", type: :a, nameservers: [server.address])
 
     assert text =~ "5 endpoints for app.test" and text =~ "127.0.0.4"
-    assert text =~ ~r/\nincomplete: looked up "app.test A" .* cut short/
+    assert text =~ ~r/\nincomplete: looked up "app.test A" .* was truncated/
   end
 end

@@ -90,9 +90,9 @@ defmodule Caravan.FloodTest do
       assert %{count: @batch} = Enum.find(status.refused, &(&1.reason == :no_answer))
       assert status |> inspect() |> byte_size() < 10_000
 
-      why = "until their hosts answer a probe"
+      why = "once their hosts answer a probe"
       assert [line] = for(line <- String.split(log, "\n"), line =~ why, do: line)
-      assert line =~ "names in the answer for #{name}.test wait, such as"
+      assert line =~ "names in the answer for #{name}.test are waiting to join, such as"
     end
   end
 

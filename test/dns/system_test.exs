@@ -63,7 +63,7 @@ defmodule Caravan.SystemTest do
     Namespace.write(machine, "resolv.conf": @local <> "search a.test b.test\n")
     assert {:error, %{kind: :nxdomain, query: "nope", message: message}} = lookup(vm, "nope")
     assert message =~ ~s(looked up "nope.a.test A" at 127.0.0.1:53 )
-    assert message =~ "no such name (NXDOMAIN), nor is there nope.b.test or nope; check"
+    assert message =~ "no such name (NXDOMAIN), nor nope.b.test or nope; check"
   end
 
   for {servers, answering} <- [

@@ -64,7 +64,7 @@ defmodule Caravan.Netns.MappedTest do
     states = "[{maps:get(node, P), maps:get(state, P)} || P <- #{peers()}]"
     await(vm, states, &(&1 == [{:"app-31001@h1.netns.test", :self}]))
     error = Vm.eval(vm, "[maps:get(error, P) || P <- #{peers()}]")
-    assert error == ["DNS calls this node app-31001@alias.netns.test"]
+    assert error == ["DNS lists this node as app-31001@alias.netns.test"]
   end
 
   @tag :releases

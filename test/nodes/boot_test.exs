@@ -49,7 +49,7 @@ defmodule Caravan.Nodes.BootTest do
   end
 
   test "-caravan hidden_port has one value", %{tmp_dir: dir} do
-    for {value, got} <- [{["any"], ~s("any")}, {[], "nothing"}] do
+    for {value, got} <- [{["any"], ~s("any")}, {[], "no value"}] do
       line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan hidden_port) ++ value)
       assert line =~ "flag -caravan hidden_port: expected own, got #{got}"
     end
@@ -114,7 +114,7 @@ defmodule Caravan.Nodes.BootTest do
       line = refused(dir, ~w(-name app-1@127.0.0.1 -caravan #{unquote(flag)}))
 
       assert line =~
-               "flag -caravan #{unquote(flag)}: expected a port from 1 to 65535, got nothing"
+               "flag -caravan #{unquote(flag)}: expected a port from 1 to 65535, got no value"
     end
   end
 
@@ -131,7 +131,7 @@ defmodule Caravan.Nodes.BootTest do
 
   test "-caravan epmd without a value", %{tmp_dir: dir} do
     assert refused(dir, ~w(-name app-1@127.0.0.1 -caravan epmd)) =~
-             "{{127,0,0,1},4369}, got nothing"
+             "{{127,0,0,1},4369}, got no value"
   end
 
   test "-caravan epmd on IPv6, on another port than epmd's" do
@@ -164,12 +164,12 @@ defmodule Caravan.Nodes.BootTest do
     File.mkdir_p!(Path.dirname(library))
     File.write!(library, "no library at all\n")
     line = refused(dir, ~w(-name app-1@127.0.0.1), ebin: ebin)
-    assert line =~ "caravan_nif.so is no library for this system"
+    assert line =~ "caravan_nif.so is not a library for this system"
 
     # One for this system, with other functions, as another version's would be.
     File.cp!(Path.join(:code.priv_dir(:crypto), "lib/crypto.so"), library)
     line = refused(dir, ~w(-name app-1@127.0.0.1), ebin: ebin)
-    assert line =~ "caravan_nif.so is not the library of this version"
+    assert line =~ "caravan_nif.so belongs to another version of Caravan"
   end
 
   test "a library of another version, whose functions are the same", %{tmp_dir: dir} do
@@ -180,7 +180,7 @@ defmodule Caravan.Nodes.BootTest do
 
     pretend_version(Path.join(ebin, "Elixir.Caravan.Native.beam"), "2.0.0-another")
     line = refused(dir, args, ebin: ebin)
-    assert line =~ "caravan_nif.so is not the library of this version"
+    assert line =~ "caravan_nif.so belongs to another version of Caravan"
   end
 
   # Compiles a module anew with `version` wherever it had Caravan's.

@@ -66,7 +66,7 @@ defmodule Caravan.Nodes.ProtocolsTest do
     peers = "maps:get(peers, maps:get(app, 'Elixir.Caravan':status()))"
     Vm.await(vm, "[maps:get(state, P) || P <- #{peers}]", [:backing_off])
     assert [error] = Vm.eval(vm, "[maps:get(error, P) || P <- #{peers}]")
-    assert error =~ "the node there speaks plain distribution, and this one TLS"
+    assert error =~ "the node there uses plain distribution and this one TLS"
   end
 
   defp assert_connects(host, ip, args) do

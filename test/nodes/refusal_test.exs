@@ -35,7 +35,7 @@ defmodule Caravan.Nodes.RefusalTest do
     peers = "maps:get(peers, maps:get(app, 'Elixir.Caravan':status()))"
     Vm.await(vm, "[maps:get(state, P) || P <- #{peers}]", [:backing_off])
     assert [error] = Vm.eval(vm, "[maps:get(error, P) || P <- #{peers}]")
-    assert error =~ ~r/the handshake was not done when it was given up after \d+ ms/
+    assert error =~ ~r/the handshake timed out after \d+ ms/
     assert Vm.eval(vm, "[maps:get(next_dial, P) || P <- #{peers}]") < [1_300]
   end
 

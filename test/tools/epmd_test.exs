@@ -130,11 +130,11 @@ defmodule Caravan.Tools.EpmdTest do
 
     args = ["-noinput", "-name", "app-3999@127.0.0.1", "-caravan", "epmd", "localhost"]
     node = Vm.open("erl", Vm.arguments(args), [within: within], line: 1_000)
-    assert await_line(node) =~ "an epmd or another node answers there, and knows this one"
+    assert await_line(node) =~ "epmd or another node answers there and has registered this one"
     assert names(within) == [{"app-3999", 3999}]
     run(within, "kill", [pid])
     assert_receive {^epmd, {:exit_status, _}}, 20_000
-    assert await_line(node) =~ "this node answers there now"
+    assert await_line(node) =~ "now answering here"
     assert names(within) == [{"app-3999", 3999}]
   end
 

@@ -10,17 +10,16 @@ defmodule Caravan.Cluster.DnsStrategy do
           ]
         ]
 
-  The options of Caravan 1.0 (`query`, `node_sname`, `poll_interval`) work as they did; its `dns_client`
-  is gone. A wrong option raises `Caravan.Error`.
+  The options of Caravan 1.0 (`query`, `node_sname`, `poll_interval`) work as before; its `dns_client`
+  is gone. An invalid option raises `Caravan.Error`.
 
   #{Caravan.Options.table(:topology)}
 
-  Custom functions to `connect`, `disconnect` and `list_nodes` are honoured. Only with Erlang's own
-  `connect` are lost peers probed before they are dialled, and asked why when a dial fails. A `list_nodes`
-  that isn't Erlang's own is called at each look-up to find out who is connected.
+  Custom `connect`, `disconnect` and `list_nodes` functions are honored. With a custom `connect`, lost peers are not
+  probed before they are dialed, and a failed dial is not investigated. A custom `list_nodes` is called at each lookup
+  to find out which nodes are connected.
 
-  libcluster isn't needed to compile Caravan: any map or struct with the fields of a
-  `Cluster.Strategy.State` will do.
+  Caravan compiles without libcluster: any map or struct with the fields of a `Cluster.Strategy.State` will do.
   """
 
   alias Caravan.Topology

@@ -1,15 +1,16 @@
 defmodule Caravan.Link.EpmdServer do
   @moduledoc false
 
-  # `-caravan epmd ADDRESS`: this node answers there in epmd's place. The native library does that, by itself. The process
-  # here tells it who is linked, and logs what becomes of it.
+  # `-caravan epmd ADDRESS`: this node answers there in place of epmd. The native library does the serving. The process
+  # here tells it which nodes are linked, and logs whether it serves.
   #
-  # It is linked to net_kernel, which starts it, and the library serves as long as it lives: so all of it begins and ends
-  # with distribution. net_kernel doesn't wait for it. Like `:caravan_epmd` it needs nothing of Elixir's.
+  # net_kernel starts this process and is linked to it, and the library serves as long as it lives. So all of this
+  # starts and ends with distribution. net_kernel doesn't wait for it. Like `:caravan_epmd`, it uses none of Elixir's
+  # modules.
 
   alias Caravan.{Native, Settings}
 
-  @doc "Called by net_kernel, with the own name before the `@` and the port it listens on."
+  @doc "Called by net_kernel with this node's name up to the `@` and the port it listens on."
   @spec start(atom(), :inet.port_number()) :: term()
   def start(name, port) do
     with [_ | _] = address <- Settings.epmd(),
@@ -17,27 +18,29 @@ defmodule Caravan.Link.EpmdServer do
          do: :erlang.spawn_link(fn -> serve(address, name, port) end)
   end
 
-  # Release tools are started with the flags of their node. They come and go, and would only say that it answers already.
+  # Release tools start with their node's flags. They are short-lived, and would only log that it answers already.
   defp lasting?(name) do
     not Settings.hidden?() and match?({:ok, _port}, Native.dist_port(name))
   end
 
   defp serve(address, name, port) do
-    # Hidden nodes are not listed: most of them are tools, and listen nowhere.
+    # Hidden nodes are not listed: most of them are tools that don't listen.
     :ok = :net_kernel.monitor_nodes(true, node_type: :visible)
 
     case Native.epmd(address, name, port) do
       {:ok, epmd} ->
-        # What is logged while the VM boots is printed twice, as it is and by the handler that comes later.
+        # A line logged while the VM boots is printed twice: raw, and by the handler that is installed later.
         _ = if :init.notify_when_started(self()) == :started, do: send(self(), {:init, :started})
         loop(epmd, address, [])
 
       :error ->
-        :logger.error(~c"caravan: epmd on ~ts: the library's thread did not start", [address])
+        :logger.error(~c"caravan: epmd on ~ts: the native library's thread did not start", [
+          address
+        ])
     end
   end
 
-  # The last argument is what to log when the VM has booted, the newest first; nil from then on.
+  # The last argument holds what to log once the VM has booted, newest first; nil from then on.
   defp loop(epmd, address, held) do
     receive do
       {:nodeup, node, _info} ->
@@ -73,12 +76,12 @@ defmodule Caravan.Link.EpmdServer do
 
   defp log({:waits, reason}, address) do
     :logger.notice(
-      ~c"caravan: epmd on ~ts: ~ts; this node takes over when it can",
+      ~c"caravan: epmd on ~ts: ~ts; waiting to take over",
       [address, reason]
     )
   end
 
   defp log(:answers, address) do
-    :logger.notice(~c"caravan: epmd on ~ts: this node answers there now", [address])
+    :logger.notice(~c"caravan: epmd on ~ts: now answering here", [address])
   end
 end

@@ -1,20 +1,20 @@
 defmodule Caravan.Link.KernelOptions do
   @moduledoc false
-  # What OTP's kernel lacks for large clusters, where the user has not set it.
+  # Kernel options that large clusters need, unless the user has set them.
   #
-  # OTP's distribution asks the system for a backlog of 128: so many connections may wait to be accepted. Where some 150
-  # nodes or more dial each other at once that overflows: the system drops what comes, the other side tries again after a
-  # second or more, and `global` takes nodes for lost meanwhile. So it does where a handshake is cut off half done, because
-  # busy nodes need more than OTP's 7 s (`net_setuptime`) for so many of them.
+  # OTP's distribution listens with a backlog of 128, the number of connections that may wait to be accepted. If some
+  # 150 nodes or more dial each other at once, it overflows: the system drops connections, the other side retries after
+  # a second or more, and `global` considers nodes lost meanwhile. The same happens when a handshake is cut off halfway,
+  # because busy nodes need more than OTP's 7 s (`net_setuptime`) for so many of them.
   #
-  # `:caravan_epmd` calls this before the listening socket is made, so it keeps to what is there by then.
+  # `:caravan_epmd` calls this before the listening socket is opened, so it uses only what is loaded by then.
 
   @backlog 1_024
 
   # In seconds.
   @net_setuptime 30
 
-  @doc "Adds a backlog to the kernel's `inet_dist_listen_options`, and a `net_setuptime`, unless they are there."
+  @doc "Adds a backlog to `inet_dist_listen_options` and sets `net_setuptime`, unless the user has set them."
   @spec add() :: :ok
   def add do
     options = :application.get_env(:kernel, :inet_dist_listen_options, [])
@@ -29,11 +29,11 @@ defmodule Caravan.Link.KernelOptions do
   defp set(option, value) do
     :application.set_env(:kernel, option, value)
   catch
-    # Options as OTP has them are no reason not to boot.
+    # OTP's defaults are no reason not to boot.
     :exit, _ -> :ok
   end
 
-  # What is no list is for the kernel to refuse.
+  # It is up to the kernel to reject what isn't a list.
   defp backlog?([{:backlog, _} | _]), do: true
   defp backlog?([_option | rest]), do: backlog?(rest)
   defp backlog?([]), do: false

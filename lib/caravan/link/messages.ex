@@ -1,26 +1,26 @@
 defmodule Caravan.Link.Messages do
   @moduledoc false
-  # What nodes say to each other: tuples that begin with :caravan, a version and a word, sent to the process registered
-  # as :caravan. Nodes of different releases speak them to each other, so a message of this version never changes; what
-  # is new gets a new word or a new version, and what a node doesn't know it ignores.
+  # The messages between nodes: tuples that begin with :caravan, a version and a word, sent to the process registered as
+  # :caravan. Nodes of different releases exchange them, so a message of this version never changes. New messages get a
+  # new word or a new version, and a node ignores what it doesn't know.
   #
-  #     {:caravan, 1, :leaving, node}                        don't dial me when my link is gone
-  #     {:caravan, 1, :staying, node}                        nothing came of it
+  #     {:caravan, 1, :leaving, node}                        don't redial me when my link is gone
+  #     {:caravan, 1, :staying, node}                        I am staying after all
   #     {:caravan, 1, :listening, node, addresses}           this is where I listen
-  #     {:caravan, 1, :starting, node, addresses}            the same, and I know nothing: tell me what you told me before
+  #     {:caravan, 1, :starting, node, addresses}            the same, and I know nothing: tell me everything again
   #     {:caravan, 1, :where, reply_to, host, family}        where is this host?
-  #     {:caravan, 1, :linked, reply_to, host, family}       where is it, going by your links alone?
+  #     {:caravan, 1, :linked, reply_to, host, family}       where is it, judging by your links alone?
   #
   # The answer to a question is `{reply_to, {:ok, address} | :unknown}`; reply_to is an alias.
   #
-  # A hidden node is told nothing that it hasn't asked for: it may be a C node, such as erl_call, which takes the next
+  # A hidden node gets no message that it hasn't asked for: it may be a C node, such as erl_call, which takes the next
   # message for the answer to its own question.
   #
-  # Questions are asked while a link is being set up, so this module keeps to :erlang.
+  # Questions are asked while a link is being set up, so this module calls only :erlang.
 
   @process :caravan
   @version 1
-  # A node listens at one address, or at a few.
+  # A node listens on one address, or on a few.
   @most_addresses 16
 
   @type address :: :inet.ip_address()
@@ -30,11 +30,11 @@ defmodule Caravan.Link.Messages do
           | {:listening | :starting, node, [address]}
           | {:where | :linked, reply_to :: reference, host :: charlist, family}
 
-  @doc "The name that the process who hears all this is registered by."
+  @doc "The registered name of the process that receives these messages."
   @spec process() :: atom
   def process, do: @process
 
-  @doc "Says a word about this node. Neither waits nor connects."
+  @doc "Tells `nodes` whether this node leaves or stays. Neither blocks nor connects."
   @spec tell([node], :leaving | :staying) :: :ok
   def tell([node | nodes], word) do
     _ = post(node, {:caravan, @version, word, :erlang.node()})
@@ -43,19 +43,19 @@ defmodule Caravan.Link.Messages do
 
   def tell([], _word), do: :ok
 
-  @doc "Says where this node listens. Neither waits nor connects."
+  @doc "Tells `node` where this node listens. Neither blocks nor connects."
   @spec tell(node, :listening | :starting, [address]) :: :ok
   def tell(node, word, addresses) do
     _ = post(node, {:caravan, @version, word, :erlang.node(), addresses})
     :ok
   end
 
-  @doc "Asks a node. Is there one to answer? Neither waits nor connects."
+  @doc "Asks a node; false if it isn't linked. Neither blocks nor connects."
   @spec ask(node, :where | :linked, reference, charlist, family) :: boolean
   def ask(node, word, reply_to, host, family),
     do: post(node, {:caravan, @version, word, reply_to, host, family})
 
-  @doc "Answers a question. Neither waits nor connects."
+  @doc "Answers a question. Neither blocks nor connects."
   @spec reply(reference, {:ok, address} | :unknown) :: :ok
   def reply(reply_to, answer) do
     _ = :erlang.send(reply_to, {reply_to, answer}, [:noconnect, :nosuspend])
@@ -65,7 +65,7 @@ defmodule Caravan.Link.Messages do
   defp post(node, message),
     do: :erlang.send({@process, node}, message, [:noconnect, :nosuspend]) == :ok
 
-  @doc "What a node says. Anyone in the cluster may send anything."
+  @doc "Parses a message. Anyone in the cluster may send anything."
   @spec read(term) :: message | :ignored
   def read({:caravan, @version, word, node})
       when word in [:leaving, :staying] and is_atom(node),
@@ -85,7 +85,7 @@ defmodule Caravan.Link.Messages do
 
   def read(_other), do: :ignored
 
-  @doc "Can a node of this family be dialled there?"
+  @doc "Is this an address of this family that a node can be dialed at?"
   @spec address?(term, family) :: boolean
   def address?({0, 0, 0, 0}, _family), do: false
   def address?({0, 0, 0, 0, 0, 0, 0, 0}, _family), do: false

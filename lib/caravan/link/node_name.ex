@@ -14,11 +14,11 @@ defmodule Caravan.Link.NodeName do
   def host([_char | rest]), do: host(rest)
   def host([]), do: []
 
-  @doc "The node `base` on `host`, each of them a text or an atom, the host maybe an address."
+  @doc "The name of the node `base` on `host`. Either may be a charlist or an atom; the host may also be an address."
   @spec join(atom | charlist, atom | charlist | :inet.ip_address()) :: charlist
   def join(base, host), do: text(base) ++ [?@ | text(host)]
 
-  @doc "A part of a name as text. What can't be one, is empty: whoever asks must not fail by it."
+  @doc "A part of a name as a charlist; empty if it can't be one, since the caller must not crash."
   @spec text(term) :: charlist
   def text(part) when is_atom(part), do: :erlang.atom_to_list(part)
   def text(part) when is_list(part), do: part

@@ -1,21 +1,21 @@
 defmodule Caravan.Link.NodeServer do
   @moduledoc false
-  # Speaks for this node and hears what others say, see `Caravan.Link.Messages`: who is going away, and where nodes are.
+  # Exchanges this node's messages with others, see `Caravan.Link.Messages`: which nodes leave, and where nodes are.
   #
-  # `global` connects each node with all that its peers are connected with, often before the node's own discovery has
-  # heard of them. Where only a topology's DNS servers know the hosts, such a connection fails, and OTP takes down healthy
-  # links then, to prevent overlapping partitions. But who told of the node knows where it is. So nodes ask each other
-  # for hosts, in `Caravan.Link.Resolution`, and tell each other where they listen.
+  # `global` connects each node to everything its peers are connected to, often before the node's own discovery has
+  # found them. If only a topology's DNS servers know the hosts, such a connection fails, and OTP then drops healthy
+  # links, to prevent overlapping partitions. But the node that mentioned the other knows where it is. So nodes ask each
+  # other for hosts, in `Caravan.Link.Resolution`, and tell each other where they listen.
 
   use GenServer
   alias Caravan.{Native, Settings}
   alias Caravan.Link.{Drain, Messages, NodeName, Whereabouts}
   alias Caravan.Topology.Registry
 
-  # How long a guess may take to answer.
+  # How long a guessed address may take to answer.
   @trial_timeout 750
 
-  # How often to ask net_kernel for the address of a new link, and how soon again, in ms.
+  # How often to ask net_kernel for the address of a new link, and the pause between, in ms.
   @tries 40
   @again 50
 
@@ -24,20 +24,20 @@ defmodule Caravan.Link.NodeServer do
 
   @impl true
   def init([]) do
-    # A lost node may be dialled again within milliseconds, and has to be known as lost by then.
+    # A lost node may be redialed within milliseconds, and must be known as lost by then.
     Process.flag(:priority, :high)
     :ok = :net_kernel.monitor_nodes(true, node_type: :visible)
     nodes = :erlang.nodes(:visible)
     Drain.greet(nodes)
     Enum.each(nodes, &Native.linked/1)
 
-    # Where the guesses of a host are tried: whom it is for, and what has been and is to be tried, by the probe's tag.
+    # `trials`: by the reference of its probe, which guesses for a host have been and will be tried, and for whom.
     state = %{known: Whereabouts.new(), trials: %{}}
     {:ok, Enum.reduce(nodes, state, &up(&2, &1, :starting))}
   end
 
   @impl true
-  # Nodes are told of themselves, too, when they get their name.
+  # A node gets a nodeup for itself, too, when it gets its name.
   def handle_info({:nodeup, node, _info}, state) when node == node(), do: {:noreply, state}
 
   def handle_info({:nodeup, node, info}, state) when is_atom(node) and is_list(info) do
@@ -60,7 +60,7 @@ defmodule Caravan.Link.NodeServer do
 
   def handle_info(message, state), do: {:noreply, hear(Messages.read(message), state)}
 
-  # Anyone in the cluster may call and cast, too, and would end this by that.
+  # Anyone in the cluster may call and cast, too, and must not crash this process.
   @impl true
   def handle_call(_no_question_of_ours, _from, state), do: {:noreply, state}
 
@@ -75,7 +75,7 @@ defmodule Caravan.Link.NodeServer do
   defp hear({:listening, node, addresses}, state),
     do: %{state | known: Whereabouts.said(state.known, node, addresses)}
 
-  # Whatever it was told before, it has not heard or has forgotten.
+  # Whatever it was told before, it hasn't received or has forgotten.
   defp hear({:starting, node, addresses}, state) do
     Drain.greet([node])
     spawn(fn -> say(node, :listening, remote(node)) end)
@@ -105,7 +105,7 @@ defmodule Caravan.Link.NodeServer do
 
   ## Links
 
-  # Its details come from processes that may be busy.
+  # The details come from processes that may be busy.
   defp up(state, node, word) do
     ref = make_ref()
     server = self()
@@ -120,8 +120,8 @@ defmodule Caravan.Link.NodeServer do
     %{state | known: Whereabouts.up(state.known, node, ref)}
   end
 
-  # The VM tells of a link a moment before net_kernel knows its address (dist_util.erl, connection/1). Links that are not
-  # made over IP have no such address.
+  # The VM reports a link a moment before net_kernel knows its address (dist_util.erl, connection/1). Links that don't
+  # use IP have no such address.
   defp remote(node, tries \\ @tries) do
     case :net_kernel.node_info(node, :address) do
       {:ok, {:net_address, {address, port}, _host, _protocol, _family}} when is_tuple(address) ->
@@ -148,7 +148,7 @@ defmodule Caravan.Link.NodeServer do
 
   defp say(_node, _word, nil), do: :ok
 
-  # All addresses of this machine, unless told otherwise; then the one that the peer can reach is that of its link.
+  # All addresses of this machine, unless configured; the one that the peer can reach is then that of its link.
   defp listening(node, peer) do
     case Settings.bound() do
       nil -> local(List.keyfind(:erlang.system_info(:dist_ctrl), node, 0), peer)
@@ -160,13 +160,13 @@ defmodule Caravan.Link.NodeServer do
     with {:ok, {address, _port}} <- :inet.sockname(port), do: {:ok, address}
   end
 
-  # The socket belongs to TLS: the address that the system would use for such a link.
+  # The socket belongs to TLS, so this is the address that the system would use for such a link.
   defp local(_controller, peer), do: Native.local_address(:inet.ntoa(peer))
 
   ## Guesses
 
-  # What the node said itself is told at once: a set-up waits for it. If that turns out to be wrong the next one that
-  # asks hears better. What was only seen is tried before it is told.
+  # What the node said itself is passed on at once, since a set-up waits for it. If it turns out to be wrong, the next
+  # one that asks gets a better answer. What was only seen is tried before it is passed on.
   defp guess(state, reply_to, node, guesses) do
     case Whereabouts.untried(guesses, state.known, node) do
       {:ok, said} -> state |> reply([reply_to], {:ok, said}) |> try_guesses([], node, guesses)
@@ -174,7 +174,7 @@ defmodule Caravan.Link.NodeServer do
     end
   end
 
-  # Whoever asks for a host that is being tried waits for the outcome.
+  # Who asks for a host that is being tried waits for the outcome.
   defp try_guesses(state, waiting, node, guesses) do
     case Enum.find(state.trials, fn {_, trial} ->
            {trial.node, trial.guesses} == {node, guesses}

@@ -1,32 +1,32 @@
 defmodule Caravan.Link.Resolution do
   @moduledoc false
-  # Finds a host that is in no address book: asks the system and the connected nodes, within a deadline.
+  # Finds a host that isn't in the address book: asks the system and the connected nodes, within a deadline.
   #
-  # Nobody may know it yet. Two nodes that are new hear of each other from `global`, through a third that has just been
-  # linked with both; and `global` takes a node for lost, and healthy links down, after a few tries that fail at once. So a
-  # set-up asks on as long as there is somebody who may still learn of the host.
+  # Perhaps nobody knows it yet. Two new nodes learn of each other from `global`, through a third that has just been
+  # linked with both. After a few tries that fail at once, `global` considers the node lost and drops healthy links. So
+  # a set-up keeps asking as long as there is somebody who may still learn of the host.
   #
-  # It runs in the process that sets a link up, so it keeps to Erlang's own modules, as :caravan_epmd does.
+  # It runs in the process that sets up a link, so it calls only Erlang's own modules, as :caravan_epmd does.
 
   alias Caravan.{Native, Settings}
   alias Caravan.Link.{Messages, NodeName}
 
   # How soon to ask again, in milliseconds.
   @again 250
-  # Nodes that have said nothing for so long run no application :caravan.
+  # Nodes that have been silent for this long don't run the application :caravan.
   @silence 1_000
 
   @type address :: :inet.ip_address()
 
-  @doc "Where `host` is, by whoever knows it first. `deadline` is a monotonic time in milliseconds."
+  @doc "The address of `host`, from whoever knows it first. `deadline` is a monotonic time in milliseconds."
   @spec find(charlist, Messages.family(), deadline :: integer) ::
           {:ok, address} | {:error, term}
   def find(host, family, deadline) do
-    # Its own host is loopback where nobody knows it: that need not wait.
+    # If nobody knows this node's own host, it is loopback, so there is no need to wait.
     patient? = asker() == :set_up and host != NodeName.host(:erlang.node())
     reply_to = :erlang.alias()
 
-    # The system may take long over a host that only others know.
+    # The system may take long to resolve a host that only others know.
     system =
       :erlang.spawn_opt(
         fn -> :erlang.send(reply_to, {reply_to, {:system, getaddr(host, family)}}) end,
@@ -42,7 +42,7 @@ defmodule Caravan.Link.Resolution do
     answer
   end
 
-  @doc "Where `host` is by the links of the connected nodes, who may know better than DNS does."
+  @doc "The address of `host` according to the links of the connected nodes, which may know better than DNS."
   @spec linked(charlist, Messages.family(), deadline :: integer) ::
           {:ok, address} | {:error, term}
   def linked(host, family, deadline) do
@@ -54,15 +54,15 @@ defmodule Caravan.Link.Resolution do
   end
 
   @doc """
-  For whom the calling process asks: `:set_up`, to make a link now; `:selection`, to learn whether a node can be dialled at
-  all, by net_kernel itself or, since OTP 29, by a helper of its; or `:other`.
+  On whose behalf the calling process asks: `:set_up`, to make a link now; `:selection`, for net_kernel or, since
+  OTP 29, its helper, to learn whether a node can be dialed at all; or `:other`.
 
-  net_kernel is linked to its helper and to the process that sets a link up. That one has a timer besides, linked, too.
+  net_kernel is linked to its helper and to the process that sets up a link. The latter is also linked to a timer.
   """
   @spec asker() :: :set_up | :selection | :other
   def asker do
     net_kernel = :erlang.whereis(:net_kernel)
-    # Itself it has a link for each node there is.
+    # net_kernel itself has a link for each connected node.
     if self() == net_kernel, do: :selection, else: asker(net_kernel)
   end
 
@@ -91,25 +91,25 @@ defmodule Caravan.Link.Resolution do
       deadline: deadline,
       silent_until: now() + @silence,
       asked: 0,
-      # What the system says: nothing, where it isn't asked.
+      # The system's answer; an error if it isn't asked.
       system: {:error, :unknown},
       patient?: false
     }
   end
 
-  # Fields are taken by patterns: `search.field` compiles to a call of Elixir's own.
+  # Fields are matched by pattern, since `search.field` compiles to a call into Elixir.
   defp ask_all(%{patient?: patient?, deadline: deadline} = search) do
     asked = ask(nodes(), search, 0)
     until = if patient?, do: :erlang.min(now() + @again, deadline), else: deadline
     await(%{search | asked: asked}, asked, until)
   end
 
-  # To a hidden node all others are hidden, too.
+  # A hidden node sees all others as hidden, too.
   defp nodes do
     if Settings.hidden?(), do: :erlang.nodes(:connected), else: :erlang.nodes(:visible)
   end
 
-  # Written out, since a comprehension would call Enum.
+  # Recursive, since a comprehension would call Enum.
   defp ask([node | nodes], search, count) do
     %{word: word, reply_to: reply_to, host: host, family: family} = search
     asked = if Messages.ask(node, word, reply_to, host, family), do: 1, else: 0
@@ -118,7 +118,7 @@ defmodule Caravan.Link.Resolution do
 
   defp ask([], _search, count), do: count
 
-  # `open`: how many have still to answer. Who is patient waits, whatever they say, until it is time to ask again.
+  # `open`: how many have yet to answer. A patient search waits, whatever they say, until it is time to ask again.
   defp await(%{system: {:error, _} = error, patient?: false}, 0, _until), do: error
   defp await(%{system: {:error, _} = error, asked: 0}, 0, _until), do: error
 
@@ -158,7 +158,7 @@ defmodule Caravan.Link.Resolution do
   defp given_up(:awaited), do: {:error, :timeout}
   defp given_up(error), do: error
 
-  # The caller's mailbox is not ours, nor is whether it traps exits.
+  # The mailbox is the caller's, and so is whether it traps exits.
   defp flush(reply_to, system) do
     receive do
       {^reply_to, _} -> flush(reply_to, system)

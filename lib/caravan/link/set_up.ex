@@ -1,27 +1,27 @@
 defmodule Caravan.Link.SetUp do
   @moduledoc false
-  # The address for a link that is to be made: found, corrected where DNS is known to be wrong, and admitted, all within one
-  # deadline. A slow answer to net_kernel would stall it, so for that all comes from memory.
+  # The address for a link to be made: found, corrected if DNS is known to be wrong, and admitted, all within one
+  # deadline. A slow answer would stall net_kernel, so for net_kernel itself everything comes from memory.
 
   alias Caravan.Link.{Admission, NodeName, Resolution}
   alias Caravan.{Native, Settings}
 
-  # So long all of this may take. The kernel gives a set-up 7 s by default and kills it after that (net_setuptime,
-  # net_kernel.erl, connecttime/0). Where it has more, that is for the handshake.
+  # How long all of this may take. By default the kernel kills a set-up after 7 s (net_setuptime, net_kernel.erl,
+  # connecttime/0). If it allows more, the rest is for the handshake.
   @most 7_000
 
-  # So much sooner the answer is an error, which says more than a process that is gone.
+  # How much earlier the answer is an error, which says more than a killed process.
   @margin 500
 
-  # How long someone who only asks where a node is has to wait for what others know by heart.
+  # How long a caller that only asks where a node is waits for what other nodes have in memory.
   @patience 2_000
 
-  # The same, while the set-up has other things to wait for.
+  # The same for a set-up, which has other things to wait for.
   @linked_patience 500
 
   @type address :: :inet.ip_address()
 
-  @doc "Where the node `name` on `host` is to be dialled, for the calling process: see `Caravan.Link.Resolution.asker/0`."
+  @doc "The address at which to dial the node `name` on `host`; depends on `Caravan.Link.Resolution.asker/0`."
   @spec address(charlist | atom, charlist | atom | address, Settings.family()) ::
           {:ok, address} | {:error, term}
   def address(name, host, family) do
@@ -30,7 +30,7 @@ defmodule Caravan.Link.SetUp do
         deadline = now() + set_up_time()
 
         with {:ok, address} <- find(host, family, deadline),
-             # An admission that fails holds nobody up.
+             # An admission that crashes holds nobody up.
              do:
                guarded(fn -> admitted(name, host, family, address, deadline) end, {:ok, address})
 
@@ -46,7 +46,7 @@ defmodule Caravan.Link.SetUp do
   @spec beside(Settings.family()) :: address
   def beside(family), do: Settings.bound() || loopback(family)
 
-  @doc "The VM must not end because of a term nobody expected, or of a fault of ours."
+  @doc "Runs `fun`; an unexpected term or a bug of ours must not end the VM."
   @spec guarded((() -> result), result) :: result when result: term
   def guarded(fun, otherwise) do
     fun.()
@@ -79,7 +79,7 @@ defmodule Caravan.Link.SetUp do
   defp literal(host, :inet6),
     do: guarded(fn -> :inet.parse_ipv6strict_address(host) end, {:error, :einval})
 
-  # Its own host is this machine, whatever the resolver knows: a release's tools have nobody else to ask.
+  # This node's own host is this machine, whatever the resolver knows: a release's tools have nobody else to ask.
   defp find(host, family, deadline) do
     with {:error, _unknown} <- known(host, family),
          {:error, reason} <- guarded(fn -> resolve(host, family, deadline) end, {:error, :einval}) do
@@ -89,7 +89,7 @@ defmodule Caravan.Link.SetUp do
     end
   end
 
-  # The system and the connected nodes are asked at the same time; whoever knows it first is believed.
+  # The system and the connected nodes are asked at the same time; the first answer wins.
   defp resolve(host, family, deadline) when is_list(host),
     do: Resolution.find(host, family, deadline)
 
@@ -113,8 +113,8 @@ defmodule Caravan.Link.SetUp do
     end
   end
 
-  # Where DNS is wrong about a host, trying a node there again does not help, and `global` would take the node for lost. Who
-  # has a link to the host knows better.
+  # If DNS is wrong about a host, retrying a node there doesn't help, and `global` would consider the node lost. A node
+  # with a link to the host knows better.
   defp corrected(node, host, family, address, deadline) do
     with {:error, _no_literal} <- literal(host, family),
          true <- Native.tried(node),

@@ -1,11 +1,11 @@
 defmodule Caravan.Link.Whereabouts do
   @moduledoc false
-  # Where the nodes are that this one is linked with, as far as it knows. Pure.
+  # Where the linked nodes are, as far as this node knows. Pure.
   #
-  # A node that this one has dialled is where it was dialled. Of one that has dialled this one the link tells the source
-  # address only, and nothing need listen there: it may dial from another address than it listens at, or through NAT.
-  # Where it says that it listens is not reachable from everywhere either. What is both said and seen is certain; anything
-  # else is a guess, to be tried.
+  # A node that this one has dialed is where it was dialed. If it has dialed this one, the link shows only its source
+  # address, where nothing need listen: it may dial from another address than it listens on, or through NAT. The address
+  # that it claims to listen on isn't reachable from everywhere either. An address both claimed and seen is certain;
+  # anything else is a guess, to be tried.
 
   alias Caravan.Link.{Messages, NodeName}
 
@@ -17,7 +17,7 @@ defmodule Caravan.Link.Whereabouts do
     @type t :: %__MODULE__{
             ref: reference,
             host: charlist,
-            # Where this node has dialled it, where its own dial came from, where it was found to listen.
+            # Where this node dialed it, where its own dial came from, where it was found to listen.
             dialled: :inet.ip_address() | nil,
             source: :inet.ip_address() | nil,
             found: :inet.ip_address() | nil,
@@ -33,7 +33,7 @@ defmodule Caravan.Link.Whereabouts do
   @spec new() :: t
   def new, do: %__MODULE__{}
 
-  @doc "There is a link to `node`; `ref` stands for it."
+  @doc "There is a link to `node`, identified by `ref`."
   @spec up(t, node, reference) :: t
   def up(known, node, ref) do
     put_in(known.links[node], %Link{ref: ref, host: NodeName.host(node)})
@@ -42,7 +42,7 @@ defmodule Caravan.Link.Whereabouts do
   @spec down(t, node) :: t
   def down(known, node), do: %{known | links: Map.delete(known.links, node)}
 
-  @doc "The other end of the link `ref`, and whether this node has made it."
+  @doc "The other end of the link `ref`, and whether this node made the link."
   @spec seen(t, node, reference, address, dialled? :: boolean) :: t
   def seen(known, node, ref, address, dialled?) do
     key = if dialled?, do: :dialled, else: :source
@@ -53,12 +53,12 @@ defmodule Caravan.Link.Whereabouts do
     end)
   end
 
-  @doc "`node` says where it listens."
+  @doc "`node` claims to listen there."
   @spec said(t, node, [address]) :: t
   def said(known, node, addresses),
     do: change(known, node, &%{&1 | said: addresses, found: nil})
 
-  @doc "It was tried: `node` listens at `address`."
+  @doc "A trial has shown that `node` listens on `address`."
   @spec found(t, node, address) :: t
   def found(known, node, address), do: change(known, node, &%{&1 | found: address})
 
@@ -72,7 +72,7 @@ defmodule Caravan.Link.Whereabouts do
   @doc """
   Where `host` is, for `asker`. `{:try, node, addresses}`: where a node of that host may be, the best guess first.
 
-  Loopback means something else on each machine, so only who is linked over it hears of it.
+  Loopback means something else on each machine, so it is told only to nodes linked over it.
   """
   @spec where(t, charlist, Messages.family(), asker :: node) ::
           {:ok, address} | {:try, node, [address]} | :unknown
@@ -87,7 +87,7 @@ defmodule Caravan.Link.Whereabouts do
     end
   end
 
-  @doc "What can be told of these guesses before they have been tried: what `node` said itself."
+  @doc "Which of these guesses may be passed on untried: what `node` claimed itself."
   @spec untried([address], t, node) :: {:ok, address} | :unknown
   def untried(guesses, known, node) do
     said = if link = known.links[node], do: link.said, else: []

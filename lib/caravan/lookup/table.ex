@@ -1,12 +1,12 @@
 defmodule Caravan.Lookup.Table do
   @moduledoc false
-  # What came of a look-up, for people: the table of `mix caravan.lookup` and `Caravan.report/2`.
+  # The outcome of a lookup as readable text: the table of `mix caravan.lookup` and `Caravan.report/2`.
 
   alias Caravan.{Error, Lookup}
 
   @head ~w(HOST PORT PRIORITY WEIGHT ADDRESSES)
 
-  @doc "What `Caravan.lookup/2` has answered, and whether that is all there is."
+  @doc "Renders the result of `Caravan.lookup/2`; `:ok` if the answer is complete."
   @spec render(String.t() | charlist, {:ok, Lookup.t()} | {:error, Error.t()}) ::
           {:ok | :error, String.t()}
   def render(query, {:ok, lookup}), do: {:ok, text(query, lookup)}

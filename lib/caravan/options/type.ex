@@ -1,6 +1,6 @@
 defmodule Caravan.Options.Type do
   @moduledoc false
-  # What an option's value may be: how it is checked and normalised, and what to call it in a sentence.
+  # The types of options: how values are checked and normalized, and how messages describe them.
 
   # Erlang's timers end at 2^32 - 1 ms.
   @max_ms 2_147_483_647
@@ -32,7 +32,7 @@ defmodule Caravan.Options.Type do
   def cast(:name, value), do: cast(:string, value)
   def cast(:strings, values), do: all(values, &cast(:string, &1))
 
-  # A charlist is a list as well, so the single name is tried first.
+  # A charlist is a list, too, so a single name is tried first.
   def cast(:queries, value) do
     with :error <- cast(:name, value),
          {:ok, [_ | _] = queries} <- all(value, &cast(:name, &1)) do
@@ -56,7 +56,7 @@ defmodule Caravan.Options.Type do
 
   def cast(:disconnect, _value), do: :error
 
-  @doc "What would do, to go after \"expected\"."
+  @doc "A description of valid values, to follow \"expected\"."
   @spec expected(t) :: String.t()
   def expected({:one_of, words}), do: "one of #{Enum.map_join(words, ", ", &inspect/1)}"
   def expected({:integer, min, max}), do: "an integer from #{min} to #{max}"

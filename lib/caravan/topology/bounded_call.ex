@@ -1,9 +1,9 @@
 defmodule Caravan.Topology.BoundedCall do
   @moduledoc false
-  # A call that may hang, raise or end its process, made in a process of its own and bounded in time.
+  # A call that may hang, raise or exit, made in its own process and limited in time.
   #
-  # The caller hears of it by messages that carry `ref`: `{:DOWN, ref, :process, pid, reason}` at its end and, before
-  # that, `{:overdue, ref}` when the time is up. It gives them to `handle/2` as `{:ended, reason}` and `:overdue`.
+  # The caller receives messages that carry `ref`: `{:overdue, ref}` when the time is up, and at the end
+  # `{:DOWN, ref, :process, pid, reason}`. It passes them to `handle/2` as `:overdue` and `{:ended, reason}`.
 
   @enforce_keys [:ref, :pid, :timer, :timeout]
   defstruct @enforce_keys
@@ -21,7 +21,7 @@ defmodule Caravan.Topology.BoundedCall do
       :erlang.spawn_opt(
         fn ->
           result = run(fun)
-          # The monitor tells of the end, with the result; once is enough.
+          # The monitor reports the exit, with the result; once is enough.
           Process.unlink(caller)
           exit({:shutdown, result})
         end,
@@ -38,7 +38,7 @@ defmodule Caravan.Topology.BoundedCall do
     kind, reason -> {:error, Exception.format_banner(kind, reason)}
   end
 
-  @doc "Takes a message that carries its `ref`. An overdue call is ended, and its end is told like any other."
+  @doc "Handles a message that carries its `ref`. An overdue call is killed, and its exit handled like any other."
   @spec handle(t, :overdue | {:ended, term}) :: :pending | result
   def handle(call, :overdue) do
     Process.exit(call.pid, :kill)
@@ -55,7 +55,7 @@ defmodule Caravan.Topology.BoundedCall do
     end
   end
 
-  @doc "Ends it; nothing is heard of it any more."
+  @doc "Kills the call; no more messages come from it."
   @spec stop(t) :: :ok
   def stop(call) do
     _ = Process.cancel_timer(call.timer)

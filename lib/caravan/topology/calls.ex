@@ -1,7 +1,7 @@
 defmodule Caravan.Topology.Calls do
   @moduledoc false
-  # The calls of `list_nodes` and `disconnect` that are under way: they may be anybody's, so neither can stop the
-  # topology. One listing at a time, and one disconnect for each node.
+  # The calls of `list_nodes` and `disconnect` under way. Both may be custom functions, so neither can be allowed to
+  # block the topology. At most one listing at a time, and one disconnect per node.
 
   alias Caravan.Topology.{BoundedCall, Connector}
 
@@ -15,14 +15,14 @@ defmodule Caravan.Topology.Calls do
   @type t :: %__MODULE__{
           connector: Connector.t(),
           pending: %{reference => {purpose, BoundedCall.t()}},
-          # To be listed once more, since something happened while it was.
+          # List once more, since something happened in the meantime.
           again?: boolean
         }
 
   @spec new(Connector.t()) :: t
   def new(connector), do: %__MODULE__{connector: connector}
 
-  @doc "Asks who is linked, now or as soon as the present answer is there."
+  @doc "Lists the linked nodes, now or as soon as the current listing has ended."
   @spec list(t) :: t
   def list(calls) do
     if Enum.any?(calls.pending, &match?({_, {{:list, _}, _}}, &1)),
@@ -30,7 +30,7 @@ defmodule Caravan.Topology.Calls do
       else: start(calls, {:list, now()}, fn -> Connector.list!(calls.connector) end)
   end
 
-  @doc "Cuts the link to `node`, unless that is under way."
+  @doc "Disconnects `node`, unless that is under way."
   @spec disconnect(t, node) :: t
   def disconnect(calls, node) do
     if Enum.any?(calls.pending, &match?({_, {{:disconnect, ^node}, _}}, &1)),
@@ -39,7 +39,7 @@ defmodule Caravan.Topology.Calls do
         start(calls, {:disconnect, node}, fn -> Connector.disconnect(calls.connector, node) end)
   end
 
-  @doc "Takes a message that carries `ref`, if it belongs to one of the calls."
+  @doc "Handles a message that carries `ref`, if it belongs to one of the calls."
   @spec handle(t, reference, term) ::
           {:listed, BoundedCall.result(), asked_at :: integer, t}
           | {:disconnected, node, BoundedCall.result(), t}

@@ -1,6 +1,6 @@
 defmodule Caravan.Topology.Config do
   @moduledoc false
-  # A topology's options, checked. The names are those of the native library; here and nowhere else the users' become them.
+  # A topology's options, checked. Users' names for them become the native library's here and nowhere else.
 
   alias Caravan.{Error, Native, Options, Settings}
 
@@ -40,10 +40,10 @@ defmodule Caravan.Topology.Config do
           allow: [String.t()]
         }
 
-  @typedoc "On whose behalf names are made, and whether a new one can be probed."
+  @typedoc "Which node names are made for, and whether a new one can be probed."
   @type identity :: %{own: node, long_names: boolean | nil, probes: boolean}
 
-  @doc "The options of the topology `name`. Raises for a wrong one, also where only the native library can judge it."
+  @doc "The options of the topology `name`. Raises if one is invalid, even if only the native library can tell."
   @spec new!(atom, term) :: t
   def new!(name, options) do
     options = Options.topology!(name, options)
@@ -64,7 +64,7 @@ defmodule Caravan.Topology.Config do
       allow: options.allow
     }
 
-    # A set of members that nobody keeps: its making is the check.
+    # This membership is thrown away: making it is the check.
     case membership(config, %{own: :"name-1024@localhost", long_names: nil, probes: true}) do
       {:ok, _membership, _note} ->
         config
@@ -74,7 +74,7 @@ defmodule Caravan.Topology.Config do
     end
   end
 
-  @doc "A set of members, empty, for this node's name."
+  @doc "An empty membership for this node's name."
   @spec membership(t, identity) :: {:ok, term, term} | {:error, {Error.kind(), String.t()}}
   def membership(config, identity) do
     config

@@ -1,6 +1,6 @@
 defmodule Caravan.Topology.Connector do
   @moduledoc false
-  # The functions that make, cut and list links: Erlang's own, or those that libcluster was given.
+  # The functions that connect, disconnect and list nodes: Erlang's own, or those that libcluster was given.
 
   @connect {:net_kernel, :connect_node, []}
   @disconnect {:erlang, :disconnect_node, []}
@@ -16,7 +16,7 @@ defmodule Caravan.Topology.Connector do
           list_nodes: function_with_arguments
         }
 
-  @doc "Those of `spec`, Erlang's own for what is missing there."
+  @doc "The functions in `spec`, or Erlang's own for those missing there."
   @spec new(map) :: t
   def new(spec) do
     %__MODULE__{
@@ -30,7 +30,7 @@ defmodule Caravan.Topology.Connector do
   @spec probes?(t) :: boolean
   def probes?(connector), do: connector.connect == @connect
 
-  @doc "Has `list_nodes` to be asked who is connected? Of Erlang's own links net_kernel tells."
+  @doc "Must `list_nodes` be polled to learn who is connected? For Erlang's own links, net_kernel tells."
   @spec polls?(t) :: boolean
   def polls?(%{list_nodes: {module, function, _}}),
     do: {module, function} not in [{:erlang, :nodes}, {Node, :list}]
@@ -41,7 +41,7 @@ defmodule Caravan.Topology.Connector do
   @spec disconnect(t, node) :: term
   def disconnect(connector, node), do: call(connector.disconnect, [node])
 
-  @doc "Who is connected. May hang or raise, unless the function is Erlang's own."
+  @doc "The connected nodes. May hang or raise, unless the function is Erlang's own."
   @spec list!(t) :: [node]
   def list!(connector), do: connector.list_nodes |> call([]) |> Enum.to_list()
 

@@ -2,16 +2,16 @@ defmodule Caravan.Topology.Dialer do
   @moduledoc false
   # The dials under way.
   #
-  # A new peer is dialled straight away: most are there. Whoever was lost or not reached is probed first, by one TCP
-  # connect that the native library makes, so that a dead peer costs no process and no line of the kernel's log. So is
-  # a new peer while many dials are slow. Not sooner: while a large cluster forms, probes of everyone who waits for a slot
-  # would keep busy nodes busy until `global` takes some of them for lost.
+  # A new peer is dialed straight away, since most are there. A peer that was lost or couldn't be reached is probed
+  # first, with one TCP connection that the native library makes, so that a dead peer costs no process and no line in
+  # the kernel's log. A new peer is probed only while many dials are slow: when a large cluster forms, probing every
+  # peer that waits for a slot would overload busy nodes until `global` considers some of them lost.
   #
-  # Where a dial fails the node there is asked what it calls itself: that tells why, and whether a peer that refused a
-  # handshake is still the same node. Dialling it again would only fill its log.
+  # If a dial fails, the node there is asked for its name. That tells why it failed, and whether a peer that rejected a
+  # handshake is still the same node. Redialing that one would only fill its log.
   #
-  # Each dial calls the connect function in a process of its own. One that takes more than a moment keeps going, but gives
-  # up its slot, so that addresses where nobody answers hold nobody else up.
+  # Each dial calls the connect function in its own process. A slow dial continues but gives up its slot, so that
+  # addresses where nobody answers hold nobody else up.
 
   alias Caravan.Native
   alias Caravan.Link.Admission
@@ -22,8 +22,8 @@ defmodule Caravan.Topology.Dialer do
   @slow_after 250
   # The kernel gives a handshake 30 s, see `Caravan.Link.KernelOptions`.
   @dial_timeout 45_000
-  # Probes and dials under way for each slot, and in all: half of the probes that the library takes from
-  # all topologies together. Slow dials have the same bound to themselves.
+  # The most probes and dials under way, per slot and in total: half of the probes that the library allows for all
+  # topologies together. The same limit applies to slow dials, separately.
   @under_way 4
   @most 512
 
@@ -31,7 +31,7 @@ defmodule Caravan.Topology.Dialer do
   defstruct [
     :connector,
     :concurrency,
-    # What is under way, by the reference its message will carry.
+    # What is under way, by the reference that its message will carry.
     pending: %{},
     # Probed, or not to be probed, and waiting for a slot.
     ready: :queue.new(),
@@ -49,8 +49,8 @@ defmodule Caravan.Topology.Dialer do
           slow: non_neg_integer
         }
 
-  # What is asked: `:probe`; `:why`, after a dial that took so many ms; `:whether` it is another node than `unless`, which
-  # has refused a handshake.
+  # What is asked: `:probe`; `:why` a dial failed, after how many ms; `:whether` the node is another than `unless`,
+  # which has rejected a handshake.
   @typep probe :: %{
            node: node,
            request: Native.request(),
@@ -65,19 +65,19 @@ defmodule Caravan.Topology.Dialer do
            slot?: boolean
          }
 
-  @typedoc "What a node calls itself, and its creation: another one in each of its lives."
+  @typedoc "A node's name and creation; the creation is new whenever the node starts."
   @type identity :: {name :: String.t(), creation :: non_neg_integer}
 
-  @typedoc "Who refused a handshake; nil where it was nobody."
+  @typedoc "Who rejected a handshake; nil if nobody did."
   @type refuser :: identity | :unknown | nil
 
-  @typedoc "`:same`: whoever refused the last handshake is there still."
+  @typedoc "`:same`: the node that rejected the last handshake is still there."
   @type result :: :ok | :self | :same | {:error, :probe | :dial, String.t(), refuser}
 
   @spec new(Connector.t(), pos_integer) :: t
   def new(connector, concurrency), do: %__MODULE__{connector: connector, concurrency: concurrency}
 
-  @doc "How many more may be started."
+  @doc "How many more dials may start."
   @spec free_slots(t) :: non_neg_integer
   def free_slots(dialer) do
     most = most(dialer)
@@ -87,8 +87,8 @@ defmodule Caravan.Topology.Dialer do
   defp most(%{concurrency: slots}), do: max(min(@under_way * slots, @most), slots)
 
   @doc """
-  Starts to dial `node`, unless that is under way already. `redial?`: it was lost or not reached since it was up.
-  `unless`: not, if it is this one still.
+  Starts to dial `node`, unless that is under way already. `redial?`: it was lost, or couldn't be reached, since it was
+  last up. `unless`: don't dial if this node is still there.
   """
   @spec start(t, node, boolean, identity | nil) :: t
   def start(dialer, node, redial?, unless) do
@@ -110,7 +110,7 @@ defmodule Caravan.Topology.Dialer do
     end
   end
 
-  @doc "Takes a message that carries `ref`, if it belongs to a dial."
+  @doc "Handles a message that carries `ref`, if it belongs to a dial."
   @spec handle(t, reference, term) :: {:dialled, node, result, t} | {:pending, t} | :unknown
   def handle(dialer, ref, message) do
     case Map.fetch(dialer.pending, ref) do
@@ -120,7 +120,7 @@ defmodule Caravan.Topology.Dialer do
     end
   end
 
-  @doc "Ends all dials; nothing is heard of them any more."
+  @doc "Ends all dials; no more messages come from them."
   @spec stop(t) :: t
   def stop(dialer) do
     Enum.each(dialer.pending, fn
@@ -152,7 +152,7 @@ defmodule Caravan.Topology.Dialer do
     put_pending(dialer, Native.reference(request), Map.put(probe, :request, request))
   end
 
-  # A fault of the library's, which keeps the time itself.
+  # The library keeps the deadline, so this is its bug.
   defp answered(dialer, probe, :overdue) do
     sentence = "the library did not answer in time; this is a bug in Caravan, please report it"
     probed(dialer, probe, {:error, {:internal, sentence}})
@@ -215,7 +215,7 @@ defmodule Caravan.Topology.Dialer do
   defp release(dialer, _slow), do: %{dialer | slow: dialer.slow - 1}
 
   defp ended(dialer, %{node: node, at: at}, result) do
-    # This may be anything from a closed port to another cookie.
+    # The reason may be anything from a closed port to a different cookie.
     if result == {:ok, false} and Connector.probes?(dialer.connector),
       do: {:pending, identify(dialer, node, {:why, now() - at}, nil)},
       else: {:dialled, node, result(result), dialer}
@@ -227,7 +227,7 @@ defmodule Caravan.Topology.Dialer do
     sentence =
       case result do
         {:ok, :ignored} -> "this node is not distributed"
-        {:ok, other} -> "the connect function answered #{inspect(other)}"
+        {:ok, other} -> "the connect function returned #{inspect(other)}"
         {:error, reason} -> "the connect function failed: #{reason}"
       end
 
@@ -239,7 +239,7 @@ defmodule Caravan.Topology.Dialer do
 
   defp now, do: System.monotonic_time(:millisecond)
 
-  # A node is in one of those that are pending or ready, once; there are a few hundred at most.
+  # A node is either pending or ready, once; there are a few hundred at most.
   defp under_way(dialer), do: map_size(dialer.pending) + :queue.len(dialer.ready)
 
   defp under_way?(dialer, node) do

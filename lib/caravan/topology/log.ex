@@ -1,7 +1,7 @@
 defmodule Caravan.Topology.Log do
   @moduledoc false
-  # What happens in a topology, told once: a line for people where a state changed, and an event for
-  # programs each time. Every sentence of a topology's log is here.
+  # Reports what happens in a topology: a log line when a state changes, and a telemetry event each time. Every log
+  # line of a topology is here.
 
   require Logger
   alias Caravan.Telemetry
@@ -22,21 +22,21 @@ defmodule Caravan.Topology.Log do
   @spec tell(atom, event) :: :ok
   def tell(topology, :alone) do
     Logger.warning(
-      "#{prefix(topology)}this node is not distributed and can't join a cluster; start it with a name " <>
-        "(--name or --sname, or RELEASE_DISTRIBUTION in a release)"
+      "#{prefix(topology)}this node is not distributed and can't join a cluster; start it with --name or " <>
+        "--sname, or set RELEASE_DISTRIBUTION in a release"
     )
   end
 
   def tell(topology, {:unlisted, reason}) do
     Logger.warning(
-      "#{prefix(topology)}can't list the nodes, since the function list_nodes failed: #{reason}. " <>
-        "The peers stay as they are. Asking again; further failures are not logged"
+      "#{prefix(topology)}list_nodes failed: #{reason}. Known peers are kept. " <>
+        "Retrying; further failures are not logged"
     )
   end
 
   def tell(topology, {:not_disconnected, node, reason}) do
     Logger.warning(
-      "#{prefix(topology)}can't disconnect #{node}, since the function disconnect failed: #{reason}. " <>
+      "#{prefix(topology)}disconnect failed for #{node}: #{reason}. " <>
         "Retrying; further failures are not logged",
       node: node
     )
@@ -53,7 +53,8 @@ defmodule Caravan.Topology.Log do
   end
 
   def tell(topology, {:looked_up, %{query: query, result: {:ok, report}} = outcome}) do
-    if outcome.outcome_changed?, do: Logger.info("#{prefix(topology)}#{query} is answered again")
+    if outcome.outcome_changed?,
+      do: Logger.info("#{prefix(topology)}lookups of #{query} succeed again")
 
     Telemetry.execute(
       [:caravan, :lookup, :stop],
@@ -68,7 +69,7 @@ defmodule Caravan.Topology.Log do
 
     if outcome.newly_cut? do
       Logger.warning(
-        "#{prefix(topology)}#{report.incomplete}. The records that came whole add peers, and take none away"
+        "#{prefix(topology)}#{report.incomplete}. The complete records add peers; none are removed"
       )
     end
 
@@ -79,7 +80,7 @@ defmodule Caravan.Topology.Log do
   def tell(topology, {:looked_up, %{query: query, result: {:error, error}} = outcome}) do
     if outcome.outcome_changed? do
       Logger.warning(
-        "#{prefix(topology)}#{error.message}. The known peers stay. Retrying; further failures are not logged"
+        "#{prefix(topology)}#{error.message}. Known peers are kept. Retrying; further failures are not logged"
       )
     end
 
@@ -115,14 +116,14 @@ defmodule Caravan.Topology.Log do
 
   def tell(topology, {:peer, node, :self}) do
     Logger.warning(
-      "#{prefix(topology)}#{node} is this node itself, which is called #{node()}. It is not dialled again; name the " <>
-        "nodes as DNS does, or make the topology's names match (options :node_name, :node_sname, :type)",
+      "#{prefix(topology)}#{node} is this node itself, whose name is #{node()}. It won't be dialed again; name the " <>
+        "nodes as DNS does, or adjust the topology's options (:node_name, :node_sname, :type)",
       node: node
     )
   end
 
   def tell(topology, {:peer, node, :leaving}) do
-    Logger.info("#{prefix(topology)}#{node} says that it is going away", node: node)
+    Logger.info("#{prefix(topology)}#{node} is shutting down or draining", node: node)
   end
 
   def tell(topology, {:peer, node, :forgotten}), do: about([:peer, :forgotten], topology, node)
@@ -136,25 +137,25 @@ defmodule Caravan.Topology.Log do
   end
 
   defp ill_named(node, {:by_host, nil}) do
-    "this node is called #{node}, by its host, but the topology names nodes by address, so its peers can't find it by " <>
-      "that name; set the option :type to :srv and publish SRV records, whose names have hosts, or name the nodes by " <>
+    "this node's name is #{node}, with a host, but the topology names nodes by address, so its peers can't find it " <>
+      "under that name; set the option :type to :srv and publish SRV records, which carry hosts, or name the nodes by " <>
       "address"
   end
 
   defp ill_named(node, {:capitals, host}) do
-    "this node is called #{node}, but names come from DNS in lower case, so its peers can't find it by that name; " <>
+    "this node's name is #{node}, but names from DNS are in lower case, so its peers can't find it under that name; " <>
       "write #{host} in lower case in the node's name"
   end
 
   defp ill_named(node, {:other_name, name}) do
-    "this node is called #{node}, but the topology's options would name it #{name}, so peers with the same options " <>
-      "can't find it by its name; set :node_sname or :node_name to what the nodes are called"
+    "this node's name is #{node}, but the topology's options would name it #{name}, so peers with the same options " <>
+      "can't find it; set :node_sname or :node_name to match the nodes' names"
   end
 
   defp called_otherwise(topology, query, name) do
     Logger.warning(
-      "#{prefix(topology)}the answer for #{query} calls this node #{name}, but its name is #{node()}: it refuses " <>
-        "peers that dial #{name}; give the node that name, or publish a record that matches its own"
+      "#{prefix(topology)}the answer for #{query} lists this node as #{name}, but its name is #{node()}, so it " <>
+        "rejects peers that dial #{name}; rename the node or correct the record"
     )
   end
 
@@ -174,43 +175,44 @@ defmodule Caravan.Topology.Log do
     })
   end
 
-  defp verdict(reason) when reason in [:atom_limit, :no_answer], do: "wait"
+  defp verdict(reason) when reason in [:atom_limit, :no_answer], do: "are waiting to join"
   defp verdict(_reason), do: "are refused"
 
-  defp why(:invalid_name), do: "they can't be host or node names; check what publishes them"
-  defp why(:not_allowed), do: "their addresses are outside the networks of the option :allow"
+  defp why(:invalid_name), do: "they are not valid host or node names; check what publishes them"
+  defp why(:not_allowed), do: "their addresses are outside the networks in the option :allow"
 
   defp why(:other_family),
     do:
-      "they are addresses of the IP family that this node's distribution doesn't dial; check the option :type, and " <>
+      "they are addresses of an IP family that this node's distribution doesn't use; check the option :type, and " <>
         "-proto_dist in vm.args"
 
   defp why(:short_name),
     do:
-      "their hosts have no dot, and this node uses long names (-name), which can't be linked with short ones; name all " <>
+      "their hosts have no dot, and this node uses long names (-name), which can't connect to short ones; name all " <>
         "nodes the same way"
 
   defp why(:long_name),
     do:
-      "their hosts have dots, and this node uses short names (-sname), which can't be linked with long ones; name all " <>
+      "their hosts have dots, and this node uses short names (-sname), which can't connect to long ones; name all " <>
         "nodes the same way"
 
   defp why(:no_port),
     do:
-      "their SRV records have port 0, as those of a headless Kubernetes Service that names no port; name the Service's " <>
-        "port, or set :node_name to a template that needs none, such as \"my_app@{host}\""
+      "their SRV records have port 0, like those of a headless Kubernetes Service whose port has no name; name the " <>
+        "port, or set :node_name to a template without {port}, such as \"my_app@{host}\""
 
-  defp why(:max_members), do: "the topology has as many members as the option :max_members allows"
+  defp why(:max_members),
+    do: "the topology already has as many members as the option :max_members allows"
 
   defp why(:atom_limit),
     do:
-      "a name becomes an atom, atoms are for ever, and within the last hour the topology has made as many as the option " <>
-        ":max_members allows, or the VM's table of atoms is more than three quarters full"
+      "atoms are never freed; the topology has used up its hourly budget (:max_members), or the VM's atom table is more " <>
+        "than three quarters full"
 
   defp why(:no_answer),
     do:
-      "half as many new names as the option :max_members allows have joined lately or have never answered; until their " <>
-        "hosts answer a probe, these don't join"
+      "half of :max_members new names have joined recently or have never answered; these join once their hosts answer " <>
+        "a probe"
 
   defp why(reason), do: to_string(reason)
 

@@ -1,24 +1,24 @@
 defmodule Caravan.Topology.Peers do
   @moduledoc false
-  # The peers of a topology: who is connected, who is to be dialled next and when. Pure: no clock, no
-  # process, no node(); `now` is in ms, randomness comes from the seed given to new/2.
+  # The peers of a topology: who is connected, whom to dial next and when. Pure: no clock, no process, no node(); `now`
+  # is in ms, and randomness comes from the seed given to new/2.
   #
   # A peer is in one of these states:
   #
-  #   :idle         to be dialled at once, or a moment after its link was lost
+  #   :idle         to be dialed at once, or shortly after its link was lost
   #   :dialling     a probe or a dial is under way
-  #   :backing_off  to be dialled later, after a failure
+  #   :backing_off  to be dialed later, after a failure
   #   :connected
-  #   :leaving      said good-bye; still linked, or, after that, left alone for a while
+  #   :leaving      said that it leaves; still linked, or left alone for a while after that
   #   :self         this node itself, under another name
   #
-  # Every change answers with what happened, for `Caravan.Topology.Log` to tell:
+  # Every change returns what happened, for `Caravan.Topology.Log` to report:
   #
   #   :up, :leaving, :forgotten, :self
-  #   {:down, reason, wanted?}                 wanted?: will be dialled again before long
+  #   {:down, reason, wanted?}                 wanted?: will be redialed before long
   #   {:dial_failed, stage, reason, first?}    first?: it was up since the last failure, or never failed
   #
-  # Nothing walks over all peers but list/2, members/1, reconcile/3, retry/2 and cancel_dials/2.
+  # Nothing iterates over all peers except list/2, members/1, reconcile/3, retry/2 and cancel_dials/2.
 
   alias Caravan.Topology.Retry
   alias Caravan.Topology.Peers.{Dials, Peer, Store}
@@ -37,7 +37,7 @@ defmodule Caravan.Topology.Peers do
 
   ## What discovery says
 
-  @doc "A member came, or came back. `linked?`: a connection to it exists already."
+  @doc "A member appeared, or reappeared. `linked?`: a connection to it exists already."
   @spec add(t, integer, node, boolean) :: change
   def add(peers, now, node, linked?) do
     case peers.by_node do
@@ -53,11 +53,11 @@ defmodule Caravan.Topology.Peers do
     end
   end
 
-  @doc "No member any more. A live peer stays until its link is gone."
+  @doc "No longer a member. A live peer stays until its link is gone."
   @spec expire(t, node) :: change
   def expire(peers, node), do: disown(peers, node, :expired)
 
-  @doc "Missing from answers for so long that a live peer may be disconnected."
+  @doc "Missing from answers for so long that even a live peer may be disconnected."
   @spec withdraw(t, node) :: change
   def withdraw(peers, node) do
     {events, peers} = disown(peers, node, :withdrawn)
@@ -68,7 +68,7 @@ defmodule Caravan.Topology.Peers do
       else: {events, peers}
   end
 
-  @doc "The member's address changed: what was learnt of the old one is void."
+  @doc "The member's address changed, so what is known about the old one no longer counts."
   @spec move(t, integer, node) :: change
   def move(peers, now, node) do
     case peers.by_node do
@@ -121,7 +121,7 @@ defmodule Caravan.Topology.Peers do
     end
   end
 
-  @doc "The node says that it is going away."
+  @doc "The node says that it leaves."
   @spec left(t, integer, node) :: change
   def left(peers, now, node) do
     case peers.by_node do
@@ -137,7 +137,7 @@ defmodule Caravan.Topology.Peers do
     end
   end
 
-  @doc "It is not going away after all."
+  @doc "The node stays after all."
   @spec stayed(t, integer, node) :: change
   def stayed(peers, now, node) do
     case peers.by_node do
@@ -150,8 +150,8 @@ defmodule Caravan.Topology.Peers do
   end
 
   @doc """
-  What `up/3` and `down/4` have to hear, given all nodes that are linked. Who is up since they were `asked` for was
-  maybe not yet among them.
+  Which peers `up/3` and `down/4` are to be called for, given all linked nodes. A peer that has come up since they were
+  `asked` for may not be among them yet.
   """
   @spec reconcile(t, [node], integer | :infinity) :: {ups :: [node], downs :: [node]}
   def reconcile(peers, nodes, asked \\ :infinity) do
@@ -185,9 +185,9 @@ defmodule Caravan.Topology.Peers do
   ## Whom to disconnect
 
   @doc """
-  The withdrawn peers to disconnect in this round: at most a fifth of those connected, at least one; those first that
-  were so least often, since a disconnect function may fail. None that somebody else `wants?`. `first?`: it was not so
-  before.
+  The withdrawn peers to disconnect in this round: at most a fifth of the connected ones, but at least one; those tried
+  least often first, since a disconnect function may fail; none that another topology `wants?`. `first?`: it is the
+  first try.
   """
   @spec to_disconnect(t, (node -> boolean)) :: {[{node, first? :: boolean}], t}
   def to_disconnect(peers, wants? \\ fn _ -> false end) do
@@ -214,7 +214,7 @@ defmodule Caravan.Topology.Peers do
     Enum.sort(for {node, %{membership: :member}} <- peers.by_node, do: node)
   end
 
-  @doc "Every peer as plain data, by name; times relative to `now`, in ms."
+  @doc "All peers as plain data, by name; times are in ms, relative to `now`."
   @spec list(t, integer) :: [Caravan.Status.peer()]
   def list(peers, now) do
     for {node, peer} <- Enum.sort(peers.by_node) do
@@ -237,7 +237,7 @@ defmodule Caravan.Topology.Peers do
   defp disown(peers, node, membership) do
     case peers.by_node do
       %{^node => peer} ->
-        # Who expires is withdrawn still.
+        # A withdrawn peer that expires is still withdrawn.
         membership = if peer.membership == :withdrawn, do: :withdrawn, else: membership
 
         if peer.state == :dialling or Peer.linked?(peer),

@@ -1,6 +1,6 @@
 defmodule Caravan.Topology.PollSchedule do
   @moduledoc false
-  # When to look up next. Pure: the seed is an argument, so that nodes started together spread out.
+  # When to look up next. Pure: the seed is an argument, so that nodes started together don't poll in step.
 
   alias Caravan.Topology.Retry
 
@@ -8,7 +8,7 @@ defmodule Caravan.Topology.PollSchedule do
   @growth 1.5
   @jitter 0.1
 
-  # `quick` is the present short interval, nil once the cluster has formed.
+  # `quick` is the current short interval, nil once the cluster has formed.
   defstruct [:interval, :quick, :rand]
 
   @type t :: %__MODULE__{interval: pos_integer, quick: number | nil, rand: :rand.state()}
@@ -22,7 +22,7 @@ defmodule Caravan.Topology.PollSchedule do
     }
   end
 
-  @doc "How many ms to wait after a look-up; `formed?` once a peer is or was up."
+  @doc "How many ms to wait after a lookup; `formed?` once a peer is or was up."
   @spec next(t, boolean) :: {pos_integer, t}
   def next(%{quick: quick, interval: interval} = schedule, formed?)
       when formed? or quick == nil or quick >= interval,

@@ -1,7 +1,7 @@
 defmodule Caravan.Topology.Queries do
   @moduledoc false
-  # The look-ups of a topology: what was asked, what came of it. The set of members itself is a resource
-  # of the native library, made for one own name and gone with the struct that holds it.
+  # The lookups of a topology and their outcomes. The membership itself is a resource of the native library, made for
+  # one name of this node and freed with the struct that holds it.
 
   alias Caravan.{Error, Native}
   alias Caravan.Topology.Config
@@ -13,7 +13,7 @@ defmodule Caravan.Topology.Queries do
     :probes?,
     :self,
     :membership,
-    # What new names are probed under, and how many wait for that or for links.
+    # The reference of the probes of new names, and how many names wait for a probe or for links.
     :proving,
     waiting: 0,
     by_index: %{},
@@ -30,12 +30,12 @@ defmodule Caravan.Topology.Queries do
           membership: term,
           by_index: %{non_neg_integer => Query.t()},
           pending: %{reference => {non_neg_integer, integer, Native.request()}},
-          # Overdue ones. Their changes are made in the membership and are told only once. The native library
-          # bounds how many there are.
+          # Overdue lookups. A late answer still changes the membership, and its changes are reported only once. The
+          # native library bounds how many there are.
           late: %{reference => {non_neg_integer, integer}}
         }
 
-  @typedoc "Why peers with these options don't find this node as it finds them; `Caravan.Topology.Log` has the sentences."
+  @typedoc "Why peers with the same options can't find this node; `Caravan.Topology.Log` has the sentences."
   @type note :: {:by_host, nil} | {:capitals, host :: String.t()} | {:other_name, String.t()}
 
   @doc "`probes?`: a node listens where its name says, so that a new name can be probed."
@@ -50,8 +50,8 @@ defmodule Caravan.Topology.Queries do
   end
 
   @doc """
-  Looks on behalf of `node`, with an empty set of members. Answers, too, with what of the options doesn't suit its name.
-  `long_names?` is `nil` where links are not Erlang's own, for which names and ports need not be as these want them.
+  Starts over as `node`, with an empty membership. Also returns how the options conflict with that name. `long_names?`
+  is `nil` if links are not Erlang's own, since other links need not follow its rules for names and ports.
   """
   @spec reset(t, node, long_names? :: boolean | nil) :: {note | nil, t}
   def reset(queries, node, long_names?) do
@@ -67,7 +67,7 @@ defmodule Caravan.Topology.Queries do
     {note, %{fresh | self: node, membership: membership, by_index: by_index}}
   end
 
-  @doc "Starts a look-up of every query that has none under way. Answers go to the calling process."
+  @doc "Starts a lookup of every query that has none under way. Answers go to the calling process."
   @spec start(t, (query :: String.t() -> any)) :: t
   def start(%{membership: nil} = queries, _started), do: queries
 
@@ -89,28 +89,28 @@ defmodule Caravan.Topology.Queries do
     %{queries | pending: Map.put(queries.pending, Native.reference(request), pending)}
   end
 
-  # How many there are, and how many the VM may have: new names are not to fill its table.
+  # How many atoms there are, and how many the VM allows: new names must not fill its table.
   defp atoms, do: {:erlang.system_info(:atom_count), :erlang.system_info(:atom_limit)}
 
-  # Names that wait for a probe get it, and what comes of that is told before the next look-up.
+  # Names that wait for a probe get it now, and the outcome comes before the next lookup.
   defp prove(%{proving: nil, probes?: true} = queries, waiting) when waiting > 0 do
     ref = make_ref()
-    # Where there is no place for it now, the next look-up begins it.
+    # If there is no capacity for it now, the next lookup starts it.
     begun? = Native.prove(queries.membership, ref, atoms()) == :ok
     %{queries | proving: if(begun?, do: ref), waiting: waiting}
   end
 
   defp prove(queries, waiting), do: %{queries | waiting: waiting}
 
-  @doc "Do names wait until those that were trusted before them are linked?"
+  @doc "Do names wait until those admitted on trust before them are linked?"
   @spec waits_for_links?(t) :: boolean
   def waits_for_links?(queries), do: queries.waiting > 0 and not queries.probes?
 
-  @doc "Does another topology of this node stand behind `node`?"
+  @doc "Is `node` a member of another topology on this node?"
   @spec others_want?(t, node) :: boolean
   def others_want?(queries, node), do: Native.others_want(queries.membership, node)
 
-  @doc "Takes the message `{ref, result}`, if it belongs to a look-up or to probes. `now` is in ms."
+  @doc "Handles the message `{ref, result}`, if it belongs to a lookup or to probes. `now` is in ms."
   @spec handle(t, reference, term, integer) ::
           {:looked_up, Query.outcome(), t} | {:admitted, map, t} | :unknown
   def handle(%{proving: ref} = queries, ref, result, _now) do
@@ -161,13 +161,13 @@ defmodule Caravan.Topology.Queries do
     end
   end
 
-  @doc "Was every query answered when it was last asked, and is none being asked?"
+  @doc "Did the last lookup of every query succeed, and is none under way?"
   @spec complete?(t) :: boolean
   def complete?(queries) do
     queries.pending == %{} and Enum.all?(queries.by_index, fn {_, q} -> q.outcome == :ok end)
   end
 
-  @doc "The part of `Caravan.Status` that concerns look-ups."
+  @doc "The part of `Caravan.Status` that concerns lookups."
   @spec status(t, integer) :: %{
           queries: [Caravan.Status.query()],
           refused: [Caravan.Lookup.refused()]
@@ -189,7 +189,7 @@ defmodule Caravan.Topology.Queries do
         peer = %{node: queries.self, state: :self, attempts: 0, error: nil, next_dial: nil}
         alias = Enum.find_value(found, & &1.alias)
         since = found |> Enum.map(& &1.since) |> Enum.min()
-        error = alias && "DNS calls this node #{alias}"
+        error = alias && "DNS lists this node as #{alias}"
         [Map.merge(peer, %{state_age: now - since, error: error})]
     end
   end

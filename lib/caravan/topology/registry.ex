@@ -1,6 +1,6 @@
 defmodule Caravan.Topology.Registry do
   @moduledoc false
-  # The topologies that run on this node, by name, and how to speak to them.
+  # The topologies that run on this node, by name, and how to call them.
 
   alias Caravan.Error
 
@@ -12,7 +12,7 @@ defmodule Caravan.Topology.Registry do
   @spec via(atom) :: GenServer.name()
   def via(name), do: {:via, Registry, {@registry, name}}
 
-  @doc "Enters the calling process as the topology `name`. Raises without a registry."
+  @doc "Registers the calling process as the topology `name`. Raises if there is no registry."
   @spec register(atom) :: {:ok, pid} | {:error, {:already_registered, pid}}
   def register(name), do: Registry.register(@registry, name, nil)
 
@@ -27,7 +27,7 @@ defmodule Caravan.Topology.Registry do
   @spec names() :: [atom]
   def names, do: registry(&Registry.select(&1, [{{:"$1", :_, :_}, [], [:"$1"]}]))
 
-  @doc "Raises where the application isn't running. What needs it calls this first, or fails by `not_started!/0`."
+  @doc "Raises if the application isn't running. Functions that need it call this, or `not_started!/0` when they fail."
   @spec started!() :: :ok
   def started!, do: if(Process.whereis(@registry), do: :ok, else: not_started!())
 
@@ -35,12 +35,12 @@ defmodule Caravan.Topology.Registry do
   def not_started! do
     raise Error.new(
             {:not_started,
-             "the application :caravan is not running on this node: Application.ensure_all_started(:caravan) starts " <>
-               "it, as the node's own boot does; `mix run --no-start` and `bin/app eval` leave that to you"}
+             "the application :caravan is not running on this node; start it with " <>
+               "Application.ensure_all_started(:caravan); `mix run --no-start` and `bin/app eval` don't start it"}
           )
   end
 
-  @doc "Raises where there is no topology of that name."
+  @doc "Raises if there is no topology of that name."
   @spec call(atom, term, timeout) :: term
   def call(name, request, timeout \\ 5_000) do
     case registry(&Registry.lookup(&1, name)) do
@@ -52,12 +52,12 @@ defmodule Caravan.Topology.Registry do
 
         raise Error.new(
                 {:unknown_topology,
-                 "no topology #{inspect(name)} runs on this node: expected one of [#{running}]"}
+                 "no topology #{inspect(name)} runs on this node; expected one of [#{running}]"}
               )
     end
   end
 
-  @doc "Asks all of them at once, `within` so many ms; one that ends just then is left out."
+  @doc "Calls all of them at once and waits `within` ms; one that exits meanwhile is left out."
   @spec call_all(term, pos_integer) :: %{atom => {:ok, term} | :timeout}
   def call_all(request, within) do
     deadline = {:abs, System.monotonic_time(:millisecond) + within}
@@ -69,7 +69,7 @@ defmodule Caravan.Topology.Registry do
         do: {name, answer}
   end
 
-  @doc "Tells all of them; where there is no registry at the moment, nobody."
+  @doc "Casts to all of them; to none while there is no registry."
   @spec cast_all(term) :: :ok
   def cast_all(message) do
     Enum.each(names(), &GenServer.cast(via(&1), message))
@@ -77,7 +77,7 @@ defmodule Caravan.Topology.Registry do
     Error -> :ok
   end
 
-  # A registry that is not there is an ArgumentError.
+  # A missing registry raises ArgumentError.
   defp registry(fun) do
     fun.(@registry)
   rescue

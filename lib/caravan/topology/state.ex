@@ -1,6 +1,6 @@
 defmodule Caravan.Topology.State do
   @moduledoc false
-  # What a topology's process keeps.
+  # The state of a topology's process.
 
   alias Caravan.Link.Drain
   alias Caravan.Status
@@ -16,15 +16,15 @@ defmodule Caravan.Topology.State do
     :dialer,
     :calls,
     :schedule,
-    # When to look up next, when that was last done, when withdrawn peers may next be disconnected.
+    # When to look up next, when the last lookup was, when withdrawn peers may next be disconnected.
     :poll_at,
     :polled_at,
     :disconnect_at,
-    # The timer and what it is set to.
+    # The timer, and when it fires.
     :timer,
     wake_at: :infinity,
     waiters: Waiters.new(),
-    # Whom `list_nodes` named last, and whether it worked when it was last called.
+    # The last listing of `list_nodes`, and whether the last call succeeded.
     listed: nil,
     lists?: true
   ]
@@ -49,8 +49,8 @@ defmodule Caravan.Topology.State do
         }
 
   @doc """
-  That of a topology which has done nothing yet, on behalf of the node `self`. The name is the seed, so that nodes started
-  together spread out.
+  The state of a new topology on the node `self`. The node's name is part of the seed, so that nodes started together
+  don't act in step.
   """
   @spec new(atom, Config.t(), Connector.t(), node, integer) :: t
   def new(name, config, connector, self, now) do
@@ -69,14 +69,14 @@ defmodule Caravan.Topology.State do
     }
   end
 
-  @doc "Under a new name it has no peers yet."
+  @doc "Starts over without peers, since the node has a new name."
   @spec reset(t, node, integer) :: t
   def reset(state, self, now) do
     fresh = new(state.name, state.config, state.connector, self, now)
     %{state | peers: fresh.peers, schedule: fresh.schedule}
   end
 
-  @doc "Who is linked, as far as is known: whom the last listing of a `list_nodes` didn't have the next one will find."
+  @doc "The linked nodes, as far as known: those that a custom `list_nodes` missed, its next listing will find."
   @spec linked(t) :: Enumerable.t()
   def linked(state) do
     if Connector.polls?(state.connector),

@@ -1,24 +1,24 @@
 defmodule Caravan.Topology.Transitions do
   @moduledoc false
-  # What look-ups, dials and links change in a topology. Pure: the time, the linked nodes and what other topologies want come
-  # in as facts, and what is to be done goes out as effects, in order, beside the new state.
+  # How lookups, dials and links change a topology. Pure: the time, the linked nodes and what other topologies want come
+  # in as facts; what to do goes out as effects, in order, with the new state.
 
   alias Caravan.Topology.{Connector, Dialer, Log, Peers, Queries, State}
   alias Caravan.Topology.Queries.Query
 
-  # After a peer went down a look-up at once, but no more than one in this time.
+  # After a peer goes down, look up at once, but no more than once in this time.
   @look_again 1_000
 
   @type state :: State.t()
 
   @type facts :: %{now: integer, linked: Enumerable.t(), others_want?: (node -> boolean)}
 
-  @typedoc "`:list_nodes`: `list_nodes` is to be asked; `{:linked, node}`: the native library is to know of a link."
+  @typedoc "`:list_nodes`: call `list_nodes`; `{:linked, node}`: tell the native library of a link."
   @type effect :: {:log, Log.event()} | {:linked, node} | {:disconnect, node} | :list_nodes
 
   @type change :: {[effect], state}
 
-  @doc "What a look-up has found, who is missing from it, and whom to disconnect for that."
+  @doc "A lookup has ended: who joins, who is missing, and whom to disconnect for that."
   @spec looked_up(state, facts, Query.outcome()) :: change
   def looked_up(state, facts, %{result: {:ok, report}} = outcome) do
     start(state)
@@ -34,7 +34,7 @@ defmodule Caravan.Topology.Transitions do
   def looked_up(state, _facts, %{result: {:error, _}} = outcome),
     do: {[{:log, {:looked_up, outcome}}], state}
 
-  @doc "Who is a member now, and who no longer. The native library bounds how many names are ever added."
+  @doc "Who has become a member, and who no longer is one. The native library bounds how many names are ever added."
   @spec admitted(state, facts, %{added: [String.t()], expired: [String.t()]}) :: change
   def admitted(state, facts, report),
     do: state |> start() |> members_changed(facts, report) |> done()
@@ -59,7 +59,7 @@ defmodule Caravan.Topology.Transitions do
 
   defp nodes(names), do: Enum.map(names, &String.to_existing_atom/1)
 
-  # Only where the option asks for it, only when every query was answered, once in a poll interval.
+  # Only if the option asks for it, only if every query was answered, once per poll interval.
   defp disconnect_round({_, %{config: %{withdraw_after: ms}} = state} = change, facts)
        when ms != nil do
     with true <- facts.now >= state.disconnect_at and Queries.complete?(state.queries),
@@ -76,10 +76,10 @@ defmodule Caravan.Topology.Transitions do
 
   defp disconnect_round(change, _facts), do: change
 
-  @doc "The end of a disconnect, which is tried again while its peer is linked."
+  @doc "A disconnect has ended; it is retried while the peer is still linked."
   @spec disconnected(state, node, {:ok, term} | {:error, String.t()}) :: change
   def disconnected(state, node, {:error, reason}) do
-    # Told the first time.
+    # Logged the first time only.
     if state.peers.withdrawn[node] == 1,
       do: {[{:log, {:not_disconnected, node, reason}}], state},
       else: {[], state}
@@ -87,11 +87,11 @@ defmodule Caravan.Topology.Transitions do
 
   def disconnected(state, _node, {:ok, _}), do: reconcile(state)
 
-  @doc "The end of a dial."
+  @doc "A dial has ended."
   @spec dialled(state, facts, node, Dialer.result()) :: change
   def dialled(state, facts, node, :ok) do
     cond do
-      # Its link, and what came over that, may have been heard of first.
+      # The link, and what came over it, may have been reported first.
       not Peers.dialling?(state.peers, node) ->
         {[], state}
 
@@ -99,7 +99,7 @@ defmodule Caravan.Topology.Transitions do
         state |> start() |> up(facts, node) |> done()
 
       true ->
-        lost = {:error, :dial, "the link was lost as soon as it was made", nil}
+        lost = {:error, :dial, "the connection dropped immediately", nil}
         dialled(state, facts, node, lost)
     end
   end
@@ -113,8 +113,8 @@ defmodule Caravan.Topology.Transitions do
   defp dial_ended(peers, now, node, :same), do: Peers.same(peers, now, node)
   defp dial_ended(peers, now, node, :self), do: Peers.self(peers, now, node)
 
-  @doc "A message of net_kernel's."
-  # Erlang's links need not be those that a `list_nodes` of its own means, but are a reason to ask that.
+  @doc "A nodeup or nodedown message from net_kernel."
+  # Erlang's links need not be those of a custom `list_nodes`, but they are a reason to call it.
   @spec link(state, facts, :nodeup | :nodedown, node, keyword | map) :: change
   def link(state, facts, event, node, info) do
     reason = info[:nodedown_reason]
@@ -127,16 +127,16 @@ defmodule Caravan.Topology.Transitions do
     end
   end
 
-  @doc "Asks `list_nodes` who is connected, where that isn't Erlang's own."
+  @doc "Calls a custom `list_nodes` to learn who is connected."
   @spec reconcile(state) :: change
   def reconcile(state),
     do: {if(Connector.polls?(state.connector), do: [:list_nodes], else: []), state}
 
-  @doc "What `list_nodes` has answered, when asked at the time `asked`. Where it failed the peers stay as they are."
+  @doc "The result of `list_nodes`, called at the time `asked`. If it failed, the peers are kept."
   @spec listed(state, facts, {:ok, [node]} | {:error, String.t()}, integer) :: change
   def listed(state, facts, {:ok, nodes}, asked) do
     {ups, downs} = Peers.reconcile(state.peers, nodes, asked)
-    gone = "it is not among the connected nodes any more"
+    gone = "no longer connected"
 
     start(%{state | lists?: true, listed: MapSet.new(nodes)})
     |> each(ups, &Peers.up(&1, facts.now, &2))
@@ -149,20 +149,20 @@ defmodule Caravan.Topology.Transitions do
     {told, %{state | lists?: false, listed: state.listed || MapSet.new()}}
   end
 
-  @doc "Is it still unknown who is linked already, so that nobody is to be dialled yet?"
+  @doc "Is it still unknown who is linked, so that nobody may be dialed yet?"
   @spec unlisted?(state) :: boolean
   def unlisted?(state), do: state.listed == nil and Connector.polls?(state.connector)
 
-  @doc "The node says that it is going away."
+  @doc "The node says that it leaves."
   @spec leaving(state, facts, node) :: change
   def leaving(state, facts, node) do
-    # The word came over a link, whether `list_nodes` has told of that or not.
+    # The message came over a link, whether or not `list_nodes` has shown it.
     change = start(state)
     change = if Connector.polls?(state.connector), do: up(change, facts, node), else: change
     change |> peer(node, &Peers.left(&1, facts.now, node)) |> done()
   end
 
-  @doc "The node says that it is not going away after all."
+  @doc "The node says that it stays after all."
   @spec staying(state, facts, node) :: change
   def staying(state, facts, node),
     do: state |> start() |> peer(node, &Peers.stayed(&1, facts.now, node)) |> done()
@@ -175,8 +175,8 @@ defmodule Caravan.Topology.Transitions do
   defp each(change, nodes, fun),
     do: Enum.reduce(nodes, change, fn node, change -> peer(change, node, &fun.(&1, node)) end)
 
-  # The one place where peers change: what happened is told, and a lost peer is looked for, as are the names that waited
-  # for a link.
+  # The one place where peers change: it logs what happened, and schedules a lookup after a loss, or if names have
+  # waited for a link.
   defp peer({effects, state}, node, fun) do
     {events, peers} = fun.(state.peers)
     told = Enum.map(events, &{:log, {:peer, node, &1}})
@@ -188,7 +188,7 @@ defmodule Caravan.Topology.Transitions do
     also({effects, state}, told ++ if(up?, do: [{:linked, node}], else: []))
   end
 
-  # Inside, the newest effect comes first.
+  # Internally, the newest effect comes first.
   defp start(state), do: {[], state}
   defp also({effects, state}, more), do: {Enum.reverse(more, effects), state}
   defp done({effects, state}), do: {Enum.reverse(effects), state}

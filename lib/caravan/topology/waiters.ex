@@ -1,6 +1,6 @@
 defmodule Caravan.Topology.Waiters do
   @moduledoc false
-  # Who waits in `Caravan.await/2`, and who has waited long enough. Pure: time is an argument, in ms.
+  # The callers waiting in `Caravan.await/2`. Pure: time is an argument, in ms.
 
   defstruct list: []
 
@@ -21,12 +21,12 @@ defmodule Caravan.Topology.Waiters do
     %{waiters | list: [{from, waiter} | waiters.list]}
   end
 
-  @doc "Takes out those whose `from` fits, since nobody waits there any more."
+  @doc "Removes those whose `from` fits, since they no longer wait."
   @spec drop(t, (from -> boolean)) :: t
   def drop(waiters, fits?),
     do: %{waiters | list: Enum.reject(waiters.list, fn {from, _} -> fits?.(from) end)}
 
-  @doc "Takes out who is served by `count` peers unchanged since `changed_at`, and who is too late."
+  @doc "Takes out those satisfied with `count` peers, unchanged since `changed_at`, and those whose time is up."
   @spec take(t, integer, non_neg_integer, integer) :: {served :: [from], late :: [from], t}
   def take(%{list: []} = waiters, _now, _count, _changed_at), do: {[], [], waiters}
 
@@ -40,7 +40,7 @@ defmodule Caravan.Topology.Waiters do
     {froms(served), froms(late), %{waiters | list: rest}}
   end
 
-  @doc "When `take/4` can have a different outcome by the passing of time alone."
+  @doc "When the passing of time alone can change the outcome of `take/4`."
   @spec next_wakeup(t, non_neg_integer, integer) :: integer | :infinity
   def next_wakeup(waiters, count, changed_at) do
     # Any integer is less than an atom.

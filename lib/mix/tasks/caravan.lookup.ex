@@ -9,8 +9,8 @@ defmodule Mix.Tasks.Caravan.Lookup do
       mix caravan.lookup _app._tcp.example.org
       mix caravan.lookup app.service.consul --nameserver 127.0.0.1:8600 --tcp
 
-  Prints the endpoints, the TTL, the server, the transport and the time. A failure is a sentence on
-  standard error and exit status 1. In a release:
+  Prints the endpoints, the TTL, the server, the transport and the duration. On failure it prints a sentence to
+  standard error and exits with status 1. In a release:
 
       bin/app rpc 'Caravan.report("_app._tcp.example.org", type: :srv)'
   """
@@ -43,14 +43,14 @@ defmodule Mix.Tasks.Caravan.Lookup do
 
       {_, _, [{switch, value} | _]} ->
         {:error,
-         "unknown or wrong option #{String.trim("#{switch} #{value}")}: expected #{@usage}"}
+         "unknown or invalid option #{String.trim("#{switch} #{value}")}: expected #{@usage}"}
 
       {_, names, []} ->
         {:error, "expected one name to look up, got #{length(names)}: #{@usage}"}
     end
   end
 
-  # A word that is no type is left as it is: the options' own check has the sentence for it.
+  # An unknown type is passed on as it is: the check of the options has the sentence for it.
   defp options(switches) do
     servers = for {:nameserver, server} <- switches, do: server
 

@@ -1,11 +1,11 @@
-//! A place for the handle that ends some work, for who may want to end it before the handle is there.
+//! A slot for the handle that aborts a task, for a caller that may want to abort it before the handle exists.
 
 use std::mem;
 use std::sync::PoisonError;
 
 use crate::sync::Mutex;
 
-/// Holds a handle until the work has to end.
+/// Holds a handle until the task has to end.
 pub struct AbortSlot<T>(Mutex<State<T>>);
 
 enum State<T> {
@@ -21,7 +21,7 @@ impl<T> AbortSlot<T> {
         Self(Mutex::new(State::Empty))
     }
 
-    /// Puts the handle in. It comes back where the work has to end already: whoever put it in has to use it.
+    /// Stores the handle. It is returned if the task already has to end: then the caller has to use it.
     #[must_use]
     pub fn put(&self, handle: T) -> Option<T> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +34,7 @@ impl<T> AbortSlot<T> {
         }
     }
 
-    /// The work has to end, now or as soon as there is a handle. Gives the handle to whoever asks first.
+    /// Requests the end of the task, now or as soon as there is a handle. Returns the handle to the first caller.
     #[must_use]
     pub fn abort(&self) -> Option<T> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

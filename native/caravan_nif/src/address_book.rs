@@ -15,11 +15,11 @@ use crate::sync::RwLock;
 
 static BOOK: Lazy<SharedBook> = Lazy::new(SharedBook::new);
 
-/// The nodes that were dialled lately. One that is tried again may be elsewhere than the book says.
+/// The recently dialed nodes. One that is retried may be elsewhere than the book says.
 static RECENT_TRIES: Lazy<Mutex<ExpiringSet<String>>> =
     Lazy::new(|| Mutex::new(ExpiringSet::new(Duration::from_secs(10))));
 
-/// Forgets the hosts in `gone` for this owner, and notes where others are.
+/// Forgets the hosts in `gone` for this owner, and records the addresses of others.
 pub fn update<'a>(
     owner: Owner,
     gone: &[String],
@@ -28,7 +28,7 @@ pub fn update<'a>(
     BOOK.update(owner, gone, found);
 }
 
-/// Forgets all that an owner noted.
+/// Forgets everything that an owner recorded.
 pub fn remove_owner(owner: Owner) {
     BOOK.write(|book| book.remove_owner(owner));
 }
@@ -38,7 +38,7 @@ pub fn address(host: &str, ipv6: bool) -> Option<IpAddr> {
     BOOK.address(host, ipv6)
 }
 
-/// A book for several threads.
+/// A book shared by threads.
 struct SharedBook(RwLock<Book>);
 
 impl SharedBook {
@@ -46,7 +46,7 @@ impl SharedBook {
         Self(RwLock::new(Book::default()))
     }
 
-    /// One write: a host that goes and comes in one answer is never missing in between.
+    /// A single write, so that a host that goes and comes back in one answer is never missing in between.
     fn update<'a>(
         &self,
         owner: Owner,
@@ -73,7 +73,7 @@ impl SharedBook {
     }
 }
 
-/// Notes that a node is dialled; answers whether it was dialled shortly before.
+/// Records that a node is dialed; returns whether it was dialed shortly before.
 pub fn tried(node: &str) -> bool {
     RECENT_TRIES
         .lock()

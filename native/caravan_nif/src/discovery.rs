@@ -1,5 +1,5 @@
-//! One topology's discovery: looks up a query, makes node names of the endpoints, keeps the membership and the address
-//! book.
+//! One topology's discovery: looks up queries, turns endpoints into node names, and updates the membership and the
+//! address book.
 
 mod config;
 mod probing;
@@ -30,14 +30,14 @@ use self::probing::Probes;
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 static NEXT_OWNER: AtomicU64 = AtomicU64::new(0);
 
-/// A topology's membership, and what fills it.
+/// A topology's membership, and what feeds it.
 pub struct Discovery {
     queries: Vec<String>,
     spec: Spec,
     naming: Naming,
     long_names: Option<bool>,
     bound: Option<IpAddr>,
-    /// What of the options doesn't suit the own name.
+    /// How the options conflict with this node's name.
     pub mismatch: Option<Mismatch>,
     state: Mutex<State>,
     probes: Probes,
@@ -46,11 +46,11 @@ pub struct Discovery {
 
 struct State {
     membership: Membership,
-    /// What each query found last, if nothing of it was refused.
+    /// The last answer of each query, if nothing in it was refused.
     known: Vec<Option<Known>>,
 }
 
-/// An answer that is in the membership already.
+/// An answer that the membership already holds.
 struct Known {
     digest: u64,
     self_name: String,
@@ -61,7 +61,7 @@ struct Known {
 
 /// What one poll found and changed.
 pub struct PollReport {
-    /// The look-up.
+    /// The lookup.
     pub lookup: Lookup,
     /// How many endpoints it found.
     pub endpoints: usize,
@@ -73,12 +73,12 @@ pub struct PollReport {
     pub changes: Changes,
     /// The members now.
     pub members: usize,
-    /// How many names wait that could be members soon: for a probe or, where nothing can be probed, for links.
+    /// How many names could become members soon and wait: for a probe or, if nothing can be probed, for links.
     pub waiting: usize,
 }
 
 impl Discovery {
-    /// A membership without members.
+    /// An empty membership.
     ///
     /// # Errors
     /// Those of [`DiscoveryConfig::check`].
@@ -104,15 +104,15 @@ impl Discovery {
         })
     }
 
-    /// Query number `index`; empty where there is none.
+    /// Query number `index`; empty if there is none.
     pub fn query(&self, index: u32) -> &str {
         self.queries.get(index as usize).map_or("", String::as_str)
     }
 
-    /// Looks up query number `index` and takes the answer in; a failure changes nothing.
+    /// Looks up query number `index` and applies the answer; a failure changes nothing.
     ///
     /// # Errors
-    /// Those of a look-up.
+    /// Those of a lookup.
     pub async fn poll(
         &self,
         index: u32,
@@ -141,7 +141,7 @@ impl Discovery {
                 known.unresolved.clone(),
                 known.itself.clone(),
             ),
-            // A poll that began later ended before this one: what was known is no more, and nothing was read.
+            // A poll that started later has ended before this one: the known answer is outdated, and nothing was read.
             _ if lookup.unchanged => (Changes::default(), 0, Vec::new(), Vec::new()),
             _ => {
                 let NodeNames {
@@ -160,7 +160,7 @@ impl Discovery {
                 };
                 let mut changes = membership.answer(now, answer, self_name, vm);
                 changes.refused.extend(refused);
-                // What was refused or waits may find a place later, and what is taken for this node by its address may
+                // Refused or waiting names may find room later, and what seems to be this node by its address may
                 // turn out to be another.
                 let accepted = lookup.incomplete.is_none()
                     && itself.iter().all(|name| name == self_name)
@@ -213,7 +213,7 @@ impl Discovery {
     }
 
     fn failed(&self, index: u32) {
-        // There is no such query, which is an error, too.
+        // There is no such query. That is an error, too.
         if (index as usize) < self.queries.len() {
             self.state().membership.failed(index);
         }
@@ -233,7 +233,7 @@ impl Discovery {
             _ => None,
         });
         address_book::update(self.owner, &changes.gone, found);
-        // Whoever comes and goes at once is gone.
+        // A name that both came and went is gone.
         node_refs::retain(self.owner.id, changes.added.iter().chain(&changes.returned));
         node_refs::release(
             self.owner.id,
@@ -241,7 +241,7 @@ impl Discovery {
         );
     }
 
-    /// Does another topology of this VM stand behind the node?
+    /// Is the node a member of another topology of this VM?
     pub fn others_want(&self, name: &str) -> bool {
         node_refs::held_by_others(self.owner.id, name)
     }

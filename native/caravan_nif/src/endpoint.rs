@@ -4,25 +4,25 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// How many aliases are followed in one answer, and in how many answers in a row, before they count as endless.
+/// How many aliases are followed within one answer, and across how many answers in a row, before they count as a loop.
 pub const MAX_ALIASES: usize = 16;
 
-/// How many addresses of one family a host may have. Thousands of services on a host of thousands of addresses fit into
-/// a few messages, but not into memory.
+/// The most addresses of one family per host. Thousands of services on a host with thousands of addresses fit into a
+/// few messages, but not into memory.
 pub const MAX_ADDRESSES: usize = 32;
 
-/// One DNS record, its owner lower-cased and without the trailing dot.
+/// One DNS record, with its owner in lower case and without the trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// The name the record belongs to.
     pub owner: Arc<str>,
-    /// Seconds it may be kept.
+    /// How long it may be cached, in seconds.
     pub ttl: u32,
-    /// What it says.
+    /// Its data.
     pub data: Data,
 }
 
-/// What a record says, as far as endpoints are concerned.
+/// The data of a record, as far as endpoints need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Data {
     /// A or AAAA.
@@ -33,7 +33,7 @@ pub enum Data {
     Service {
         /// Lower goes first.
         priority: u16,
-        /// The share among services of one priority.
+        /// The share among services of equal priority.
         weight: u16,
         /// The service's port.
         port: u16,
@@ -47,11 +47,11 @@ pub enum Data {
 pub struct Endpoint {
     /// SRV: lower goes first. 0 for addresses.
     pub priority: u16,
-    /// SRV: the share among endpoints of one priority. 0 for addresses.
+    /// SRV: the share among endpoints of equal priority. 0 for addresses.
     pub weight: u16,
     /// The host name, for SRV.
     pub host: Option<String>,
-    /// Its addresses; none when it did not resolve.
+    /// Its addresses; none if it did not resolve.
     pub addresses: Vec<IpAddr>,
     /// The port, for SRV records that name one.
     pub port: Option<u16>,
@@ -76,16 +76,16 @@ impl RefusedNames {
     }
 }
 
-/// What an answer says of one name.
+/// What an answer says about one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// Records of the wanted kind, and the lowest TTL on the way to them.
     Records(Vec<Record>, u32),
-    /// The name is an alias of one that this answer says nothing about: ask for that. With the lowest TTL so far.
+    /// The name is an alias of one that isn't in this answer and must be queried. With the lowest TTL so far.
     Cname(Arc<str>, u32),
-    /// Nothing of the wanted kind.
+    /// No records of the wanted kind.
     Nothing,
-    /// Aliases that lead in a circle or on and on.
+    /// Aliases that loop or never end.
     CnameLoop,
 }
 
@@ -137,7 +137,7 @@ pub fn addresses(records: &[Record]) -> Vec<Endpoint> {
 }
 
 /// The endpoints of SRV records, in the order of priority, weight and name, each once; still without addresses.
-/// `None` when the service is declared absent (a single target of `.`, RFC 2782).
+/// `None` if the service is declared absent (a single target of `.`, RFC 2782).
 pub fn services(records: &[Record]) -> Option<(Vec<Endpoint>, RefusedNames)> {
     let mut refused = RefusedNames::default();
     let mut endpoints = Vec::with_capacity(records.len());
@@ -160,7 +160,7 @@ pub fn services(records: &[Record]) -> Option<(Vec<Endpoint>, RefusedNames)> {
                 weight: *weight,
                 host: Some(target.to_string()),
                 addresses: Vec::new(),
-                // 0 stands for none, as of a headless Service whose port has no name.
+                // 0 stands for none, as for a headless Service whose port has no name.
                 port: (*port != 0).then_some(*port),
             });
         } else {
@@ -176,7 +176,7 @@ pub fn services(records: &[Record]) -> Option<(Vec<Endpoint>, RefusedNames)> {
     }
 }
 
-/// The addresses of a host in order, each once, and no more of a family than it may have.
+/// The addresses of a host in order, each once, and limited per family.
 pub fn bounded(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     addresses.sort_unstable();
     addresses.dedup();
@@ -189,10 +189,10 @@ pub fn bounded(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     addresses
 }
 
-/// Whether a name is fit to be a host: what DNS can carry, the system can resolve and a node name can hold. The one gate
-/// through which names from DNS pass.
+/// Whether a name is a valid host: one that DNS can carry, the system can resolve and a node name can hold. All names
+/// from DNS pass this check.
 ///
-/// That is more than RFC 1123 has: clouds use underscores, and labels made of addresses end in hyphens
+/// This allows more than RFC 1123: clouds use underscores, and labels made of addresses end in hyphens
 /// (`2001-db8--.pods.example.org`).
 pub fn is_host(name: &str) -> bool {
     !name.is_empty()

@@ -1,5 +1,5 @@
 //! epmd's protocol, for `-caravan epmd`: requests and answers as bytes ("Distribution Protocol" in the ERTS User's
-//! Guide; `epmd_srv.c` where that is silent). Pure.
+//! Guide, or `epmd_srv.c` if that is silent). Pure.
 
 pub mod names;
 pub mod server;
@@ -7,7 +7,7 @@ pub mod server;
 /// The longest name, and the longest extra data, of a registration: an atom's 255 characters in UTF-8.
 const MAX_FIELD: usize = 4 * 255;
 
-/// The longest request, its length field not counted: a registration with the longest name and extra data.
+/// The longest request, without its length field: a registration with the longest name and extra data.
 pub const MAX_REQUEST: usize = 13 + 2 * MAX_FIELD;
 
 /// What a client asks for.
@@ -23,7 +23,7 @@ pub enum Request {
     Kill,
 }
 
-/// What is known of a node.
+/// What is known about a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// The part of its name before the `@`.
@@ -38,12 +38,12 @@ pub struct Node {
     pub highest: u16,
     /// The lowest one.
     pub lowest: u16,
-    /// Whatever else it wants to be known of it.
+    /// Anything else that it publishes.
     pub extra: Vec<u8>,
 }
 
 impl Node {
-    /// An ordinary node of a release of OTP that Caravan runs on.
+    /// An ordinary node of an OTP release that Caravan supports.
     pub fn ordinary(name: &str, port: u16) -> Self {
         Self {
             name: name.into(),
@@ -58,8 +58,8 @@ impl Node {
 }
 
 impl Request {
-    /// Reads a request, without its length field. `None` for garbage, and for what epmd does only when it is told to be
-    /// lax (`STOP_REQ`) or for debugging (`DUMP_REQ`): such a client gets no answer, as from epmd.
+    /// Parses a request, without its length field. `None` for garbage, for `STOP_REQ`, which epmd obeys only with
+    /// relaxed checks, and for `DUMP_REQ`, which is for debugging: as with epmd, such clients get no answer.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [b'z', name @ ..] => {
@@ -108,7 +108,7 @@ fn read_field<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     (length <= MAX_FIELD).then_some(field)
 }
 
-/// epmd takes any UTF-8 without NUL. Names are listed as text, a line each, so ours has to be one word, too.
+/// epmd accepts any UTF-8 without NUL. Names are listed as text, one per line, so ours must also be a single word.
 fn read_name(bytes: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(bytes).ok()?;
     let odd = |char: char| char.is_whitespace() || char.is_control() || char == '@';
@@ -123,14 +123,14 @@ pub fn port_answer(node: Option<&Node>) -> Vec<u8> {
     }
 }
 
-/// `ALIVE2_REQ`, with its length field: for this node itself, where another one answers.
+/// `ALIVE2_REQ`, with its length field: registers this node with another one that answers.
 pub fn alive_request(node: &Node) -> Vec<u8> {
     let request = write_node(vec![b'x'], node);
     let length = u16::try_from(request.len()).unwrap_or(0);
     [&length.to_be_bytes()[..], &request].concat()
 }
 
-/// Whether the beginning of an answer to `ALIVE2_REQ` says that the node is registered.
+/// Whether the beginning of a response to `ALIVE2_REQ` says that the node is registered.
 pub fn is_alive(answer: [u8; 2]) -> bool {
     matches!(answer, [b'v' | b'y', 0])
 }
@@ -157,12 +157,12 @@ pub fn names_answer<'a>(own_port: u16, nodes: impl Iterator<Item = (&'a str, u16
     answer
 }
 
-/// `ALIVE2_X_RESP`, or `ALIVE2_RESP` to who knows creations of two bits only; `random` becomes the creation. `None`
-/// where the name is taken.
+/// `ALIVE2_X_RESP`, or `ALIVE2_RESP` for nodes that know only two-bit creations; `random` becomes the creation. `None`
+/// if the name is taken.
 pub fn alive_answer(highest: u16, random: Option<u32>) -> Vec<u8> {
     let result = u8::from(random.is_none());
     if highest >= 6 {
-        // Below 4 are the creations of old.
+        // Creations below 4 are old-style ones.
         let creation = random.map_or(99, |random| random.max(4));
         [&[b'v', result][..], &creation.to_be_bytes()].concat()
     } else {
@@ -171,7 +171,7 @@ pub fn alive_answer(highest: u16, random: Option<u32>) -> Vec<u8> {
     }
 }
 
-/// The answer to `KILL_REQ` while nodes are registered, which this one always is.
+/// The response to `KILL_REQ` while nodes are registered, as this one always is.
 pub const REFUSAL: &[u8] = b"NO";
 
 #[cfg(test)]

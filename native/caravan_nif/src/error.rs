@@ -1,4 +1,4 @@
-//! Every way Caravan can fail, each with the word that Elixir sees and a sentence that a person can act on.
+//! Every way Caravan can fail, each with the kind that Elixir sees and a message that a person can act on.
 
 mod context;
 mod kind;
@@ -10,7 +10,7 @@ pub use self::context::{Context, describe};
 pub use self::kind::{Details, Kind};
 use crate::request_limit;
 
-/// What went wrong. `kind()` is the closed word of `%Caravan.Error{}`, `to_string()` its sentence.
+/// What went wrong. `kind()` is the kind of `%Caravan.Error{}`, `to_string()` its message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The answer was NXDOMAIN (RFC 1035, RCODE 3).
@@ -34,14 +34,14 @@ pub enum Error {
         /// Why there is no data.
         reason: &'static str,
     },
-    /// SERVFAIL, or another response code that says the server could not do its work.
+    /// SERVFAIL, or another response code saying that the server failed.
     #[error(
         "{context}: the server answered {code}; it is up but could not resolve the name, see its log"
     )]
     ServFail {
         /// Who was asked for what, and for how long.
         context: Context,
-        /// The response code as DNS people write it.
+        /// The response code in the usual notation.
         code: String,
         /// The same as a number (IANA's DNS RCODEs).
         rcode: u16,
@@ -71,12 +71,12 @@ pub enum Error {
         /// Who was asked for what, and for how long.
         context: Context,
     },
-    /// Only a part of the answer came.
-    #[error("{context}: the answer was cut short, {cause}")]
+    /// Only part of the answer arrived.
+    #[error("{context}: the answer was truncated, {cause}")]
     Truncated {
         /// Who was asked for what, and for how long.
         context: Context,
-        /// Why the rest could not be had.
+        /// Why the rest could not be fetched.
         cause: Truncation,
     },
     /// The operating system could not reach the server, or a connection broke.
@@ -97,14 +97,14 @@ pub enum Error {
     },
     /// The node responded, but too late for a link.
     #[error(
-        "{context}: the node responded, but so late that it may have been suspended or cut off until now; it gets time to \
-         notice its lost connections before it is linked again"
+        "{context}: the node responds, but so late that it may have been suspended or cut off; it will be linked again once \
+         it has caught up"
     )]
     Late {
         /// Which node was probed, and for how long.
         context: Context,
     },
-    /// What listens where the node should be didn't go on with the handshake.
+    /// Whatever listens where the node should be rejected or abandoned the handshake.
     #[error("{context}: {reason}")]
     Handshake {
         /// Which node was asked, and for how long.
@@ -112,7 +112,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// The answer was no valid DNS message, or its aliases lead nowhere.
+    /// The answer was not a valid DNS message, or its aliases lead nowhere.
     #[error("{context}: the answer was not valid DNS ({reason}); check what listens there")]
     Malformed {
         /// Who was asked for what, and for how long.
@@ -120,9 +120,9 @@ pub enum Error {
         /// What was wrong with it.
         reason: String,
     },
-    /// SRV records whose targets are all no hosts.
+    /// SRV records without a single valid target.
     #[error(
-        "{context}: none of its {count} SRV targets is a valid host name, for example {}; use labels of letters, digits, - and \
+        "{context}: none of the {count} SRV targets is a valid host name, for example {}; use labels of letters, digits, - and \
          _, separated by dots",
         Printable(.example.as_bytes())
     )]
@@ -134,7 +134,7 @@ pub enum Error {
         /// One of them.
         example: String,
     },
-    /// A node name or a domain name that can't be one.
+    /// An invalid node name or domain name.
     #[error("expected {expected}, got {}: {reason}", Printable(.got))]
     InvalidName {
         /// What was expected.
@@ -144,7 +144,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// An option whose value Rust has to judge.
+    /// An invalid option, of those that only Rust can check.
     #[error("option {option}: expected {expected}, got {}", Printable(.got.as_bytes()))]
     InvalidOption {
         /// The option's name.
@@ -154,25 +154,25 @@ pub enum Error {
         /// What came.
         got: String,
     },
-    /// A node name whose number is no port.
+    /// A node name whose number is not a valid port.
     #[error("node name {} gives port {port}, but ports end at 65535{taken}; end the part before the @ in 1024 to 65535, or in a small ordinal that is added to base_port ({base_port}), or give all nodes one port with -caravan dist_port", Printable(.name))]
     PortOutOfRange {
         /// The node name.
         name: Vec<u8>,
-        /// The port it stands for, as far as it can be told.
+        /// The port that it stands for, as far as can be told.
         port: u64,
         /// The base port in force.
         base_port: u16,
-        /// What the number may be that was taken for a port, in parentheses; or nothing.
+        /// In parentheses, what the number may be instead of a port; or nothing.
         taken: &'static str,
     },
-    /// A node with another port to listen on has no number in its name for the others to dial.
+    /// `-caravan listen_port` is set, but the node's name has no number for the others to dial.
     #[error("node name {} has no port for its peers to dial, while -caravan listen_port sets another to listen on; end the part before the @ in the outer port, as in my_app-31234@host", Printable(.name))]
     NoOuterPort {
         /// The node name.
         name: Vec<u8>,
     },
-    /// Somebody else listens on the node's port.
+    /// Another process listens on the node's port.
     #[error("node name {} stands for port {port}, but another process listens there already, most likely a node with the same number; ss -ltnp shows which; give each node on this machine its own port, and start consoles with -hidden or -dist_listen false", Printable(.name))]
     PortTaken {
         /// The node name.
@@ -180,34 +180,34 @@ pub enum Error {
         /// The port.
         port: u16,
     },
-    /// A tool's node, which listens on no known port.
-    #[error("node name {} belongs to {whose}: it listens on no known port and can't be dialled; connect from it instead", Printable(.name))]
+    /// The node of a tool, which listens on no known port.
+    #[error("node name {} belongs to {whose}: it listens on no known port and can't be dialed; connect from it instead", Printable(.name))]
     ToolNode {
         /// The node name.
         name: Vec<u8>,
         /// Whose it is.
         whose: &'static str,
     },
-    /// Too much under way already.
+    /// Too much is under way already.
     #[error("{context}: {reason}; {cure}")]
     Overloaded {
         /// Who was asked for what, and for how long.
         context: Context,
-        /// Which bound was hit.
+        /// Which limit was hit.
         reason: String,
-        /// What keeps below it.
+        /// How to stay below it.
         cure: &'static str,
     },
-    /// The work panicked.
+    /// The task panicked.
     #[error("{context}: aborted by an internal error; this is a bug in Caravan, please report it")]
     Panicked {
-        /// What was to be done.
+        /// What the task was.
         context: Context,
     },
 }
 
 impl Error {
-    /// What the operating system's error about a connection means.
+    /// The error for what the operating system reported about a connection.
     pub fn unreachable(context: Context, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::TimedOut => Self::Timeout { context },
@@ -224,12 +224,12 @@ impl Error {
     pub fn no_socket(context: Context) -> Self {
         Self::Overloaded {
             context,
-            reason: "the process has no file descriptor left for it (ulimit -n)".into(),
-            cure: "raise the limit, or do less at once",
+            reason: "out of file descriptors (ulimit -n)".into(),
+            cure: "raise the limit or lower concurrency",
         }
     }
 
-    /// Too many requests are under way for another look-up.
+    /// Too many requests are under way for another lookup.
     pub fn too_many_lookups(context: Context) -> Self {
         Self::Overloaded {
             context,
@@ -237,7 +237,7 @@ impl Error {
                 "{} requests are under way already",
                 request_limit::MAX_REQUESTS
             ),
-            cure: "look up less often, or wait until earlier look-ups have ended",
+            cure: "look up less often, or wait for earlier lookups to finish",
         }
     }
 
@@ -246,11 +246,11 @@ impl Error {
         Self::Overloaded {
             context,
             reason: format!("{} probes are under way already", request_limit::MAX_PROBES),
-            cure: "lower the option :dial_concurrency, or wait until earlier probes have ended",
+            cure: "lower the option :dial_concurrency, or wait for earlier probes to finish",
         }
     }
 
-    /// The system gave no thread.
+    /// The system could not start a thread.
     pub fn no_thread(context: Context, error: &io::Error) -> Self {
         Self::Overloaded {
             context,
@@ -260,21 +260,19 @@ impl Error {
     }
 }
 
-/// Why there is no more of an answer that was cut.
+/// Why the rest of a truncated answer is missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Truncation {
-    /// It did not fit into UDP, and TCP does not get through.
+    /// The answer did not fit into UDP, and TCP does not get through.
     #[error(
         "and the rest could not be fetched over TCP: {0}; allow TCP to that server's port, too"
     )]
     NoTcp(String),
-    /// It did not fit into UDP, and over TCP the server said something else.
+    /// The answer did not fit into UDP, and over TCP the server answered differently.
     #[error("and over TCP the server answered {0}; see its log")]
     Failed(String),
-    /// It did not fit into TCP either.
-    #[error(
-        "since it has more records than a DNS message can hold, 64 KiB; publish fewer of them under that name"
-    )]
+    /// The answer did not fit into TCP either.
+    #[error("since its records exceed the 64 KiB of a DNS message; publish fewer under that name")]
     TooBig,
 }
 

@@ -12,7 +12,7 @@ pub struct ExpiringSet<T> {
 }
 
 impl<T: Hash + Eq> ExpiringSet<T> {
-    /// A set that drops elements not inserted again for `keep`.
+    /// A set that drops elements that haven't been inserted for `keep`.
     #[must_use]
     pub fn new(keep: Duration) -> Self {
         Self {
@@ -21,10 +21,10 @@ impl<T: Hash + Eq> ExpiringSet<T> {
         }
     }
 
-    /// Inserts an element at time `now`; answers whether it was there already.
+    /// Inserts an element at time `now`; returns whether it was there already.
     pub fn insert(&mut self, element: T, now: Instant) -> bool {
         let keep = self.keep;
-        // Cheap enough each time: the set holds no more than is inserted within `keep`.
+        // Cheap enough each time: the set holds only what is inserted within `keep`.
         self.inserted
             .retain(|_, at| now.saturating_duration_since(*at) < keep);
         self.inserted.insert(element, now).is_some()

@@ -1,58 +1,58 @@
-//! The first messages of Erlang's distribution handshake, until a node has told its name: no cookie has been used by then
+//! The first messages of Erlang's distribution handshake, up to the node's name: no cookie has been used by then
 //! (`erl_dist_protocol`, version 6). Pure.
 
 use std::fmt;
 
 use crate::node_name::{MAX_NAME, host_of};
 
-/// The flags a node has to have since OTP 25; the digest stands for all of them since then (`dist.hrl`).
+/// The flags that a node must have since OTP 25; the digest stands for all of them (`dist.hrl`).
 const MANDATORY_25: u64 =
     0x4 | 0x10 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x2_0000 | 0x4_0000;
 const MANDATORY_25_DIGEST: u64 = 0x400_0000;
 
-/// Those that OTP 26 added: `DFLAG_UNLINK_ID` and `DFLAG_V4_NC`. A node without them is refused, and that is logged.
+/// Those that OTP 26 added: `DFLAG_UNLINK_ID` and `DFLAG_V4_NC`. A node rejects and logs a peer without them.
 const MANDATORY_26: u64 = 0x200_0000 | (0x4 << 32);
 
 const HANDSHAKE_23: u64 = 0x100_0000;
 
-/// What is said with a challenge besides the name: tag, flags, challenge, creation, length of the name.
+/// The fields of a challenge before the name: tag, flags, challenge, creation, length of the name.
 const CHALLENGE_HEAD: usize = 1 + 8 + 4 + 4 + 2;
 
-/// What a node calls itself.
+/// How a node identifies itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Its full name.
     pub name: String,
-    /// Differs from one life of the node to the next.
+    /// New each time the node starts.
     pub creation: u32,
 }
 
-/// Why a handshake did not come as far as a name.
+/// Why a handshake ended before a name came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandshakeError {
-    /// The node lets only some nodes in, and not this one.
+    /// The node allows only certain nodes, and not this one.
     NotAllowed,
     /// The node is busy with a handshake of ours.
     Busy,
-    /// What came is no handshake.
+    /// What came is not a handshake.
     NotErlang,
 }
 
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotAllowed => "the node there lets only certain nodes in (net_kernel:allow/1), and this is none of them",
+            Self::NotAllowed => "the node there allows only certain nodes (net_kernel:allow/1), and this one isn't among them",
             Self::Busy => "the node there is busy with another handshake from this node",
             Self::NotErlang => {
-                "what listens there doesn't speak plain Erlang distribution: it is a node that speaks TLS (start both with the same \
-                 -proto_dist), or no node at all"
+                "what listens there doesn't speak plain Erlang distribution: it is a node that uses TLS (start both with the same \
+                 -proto_dist) or not a node at all"
             }
         })
     }
 }
 
-/// The name under which the node `own` asks: not its own, so that the question gets in the way of no link between the two,
-/// and always the same, since it becomes an atom there.
+/// The name under which the node `own` asks. It isn't its own, so that asking doesn't interfere with a link between the
+/// two, and it is always the same, since it becomes an atom there.
 pub fn asker(own: &str) -> String {
     const PREFIX: &str = "caravan-";
     if own.len() + PREFIX.len() <= MAX_NAME {
@@ -66,7 +66,7 @@ pub fn send_name(name: &str) -> Vec<u8> {
     let flags = MANDATORY_25 | MANDATORY_25_DIGEST | MANDATORY_26 | HANDSHAKE_23;
     let mut body = vec![b'N'];
     body.extend(flags.to_be_bytes());
-    // The creation: ours means nothing.
+    // The creation; ours doesn't matter.
     body.extend(1_u32.to_be_bytes());
     body.extend(u16::try_from(name.len()).unwrap_or(0).to_be_bytes());
     body.extend(name.as_bytes());
@@ -78,7 +78,7 @@ pub fn send_name(name: &str) -> Vec<u8> {
     message
 }
 
-/// Reads the answer to that: may the handshake go on?
+/// Reads the answer to that: may the handshake continue?
 ///
 /// # Errors
 /// Why it may not.

@@ -1,5 +1,4 @@
-//! Asks a node what it calls itself: the beginning of a handshake, which ends before the cookie is used. The node there
-//! logs nothing of it.
+//! Asks a node for its name: starts a handshake and ends it before the cookie is used. The node there doesn't log that.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -17,11 +16,11 @@ use crate::target::Target;
 /// The longest message is the challenge, with the longest name.
 const MAX_MESSAGE: usize = 32 + MAX_NAME;
 
-/// What the node that is known as `name` calls itself. `own` is this node's name.
+/// The identity of the node known as `name`. `own` is this node's name.
 ///
 /// # Errors
-/// `Handshake` where whatever listens there doesn't tell, `Network`, `Timeout` or `Unresponsive` when nobody is there, and those
-/// of the name.
+/// `Handshake` if whatever listens there doesn't tell, `Network`, `Timeout` or `Unresponsive` if nobody is there, and
+/// those of the name.
 pub async fn identify(name: String, own: &str, patience: Duration) -> Result<Identity, Error> {
     let start = Instant::now();
     let deadline = (start + patience).into();
@@ -46,7 +45,7 @@ pub async fn identify(name: String, own: &str, patience: Duration) -> Result<Ide
 }
 
 async fn greet(mut stream: TcpStream, from: &str) -> Result<Identity, HandshakeError> {
-    // Whoever hangs up, or sends what can't be a message, doesn't speak this.
+    // A peer that hangs up, or sends anything but a message, doesn't speak this protocol.
     let broken = |_: io::Error| HandshakeError::NotErlang;
     stream
         .write_all(&handshake::send_name(from))

@@ -1,7 +1,7 @@
 //! The nodes that this VM has ever been linked with, whoever made the link, and those that have answered a probe. Kept
-//! for the VM's life, not for a topology's: a topology that starts again must not forget whom this node has lost.
+//! for the life of the VM, not of a topology: a restarted topology must not forget which nodes were lost.
 //!
-//! Names that are noted here are atoms of the VM already, so they are bounded as those are.
+//! The names here are atoms of the VM already, so they are limited like those.
 
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
@@ -13,17 +13,17 @@ type Names = Lazy<RwLock<HashSet<Box<str>>>>;
 static LINKED: Names = Lazy::new(RwLock::default);
 static ANSWERED: Names = Lazy::new(RwLock::default);
 
-/// Notes that a link to the node exists.
+/// Records that a link to the node exists.
 pub fn note_link(name: &str) {
     insert(&LINKED, name);
 }
 
-/// Notes that the node has answered a probe.
+/// Records that the node has answered a probe.
 pub fn note_answer(name: &str) {
     insert(&ANSWERED, name);
 }
 
-/// Whether this VM was ever linked with the node. Where it isn't now, the node was lost.
+/// Whether this VM was ever linked with the node. If it isn't now, the node was lost.
 pub fn was_linked(name: &str) -> bool {
     contains(&LINKED, name)
 }

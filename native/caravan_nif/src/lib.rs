@@ -1,6 +1,6 @@
-//! Caravan's native library: node names, DNS look-ups and membership for clusters without epmd.
+//! Caravan's native library: node names, DNS lookups and membership for clusters without epmd.
 //!
-//! Arrows point down only: the border (`nif`) -> IO (`discovery`, `probe`, `resolver`) -> the pure parts.
+//! Dependencies point down only: the border (`nif`) -> IO (`discovery`, `probe`, `resolver`) -> the pure parts.
 
 pub mod abort_slot;
 pub mod address_book;
@@ -27,6 +27,6 @@ pub(crate) mod target;
 pub mod template;
 pub mod tools;
 
-// The VM has the functions these call; a test binary and a fuzzer have not.
+// The VM provides the functions that these call; a test binary or a fuzzer doesn't.
 #[cfg(not(any(test, fuzzing)))]
 mod nif;

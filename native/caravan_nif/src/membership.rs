@@ -1,4 +1,4 @@
-//! Membership: which node names discovery stands behind now. A soft-state set; the time is an argument. Pure.
+//! Membership: which nodes discovery currently lists. A soft-state set; the time is an argument. Pure.
 
 mod atom_budget;
 mod candidates;
@@ -17,25 +17,25 @@ pub use self::changes::{Changes, Limits, Listed, Listing, Refusal, Vm};
 use self::hosts::Hosts;
 use self::joining::Pass;
 
-/// How many queries a topology has at the most: a bit each.
+/// The most queries that a topology can have; each has a bit.
 pub const MAX_QUERIES: usize = 64;
 
 #[derive(Debug)]
 struct Member {
     host: Option<String>,
-    /// Its host's, as they were when it was last listed.
+    /// Its host's addresses when it was last listed.
     addresses: Arc<[IpAddr]>,
-    /// The queries that have ever listed it, a bit each.
+    /// The queries that have ever listed it, one bit each.
     sources: u64,
-    /// Those of them whose latest successful answer lacks it.
+    /// Those whose latest successful answer lacks it.
     missed: u64,
-    /// Those of them whose latest two do: one alone may be a random subset.
+    /// Those whose latest two do: a single one may be a random subset.
     absent: u64,
     missing_since: Option<Duration>,
     withdrawn: bool,
-    /// When it became one.
+    /// When it became a member.
     since: Duration,
-    /// Something had answered there by then.
+    /// Whether something had answered there by then.
     proven: bool,
 }
 
@@ -47,11 +47,11 @@ pub struct Membership {
     hosts: Hosts,
     candidates: Candidates,
     budget: AtomBudget,
-    /// How many members the latest answer to one of their queries lacks, at the most.
+    /// An upper bound on the members that the latest answer to one of their queries lacks.
     missing: usize,
-    /// The queries that failed, or were answered in part, since they were last answered.
+    /// The queries that failed, or were answered only partly, since their last complete answer.
     failed: u64,
-    /// When each query was last answered in whole.
+    /// When each query was last answered completely.
     answered: [Duration; MAX_QUERIES],
 }
 
@@ -92,7 +92,7 @@ impl Membership {
             .map(|member| (member.host.as_deref(), Arc::clone(&member.addresses)))
     }
 
-    /// Takes in a successful answer at time `now`. An incomplete one only adds.
+    /// Applies a successful answer at time `now`. An incomplete one only adds.
     pub fn answer(
         &mut self,
         now: Duration,
@@ -105,7 +105,7 @@ impl Membership {
         if answer.incomplete {
             self.failed(answer.query);
         } else {
-            // Whoever is listed loses these bits again below.
+            // Listed members lose these bits again below.
             for member in self.members.values_mut() {
                 member.absent |= member.missed & source;
                 member.missed |= member.sources & source;
@@ -113,7 +113,7 @@ impl Membership {
             self.candidates.miss(source);
         }
         for node in answer.listed {
-            // A host may have capitals in the own name; from DNS it comes without.
+            // This node's name may have capitals in its host; DNS names come in lower case.
             if !node.name.eq_ignore_ascii_case(self_name) {
                 self.listed(&mut pass, source, node);
             }
@@ -125,13 +125,13 @@ impl Membership {
         pass.changes
     }
 
-    /// Takes in that a query failed: until it is answered again nobody whom it has listed is missing.
+    /// Records that a query failed: until it is answered again, no member that it has listed is missing.
     pub fn failed(&mut self, query: u32) {
         self.failed |= 1 << query;
     }
 
-    /// Takes in that a query was answered as it was before, when each of its names was or became a member: only the
-    /// missing members are concerned, and those that wait.
+    /// Records that a query got the same answer as before, when all its names were or became members: this concerns
+    /// only the missing members and those that wait.
     pub fn again(&mut self, now: Duration, query: u32, vm: &impl Vm) -> Changes {
         let source = 1 << query;
         let mut pass = Pass::new(now, vm);
@@ -180,7 +180,7 @@ impl Membership {
     fn missing(&mut self, now: Duration, query: u32, changes: &mut Changes) {
         let limits = &self.limits;
         let source: u64 = 1 << query;
-        // Nobody knows who was there while the query failed: that time does not count.
+        // The time while the query failed doesn't count, since nobody knows who was there.
         let unknown = if self.failed & source == 0 {
             Duration::ZERO
         } else {
@@ -191,7 +191,7 @@ impl Membership {
         let mut missing_now = 0;
         self.members.retain(|name, member| {
             missing_now += usize::from(member.missed != 0);
-            // What other queries find says nothing of this member.
+            // What other queries find says nothing about this member.
             if member.missed != member.sources || member.sources & source == 0 {
                 return true;
             }

@@ -1,4 +1,4 @@
-//! From endpoints to node names: the template filled, and refused what is no name, can't be reached or isn't allowed.
+//! From endpoints to node names: fills the template, and refuses names that are invalid, unreachable or not allowed.
 //! Pure.
 
 use std::collections::HashMap;
@@ -11,60 +11,60 @@ use crate::membership::{Listed, Refusal};
 use crate::node_name::{self, PortRules, host_of};
 use crate::template::{Template, TemplateValues};
 
-/// How a topology names the nodes of its endpoints, and which it lets in.
+/// How a topology names the nodes of its endpoints, and which it allows.
 #[derive(Debug)]
 pub struct Naming {
     /// The base of the names.
     pub sname: String,
-    /// The form of the names.
+    /// The template of the names.
     pub template: Template,
-    /// The networks that nodes may be in; none for all.
+    /// The networks that nodes may be in; empty for all.
     pub allow: Vec<IpNet>,
-    /// Addresses of both families are asked for, so those of the other one are no mistake.
+    /// Whether addresses of both families are looked up, so that those of the other family are no mistake.
     pub both_families: bool,
 }
 
-/// This node, as far as it has to know itself among what DNS lists.
+/// This node, as far as needed to recognize it in DNS.
 pub struct OwnNode<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Whether it uses long names: it can't be linked with nodes that don't do as it does. `None` where links are not
-    /// Erlang's own, to which that doesn't matter.
+    /// Whether it uses long names: it can't connect to nodes that don't do the same. `None` if links are not Erlang's
+    /// own, and this doesn't matter.
     pub long_names: Option<bool>,
-    /// The port that its peers dial, where they do.
+    /// The port that its peers dial, if they do.
     pub port: Option<u16>,
-    /// Another port of its host leads there, by a mapping: what is at the addresses of its host is at its own.
+    /// Whether another port of its host is mapped to it: then the addresses of its host are its own.
     pub mapped: bool,
-    /// Whether what is dialled at an address is on this machine.
+    /// Whether dialing an address leads to this machine.
     pub is_here: &'a dyn Fn(IpAddr) -> bool,
-    /// Whether a name is another node's, by a link that there has been: then DNS is wrong about its address.
+    /// Whether a name is known to be another node's, from an earlier link: then DNS is wrong about its address.
     pub is_other: &'a dyn Fn(&str) -> bool,
 }
 
-/// What the endpoints of an answer are called.
+/// The names of an answer's endpoints.
 #[derive(Debug, Default)]
 pub struct NodeNames {
     /// The nodes, each once.
     pub listed: Vec<Listed>,
-    /// The names that are refused.
+    /// The refused names.
     pub refused: Vec<(String, Refusal)>,
-    /// Those that lead to this node: its own name, and one of the others, if there are any.
+    /// Names that lead to this node: its own, and one of the others, if there are any.
     pub itself: Vec<String>,
 }
 
-/// What of an option doesn't suit the own name.
+/// How an option conflicts with this node's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
-    /// The topology names nodes by address, and this one is named by host.
+    /// The topology names nodes by address, but this one is named by host.
     ByHost,
-    /// The own host has capitals, and DNS names come without.
+    /// This node's host has capitals, but DNS names come in lower case.
     Capitals(String),
-    /// By the topology's options this node would be called otherwise.
+    /// The topology's options would give this node another name.
     OtherName(String),
 }
 
 impl Naming {
-    /// The names of the nodes at `endpoints`. `ipv6` is the family that is dialled.
+    /// The names of the nodes at `endpoints`. `ipv6` tells which family is dialed.
     pub fn names(
         &self,
         endpoints: &[Endpoint],
@@ -74,7 +74,7 @@ impl Naming {
     ) -> NodeNames {
         let mut listed: HashMap<String, Listed> = HashMap::with_capacity(endpoints.len());
         let mut names = NodeNames::default();
-        // Address records carry no port, so nodes found by them share ours.
+        // Address records carry no port, so nodes found through them share ours.
         let own_port = node_name::dist_port(own.name.as_bytes(), rules).ok();
         let own_addresses = own.addresses(endpoints);
         for endpoint in endpoints {
@@ -89,7 +89,7 @@ impl Naming {
                 continue;
             }
             let allowed = self.allowed(&endpoint.addresses);
-            // Without an address the name has to wait for one; the host is among the unresolved.
+            // The name has to wait for an address; the host is among the unresolved.
             let of_family = |ip: &&IpAddr| ip.is_ipv6() == ipv6;
             let address = allowed.iter().find(of_family).or(allowed.first());
             let address = address.or(endpoint.addresses.first()).copied();
@@ -101,7 +101,7 @@ impl Naming {
             }) else {
                 continue;
             };
-            // A host may have capitals in the own name; from DNS it comes without.
+            // This node's name may have capitals in its host; DNS names come in lower case.
             if name.eq_ignore_ascii_case(own.name) {
                 names.is_itself(own.name.to_owned(), own);
                 continue;
@@ -134,18 +134,18 @@ impl Naming {
                 continue;
             }
             let (host, mut addresses) = match literal {
-                // It is dialled as it stands, whatever addresses DNS has for it.
+                // It is dialed as it is, whatever addresses DNS has for it.
                 Ok(literal) => (None, self.allowed(&[literal])),
                 Err(_) => (Some(host_of(&name).to_owned()), allowed),
             };
-            // A host without an address that may be dialled would be looked up elsewhere.
+            // The system would look up a host that has no allowed address.
             let dialled = host.is_none() || addresses.iter().any(|ip| ip.is_ipv6() == ipv6);
             if !self.allow.is_empty() && (addresses.is_empty() || !dialled) {
                 names.refused.push((name, Refusal::NotAllowed));
                 continue;
             }
             if !dialled {
-                // The look-up of the other family may have failed: this takes no known address away.
+                // The lookup of the other family may have failed, so this removes no known address.
                 addresses.clear();
             }
             listed
@@ -161,11 +161,11 @@ impl Naming {
         names
     }
 
-    /// What of the options doesn't suit the own name, so that the peers don't find this node as it finds them.
+    /// How the options conflict with this node's name, so that its peers can't find it as it finds them.
     pub fn mismatch(&self, own: &str, rules: &PortRules) -> Option<Mismatch> {
         let host = host_of(own);
         let address = host.parse::<IpAddr>().ok();
-        // A tool's node, or a name that is none, is not found by others.
+        // Others don't look for a tool's node or an invalid name.
         let port = node_name::dist_port(own.as_bytes(), rules).ok()?;
         if self.template.has_ip() && address.is_none() {
             return Some(Mismatch::ByHost);
@@ -185,7 +185,7 @@ impl Naming {
         }
     }
 
-    /// Whether an endpoint's name, or its being let in, depends on its addresses.
+    /// Whether an endpoint's name, or whether it is allowed, depends on its addresses.
     pub fn needs_addresses(&self) -> bool {
         self.template.has_ip() || !self.allow.is_empty()
     }
@@ -213,7 +213,7 @@ impl NodeNames {
 }
 
 impl OwnNode<'_> {
-    /// Why a node on `host` can't be linked with this one, as OTP sees it (`inet_tcp_dist:splitnode/3`).
+    /// Why a node on `host` can't connect to this one, by OTP's rules (`inet_tcp_dist:splitnode/3`).
     fn unlike(&self, host: &str) -> Option<Refusal> {
         match (self.long_names, host.contains('.')) {
             (Some(true), false) if host.parse::<IpAddr>().is_err() => Some(Refusal::ShortName),
@@ -233,8 +233,8 @@ impl OwnNode<'_> {
             && addresses.any(|ip| own.contains(ip) || (!self.mapped && (self.is_here)(*ip)))
     }
 
-    /// The addresses that this node's name leads to: its host's, where that is one or the port is mapped there. Else
-    /// its sockets tell better than DNS does.
+    /// The addresses that this node's name leads to: its host's, if the host is an address or the port is mapped.
+    /// Otherwise its sockets know better than DNS.
     fn addresses(&self, endpoints: &[Endpoint]) -> Vec<IpAddr> {
         let host = host_of(self.name);
         if let Ok(literal) = host.parse() {

@@ -35,7 +35,7 @@ impl Resource for MembershipRef {
     }
 }
 
-/// What an epmd of Caravan's knows, held by the process that feeds it.
+/// What Caravan's epmd knows, held by the process that feeds it.
 struct EpmdRef(std::sync::Arc<SharedNames>);
 
 #[rustler::resource_impl]
@@ -160,7 +160,7 @@ fn poll<'a>(
     self_name: String,
     atoms: (usize, usize),
 ) -> Term<'a> {
-    // The work holds the discovery, not the resource: that ends with its owner.
+    // The task holds the discovery and not the resource, which ends with its owner.
     let discovery = std::sync::Arc::clone(&membership.0);
     let context = Context::new("looked up", discovery.query(index));
     let work = async move { Outcome(discovery.poll(index, &self_name, &Beam::new(atoms)).await) };

@@ -14,13 +14,13 @@ const EXPECTED: &str = "a node name such as likes-service-3434@host";
 /// The highest number that is an ordinal: the ports up to it need privileges.
 pub const MAX_ORDINAL: u64 = 1023;
 
-/// Where the nodes that `peer` has named listen: below the ports that Linux takes for outgoing connections.
+/// The ports of nodes named by `peer`: below those that Linux uses for outgoing connections.
 const PEER_PORTS: std::ops::Range<u64> = 20_000..32_768;
 
 /// How names become ports in this VM (`-caravan base_port N`, `-caravan dist_port N`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortRules {
-    /// Added to ordinals, and the port of names without digits.
+    /// Added to ordinals; also the port of names without digits.
     pub base_port: u16,
     /// One port for every node; names are then not parsed.
     pub dist_port: Option<u16>,
@@ -66,16 +66,16 @@ pub fn dist_port(name: &[u8], rules: &PortRules) -> Result<u16, Error> {
 /// How this VM listens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listening {
-    /// The port where it differs from the one that peers dial (`-caravan listen_port N`).
+    /// The port, if it differs from the one that peers dial (`-caravan listen_port N`).
     pub port: Option<u16>,
-    /// Any free port: a hidden node is not dialled, and has a name that says nothing of ports as often as not.
+    /// Any free port: nobody dials a hidden node, and its name often says nothing about ports.
     pub anywhere: bool,
 }
 
-/// The port that the node `name` is to listen on; 0 for any free one.
+/// The port that the node `name` should listen on; 0 for any free one.
 ///
 /// # Errors
-/// Those of [`dist_port`] but `ToolNode`, and `NoOuterPort`.
+/// Those of [`dist_port`] except `ToolNode`, and `NoOuterPort`.
 pub fn listen_port(name: &[u8], rules: &PortRules, listening: Listening) -> Result<u16, Error> {
     match dist_port(name, rules) {
         Err(Error::ToolNode { .. }) => Ok(0),
@@ -91,13 +91,13 @@ pub fn listen_port(name: &[u8], rules: &PortRules, listening: Listening) -> Resu
     }
 }
 
-/// The port that this node's peers dial, where they do.
+/// The port that this node's peers dial, if they do.
 pub fn outer_port(name: &[u8], rules: &PortRules, listening: Listening) -> Option<u16> {
     dist_port(name, rules).ok().filter(|_| !listening.anywhere)
 }
 
-/// Whether `own` is the name of a tool that asks the node `name`, with its host or without: `rpc-1a-app-3434@host` asks
-/// `app-3434@host`.
+/// Whether `own` is the name of a tool that connects to the node `name`, with or without its host:
+/// `rpc-1a-app-3434@host` for `app-3434@host`.
 pub fn asks(own: &[u8], name: &[u8]) -> bool {
     let at = |text: &[u8]| {
         text.iter()
@@ -113,17 +113,17 @@ fn has_number(name: &[u8]) -> bool {
     base(name).is_ok_and(|base| peer_port(base).is_none() && number_at_end(base).is_some())
 }
 
-/// The error for a term that has no text of single bytes; `got` shows it.
+/// The error for a term that isn't text of single bytes; `got` shows the term.
 #[cold]
 pub fn no_text(got: String) -> Error {
     Error::InvalidName {
         expected: EXPECTED,
         got: got.into_bytes(),
-        reason: "it is no atom, charlist or binary, or has a character outside ASCII",
+        reason: "it is not an atom, charlist or binary, or has a character outside ASCII",
     }
 }
 
-/// The part before the `@` of a name that is fit to be one.
+/// The part before the `@`, if the name is valid.
 fn base(name: &[u8]) -> Result<&[u8], Error> {
     let (base, rest) = name.split_at(plain(name));
     let fit = match rest {
@@ -142,7 +142,7 @@ fn base(name: &[u8]) -> Result<&[u8], Error> {
     }
 }
 
-/// How many characters stand before the first `@`, space, or character outside printable ASCII.
+/// How many characters precede the first `@`, space, or character outside printable ASCII.
 fn plain(text: &[u8]) -> usize {
     text.iter()
         .position(|byte| !byte.is_ascii_graphic() || *byte == b'@')
@@ -157,18 +157,18 @@ fn fault(name: &[u8]) -> &'static str {
         _ if !name.iter().all(u8::is_ascii_graphic) => {
             "it has a space or a character outside ASCII"
         }
-        [b'@', ..] => "nothing stands before the @",
+        [b'@', ..] => "the part before the @ is empty",
         [.., b'@'] if name.iter().filter(|byte| **byte == b'@').count() == 1 => {
-            "nothing stands after the @"
+            "the part after the @ is empty"
         }
         _ => "it has more than one @",
     }
 }
 
-/// The port of a node whose name OTP's `peer:random_name/0` has made, `peer-UNIQUE-OSPID`. The last number is the same
-/// for all peers of a node, and often no port, so both make the port. Those of one node are next to each other.
+/// The port of a node named by OTP's `peer:random_name/0`, `peer-UNIQUE-OSPID`. All peers of a node share the last
+/// number, which often isn't a valid port, so both numbers make the port. The peers of one node get adjacent ports.
 ///
-/// Any free port wouldn't do: such nodes are visible, and `global` has a node cut off that others can't dial.
+/// Any free port wouldn't do: such nodes are visible, and `global` disconnects a node that others can't dial.
 #[inline]
 fn peer_port(base: &[u8]) -> Option<u16> {
     peer_number(base.strip_prefix(b"peer-")?)
@@ -183,7 +183,7 @@ fn peer_number(numbers: &[u8]) -> Option<u16> {
     u16::try_from(PEER_PORTS.start + place).ok()
 }
 
-/// What the number at the end of a name that is no port may be, if it looks like that.
+/// What the number at the end of a name may be if it is not a valid port.
 #[cold]
 fn taken_for_port(base: &[u8]) -> &'static str {
     let tail = base.rsplit(|byte| matches!(byte, b'-' | b'_')).next();
@@ -208,7 +208,7 @@ fn taken_for_port(base: &[u8]) -> &'static str {
     }
 }
 
-/// The number that the digits at the end of `base` make; saturates, since only its being too large matters then.
+/// The number at the end of `base`; saturates, since too large is too large.
 #[inline]
 pub(crate) fn number_at_end(base: &[u8]) -> Option<u64> {
     let mut number = None;
@@ -221,17 +221,17 @@ pub(crate) fn number_at_end(base: &[u8]) -> Option<u64> {
     number
 }
 
-/// A name's parts before and behind the `@`; without one there is no host.
+/// The parts of a name before and after the `@`; without an `@` there is no host.
 pub fn split(name: &str) -> (&str, &str) {
     name.split_once('@').unwrap_or((name, ""))
 }
 
-/// The part of a node name behind the `@`.
+/// The part of a node name after the `@`.
 pub fn host_of(name: &str) -> &str {
     split(name).1
 }
 
-/// A base without the digits at its end, and these.
+/// Splits a base into the part before its trailing digits and the digits.
 pub(crate) fn split_number(base: &str) -> (&str, &str) {
     let stem = base.trim_end_matches(|char: char| char.is_ascii_digit());
     base.split_at(stem.len())

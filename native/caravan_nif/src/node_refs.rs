@@ -7,7 +7,7 @@ use once_cell::sync::Lazy;
 
 static HOLDERS: Lazy<RwLock<HashMap<Box<str>, Vec<u64>>>> = Lazy::new(RwLock::default);
 
-/// The topology wants these nodes from now on.
+/// Records that the topology wants these nodes from now on.
 pub fn retain<'a>(topology: u64, names: impl IntoIterator<Item = &'a String>) {
     let mut names = names.into_iter().peekable();
     if names.peek().is_none() {
@@ -22,7 +22,7 @@ pub fn retain<'a>(topology: u64, names: impl IntoIterator<Item = &'a String>) {
     }
 }
 
-/// The topology wants them no longer.
+/// Records that the topology no longer wants them.
 pub fn release<'a>(topology: u64, names: impl IntoIterator<Item = &'a String>) {
     let mut names = names.into_iter().peekable();
     if names.peek().is_none() {

@@ -1,4 +1,4 @@
-//! The probe that tells whether a node is there, so that a dead peer costs no BEAM process.
+//! Probes whether a node is there, so that a dead peer costs no BEAM process.
 
 pub mod suspension;
 
@@ -19,19 +19,20 @@ use crate::request_limit;
 use crate::socket_limit;
 use crate::target::Target;
 
-/// A node that takes longer than this to hang up may have resumed only just now. So does one that is busy starting.
+/// A node that takes longer than this to hang up may have just resumed, or be busy starting.
 const AWAKE: Duration = Duration::from_millis(250);
 
-/// A node that answers only after this was suspended or cut off at first: that is when TCP retries (RFC 6298, 2.1).
+/// A node that takes longer than this to answer was suspended or cut off at first: this is when TCP retries (RFC 6298,
+/// 2.1).
 const LONG: Duration = Duration::from_secs(1);
 
-/// The time that a node which was suspended gets to notice its lost links before it is linked again.
+/// How long a node that was suspended gets to notice its lost links before it is linked again.
 const RECOVERY: Duration = Duration::from_millis(500);
 
-/// How long an answer counts: a probe precedes the dial's process, and the handshake follows at once.
+/// How long an answer counts. The dial and its handshake follow right after the probe.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Where an answer still counts.
+/// The addresses whose answers still count.
 static ANSWERED: Lazy<Mutex<ExpiringSet<SocketAddr>>> =
     Lazy::new(|| Mutex::new(ExpiringSet::new(FRESH)));
 
@@ -42,28 +43,28 @@ pub enum Purpose {
     Dial,
     /// A dial of a lost node.
     Redial,
-    /// The handshake with a lost node, whoever asked for the link.
+    /// The handshake with a lost node, on whoever's behalf.
     Link,
 }
 
-/// Opens a TCP connection to where a node should listen, hangs up, and waits until the node does so, too.
+/// Opens a TCP connection to where a node should listen, hangs up, and waits for the node to do the same.
 ///
-/// The system accepts connections for a node that is suspended or stuck. A handshake would wait there, and be the first
-/// thing a lost node hears of when it resumes, before it has heard that its old links are gone. So a lost node that may
-/// have been suspended or cut off until now, because it took its time or is dialled again, is there only half a second
-/// after it has answered. One that answered within the last second is not asked again, save for a redial. Where this
-/// node itself was suspended until now, the same time goes by first.
+/// The system accepts connections on behalf of a suspended or stuck node. A handshake would wait there, and be the
+/// first thing that a lost node learns of when it resumes, before it knows that its old links are gone. So a lost node
+/// that may have been suspended or cut off until now, because it answered slowly or is being redialed, counts as there
+/// only half a second after it has answered. A node that answered within the last second isn't asked again, except for
+/// a redial. If this node itself was suspended until now, it waits as long first.
 ///
-/// All of this happens within `patience`: where it runs out, the answer is an error. A link that had to wait long is not
-/// to be made either: what OTP has kept for it meanwhile is old. Who wants it will try again.
+/// All of this happens within `patience`; when that runs out, the result is an error. A link that had to wait long must
+/// not be made either, since what OTP has queued for it meanwhile is old. Whoever wants it will retry.
 ///
 /// # Errors
-/// `Network`, `Timeout` or `Unresponsive` when nobody is there, `Late` when the patience ran out, and those of the name.
+/// `Network`, `Timeout` or `Unresponsive` if nobody is there, `Late` if the patience ran out, and those of the name.
 pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result<(), Error> {
     let start = Instant::now();
     let deadline = (start + patience).into();
     if purpose != Purpose::Dial {
-        // What is left of the patience then is for who can tell more than that.
+        // Whatever patience is left then goes to the probe, which can say more than that.
         let _ = timeout_at(deadline, sleep(suspension::remaining(RECOVERY))).await;
     }
     let Some(contact) = connect(&name, start, deadline, purpose).await? else {
@@ -80,7 +81,7 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
             context: contact.context,
         });
     }
-    // Only now: until then nobody else shall take it for an contact.
+    // Only now: until then nobody else may count this as an answer.
     answers().insert(contact.address, Instant::now());
     if purpose == Purpose::Link && contact.waited >= LONG {
         return Err(Error::Late {
@@ -91,14 +92,16 @@ pub async fn probe(name: String, patience: Duration, purpose: Purpose) -> Result
     Ok(())
 }
 
-/// Peers that answer are worth their place. A link's probe has an address for the host, so its name may be no peer's.
+/// A peer that answers keeps its place. The probe for a link has an address as the host, so its name may not be a
+/// peer's.
 fn note_answer(name: &str, purpose: Purpose) {
     if purpose != Purpose::Link {
         known_nodes::note_answer(name);
     }
 }
 
-/// Whether a node that is no member yet is there, and awake. `addresses` are its host's; without any the system is asked.
+/// Whether a node that isn't a member yet is there, and awake. `addresses` are its host's; without any, the system
+/// resolves the host.
 pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> bool {
     let Some(_permit) = request_limit::wait_for_probe_permit().await else {
         return false;
@@ -119,14 +122,14 @@ pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> b
     let Ok(Ok(address)) = timeout_at(deadline, served).await else {
         return false;
     };
-    // Who took longer is asked again before its link is made.
+    // A slower node is asked again before its link is made.
     if start.elapsed() <= AWAKE {
         answers().insert(address, Instant::now());
     }
     true
 }
 
-/// Whether this node itself was suspended until just now, and has still to hear of what it has lost.
+/// Whether this node itself was suspended until just now, and has yet to learn what it has lost.
 pub fn suspended_lately() -> bool {
     !suspension::remaining(RECOVERY).is_zero()
 }
@@ -141,7 +144,7 @@ struct Contact {
     context: Context,
 }
 
-/// Asks the node, unless an answer of its still counts.
+/// Asks the node, unless its last answer still counts.
 async fn connect(
     name: &str,
     start: Instant,
@@ -179,10 +182,10 @@ fn answers() -> MutexGuard<'static, ExpiringSet<SocketAddr>> {
     ANSWERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Hangs up, and waits until the other end has done so, too.
+/// Hangs up, and waits for the other end to do the same.
 async fn hang_up(mut stream: TcpStream) {
     let mut ignored = [0; 256];
-    // A reset is an end, too.
+    // A reset ends the connection, too.
     let _ = stream.shutdown().await;
     while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
 }

@@ -1,24 +1,24 @@
-//! A bound on the requests under way. Probes have a share of it, so that look-ups always get a permit.
+//! Limits the requests under way. Probes have a share of the limit, so that lookups always get a permit.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Requests under way at once, look-ups and probes together; each holds a few sockets at the most.
+/// The most requests under way, lookups and probes together; each holds a few sockets at most.
 pub const MAX_REQUESTS: usize = 2_048;
 
-/// The share of probes.
+/// The probes' share.
 pub const MAX_PROBES: usize = 1_024;
 
 static ALL: Semaphore = Semaphore::const_new(MAX_REQUESTS);
 static PROBING: Semaphore = Semaphore::const_new(MAX_PROBES);
 
-/// Permission for one more request; it ends when dropped.
+/// Permission for one more request; released when dropped.
 #[derive(Debug)]
 pub struct Permit {
     _one: SemaphorePermit<'static>,
     _probe: Option<SemaphorePermit<'static>>,
 }
 
-/// A permit for a look-up, if there is one.
+/// A permit for a lookup, if there is one.
 pub fn lookup_permit() -> Option<Permit> {
     Some(Permit {
         _one: ALL.try_acquire().ok()?,
@@ -35,7 +35,7 @@ pub fn probe_permit() -> Option<Permit> {
     })
 }
 
-/// A permit for a probe that can wait for one.
+/// A permit for a probe that can wait for it.
 pub async fn wait_for_probe_permit() -> Option<Permit> {
     let probe = PROBING.acquire().await.ok()?;
     Some(Permit {

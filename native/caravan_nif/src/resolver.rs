@@ -1,8 +1,8 @@
-//! Look-ups: this and its parts are the only files that name hickory.
+//! Lookups: this and its parts are the only files that name hickory.
 //!
-//! hickory-resolver gives the wire format. Who is asked, when, and what an answer means is decided here, because one
-//! deadline has to hold over all servers, retries, TCP and the addresses of SRV targets. hickory's own pool makes one
-//! attempt more than it is told, does not notice that a port is closed, and ends at the first SERVFAIL.
+//! hickory-resolver provides the wire format. Which servers to query, when, and what an answer means is decided here,
+//! because one deadline must cover all servers, retries, TCP and the addresses of SRV targets. hickory's own pool makes
+//! one attempt too many, doesn't notice that a port is closed, and stops at the first SERVFAIL.
 
 #[cfg(any(test, fuzzing))]
 pub mod decode;
@@ -27,7 +27,7 @@ use self::session::{Resolved, Session};
 use crate::endpoint::{self, Endpoint, RefusedNames};
 use crate::error::Error;
 
-/// Which records are looked up.
+/// Which records to look up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
     /// SRV, with the addresses of the targets.
@@ -40,12 +40,12 @@ pub enum Type {
     Ip,
 }
 
-/// How an answer came.
+/// How an answer arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// One datagram.
     Udp,
-    /// A connection, for answers that do not fit.
+    /// A connection, for answers that don't fit into one.
     Tcp,
     /// From the hosts file.
     HostsFile,
@@ -62,22 +62,22 @@ pub struct Spec {
     pub nameservers: Option<Vec<SocketAddr>>,
     /// TCP at once.
     pub tcp: bool,
-    /// The deadline of it all.
+    /// The time for the whole lookup.
     pub timeout: Duration,
-    /// Whether hosts are wanted with IPv6 addresses, since distribution runs over IPv6.
+    /// Whether hosts need IPv6 addresses, since distribution runs over IPv6.
     pub ipv6: bool,
-    /// The digest of an answer that need not be read when it comes again.
+    /// The digest of the known answer, which need not be read again.
     pub known: Option<u64>,
 }
 
-/// The endpoints and TTL of one query, and how they came.
+/// The endpoints and TTL of one query, and how they arrived.
 #[derive(Debug, Clone)]
 pub struct Lookup {
     /// In order of priority, weight and name.
     pub endpoints: Vec<Endpoint>,
     /// Seconds.
     pub ttl: u32,
-    /// Who answered.
+    /// The server that answered.
     pub server: String,
     /// How.
     pub transport: Transport,
@@ -87,18 +87,18 @@ pub struct Lookup {
     pub unresolved: Vec<String>,
     /// Targets that can't be hosts.
     pub refused: RefusedNames,
-    /// What of the answer is missing.
+    /// What is missing from the answer.
     pub incomplete: Option<Missing>,
-    /// Of the one answer that said it all, if there was one.
+    /// The digest of the answer, if there was just one.
     pub digest: Option<u64>,
-    /// The answer was the known one: there are endpoints, but not here.
+    /// Whether the answer was the known one: then there are endpoints, but not here.
     pub unchanged: bool,
 }
 
-/// What an answer lacks, and why.
+/// What is missing from an answer, and why.
 #[derive(Debug, Clone)]
 pub enum Missing {
-    /// Records of the query: who is not listed may well be there.
+    /// Records of the query: a node that isn't listed may be among them.
     Records(Error),
     /// All addresses of a host that is listed.
     Addresses(Error),
@@ -144,7 +144,7 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
     let query = &spec.query;
     let name = name(query)?;
     let session = Session::new(spec);
-    // Before any server, and for the name as it was given only: so do all that read the hosts file.
+    // Before any server, and only for the name as given, like everyone who reads the hosts file.
     if let Some(found) = ip::in_hosts(&session, &name, spec.record_type) {
         return Ok(found);
     }
@@ -157,7 +157,7 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
         };
         match outcome {
             Err(error) if rank(&error) > 0 => {
-                // The first of a kind: the name as it was given comes first or has no better chance.
+                // The first of a kind: the name as given comes first or has no better chance.
                 failure = failure
                     .filter(|before| rank(before) >= rank(&error))
                     .or(Some(error));
@@ -175,7 +175,7 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
 /// The name of a query, in lower case and without the last dot.
 ///
 /// # Errors
-/// `InvalidName` for what is no domain name.
+/// `InvalidName` for an invalid domain name.
 pub fn name(query: &str) -> Result<String, Error> {
     let name = query
         .strip_suffix('.')
@@ -192,7 +192,7 @@ pub fn name(query: &str) -> Result<String, Error> {
     }
 }
 
-/// The error, unless it is an answer: that there is no such name or no such record is all that there is to know.
+/// The error, unless it is an answer: NXDOMAIN and "no data" say all there is to know.
 fn failed(error: Error) -> Option<Error> {
     match error {
         Error::NxDomain { .. } | Error::NoData { .. } => None,
@@ -200,8 +200,8 @@ fn failed(error: Error) -> Option<Error> {
     }
 }
 
-/// After which failures the search list goes on, as in getaddrinfo: those that a server answered, not its silence. The
-/// highest is told: a server that could not say hides more than one that knows of no data, and that more than no name.
+/// After which failures the search list continues, as in getaddrinfo: those that a server answered, not its silence.
+/// The highest is reported: a server failure may hide more than "no data", and that more than NXDOMAIN.
 fn rank(error: &Error) -> u8 {
     match error {
         Error::ServFail { .. } | Error::Refused { .. } => 3,

@@ -31,7 +31,7 @@ pub fn settings() -> Settings {
     SETTINGS.get().copied().unwrap_or_default()
 }
 
-/// The port that the node `name`, bound to one address or to none, is to listen on; 0 for any free one.
+/// The port that the node `name`, bound to one address or to none, should listen on; 0 for any free one.
 ///
 /// # Errors
 /// Those of the name, and `PortTaken`.
@@ -51,7 +51,7 @@ pub fn listen(name: &[u8], bound: Option<IpAddr>) -> Result<u16, Error> {
     Ok(port)
 }
 
-/// The port that a release's tool named `own` has to dial where its node `name` listens on another than others dial.
+/// The port that a release's tool named `own` must dial if its node `name` listens on another port than others dial.
 pub fn inner_port(own: &[u8], name: &[u8]) -> Option<u16> {
     let port = settings().listening.port?;
     node_name::asks(own, name).then_some(port)

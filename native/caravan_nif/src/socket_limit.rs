@@ -1,5 +1,5 @@
-//! A bound on the sockets open at once, since the VM needs file descriptors for its own files and links, too. Probes get
-//! half of them, so that look-ups don't wait for dead peers.
+//! Limits the sockets open at once, since the VM needs file descriptors for its own files and links, too. Probes get
+//! half of them, so that lookups don't wait for dead peers.
 
 use std::fs;
 
@@ -7,16 +7,16 @@ use once_cell::sync::Lazy;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-/// However many descriptors the process may have.
+/// The maximum, however many descriptors the process may have.
 const MAX_SOCKETS: usize = 4_096;
 
-/// However few, and where their number is not known.
+/// The minimum, however few it may have; also used if the number is unknown.
 const MIN_SOCKETS: usize = 64;
 
 /// All permits, and the probes' share of them.
 static PERMITS: Lazy<[Semaphore; 2]> = Lazy::new(|| {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    // Windows bounds its handles by memory only.
+    // Windows limits its handles by memory only.
     let bound = if cfg!(windows) {
         MAX_SOCKETS
     } else {
@@ -25,14 +25,14 @@ static PERMITS: Lazy<[Semaphore; 2]> = Lazy::new(|| {
     [Semaphore::new(bound), Semaphore::new(bound / 2)]
 });
 
-/// A permit for one more socket. Waits for it, but for no more than half of the time that is left: the rest is for the
-/// caller, who can then tell that there was none.
+/// A permit for one more socket. Waits for at most half of the time left: the rest is for the caller, to report that
+/// there was none.
 pub async fn permit(deadline: Instant) -> Option<SemaphorePermit<'static>> {
     let [all, _] = &*PERMITS;
     timeout_at(half(deadline), all.acquire()).await.ok()?.ok()
 }
 
-/// A permit for a probe's socket; waits likewise.
+/// A permit for a probe's socket; waits in the same way.
 pub async fn probe_permit(deadline: Instant) -> Option<[SemaphorePermit<'static>; 2]> {
     let [all, probes] = &*PERMITS;
     let until = half(deadline);
@@ -45,13 +45,13 @@ fn half(deadline: Instant) -> Instant {
     now + deadline.saturating_duration_since(now) / 2
 }
 
-/// A permit for a socket that is useful but not needed, if there is one.
+/// A permit for a socket that is useful but not required, if there is one.
 pub fn try_permit() -> Option<SemaphorePermit<'static>> {
     let [all, _] = &*PERMITS;
     all.try_acquire().ok()
 }
 
-/// A quarter of the descriptors that the process may have (`ulimit -n`), as Linux tells it.
+/// A quarter of the descriptors that the process may have (`ulimit -n`), according to Linux.
 fn bound(limits: &str) -> usize {
     limits
         .lines()

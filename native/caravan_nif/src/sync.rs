@@ -1,5 +1,5 @@
-//! The locks behind what threads share. The models that `bin/loom` runs put loom's in their place: these try every
-//! order in which threads can meet.
+//! The locks around what threads share. The models that `bin/loom` runs replace them with loom's, which try every
+//! interleaving of the threads.
 
 #[cfg(all(test, caravan_loom))]
 pub(crate) use loom::sync::{Mutex, RwLock};

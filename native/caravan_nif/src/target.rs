@@ -1,4 +1,4 @@
-//! Where a node should listen, and the connection there.
+//! Where a node should listen, and connecting to it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -13,17 +13,17 @@ use crate::error::{Context, Error};
 use crate::node_name::{self, host_of};
 use crate::settings::{Settings, settings};
 
-/// The system can't be told to stop resolving a host, and may take long. So no more are given to it than this; who gives
-/// up while it waits for a permit leaves nothing behind.
+/// Resolving a host through the system can't be canceled, and may take long. So this many run at once at most; a
+/// request that gives up while waiting for a permit leaves nothing behind.
 static RESOLVING: Semaphore = Semaphore::const_new(8);
 
-/// Where a node should listen, as its name and the address book tell.
+/// Where a node should listen, according to its name and the address book.
 pub(crate) struct Target<'a> {
     name: &'a str,
     host: &'a str,
     port: u16,
     ipv6: bool,
-    /// Its address, where nobody need be asked for it.
+    /// Its address, if it is known without asking.
     pub(crate) known: Option<SocketAddr>,
 }
 
@@ -32,7 +32,7 @@ impl<'a> Target<'a> {
         Self::new(name, address)
     }
 
-    /// The same of a node whose host is in no address book, but has been found at `addresses`.
+    /// The same for a node whose host isn't in the address book, but was found at `addresses`.
     pub(crate) fn at(name: &'a str, addresses: &[IpAddr]) -> Result<Self, Error> {
         Self::new(name, |_host, ipv6| {
             addresses.iter().copied().find(|ip| ip.is_ipv6() == ipv6)
@@ -75,7 +75,7 @@ impl<'a> Target<'a> {
                     .ok_or_else(|| {
                         io::Error::new(
                             io::ErrorKind::AddrNotAvailable,
-                            "the host has no address of this node's family",
+                            "the host has no address of the family that this node uses",
                         )
                     })?
             }
@@ -84,8 +84,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Runs blocking work on a thread for it, once there is a permit. The permit is free when the work has ended, even if
-/// nobody waits for that any more.
+/// Runs blocking work on its own thread, once there is a permit. The permit is released when the work ends, even if
+/// nobody waits for it any longer.
 async fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let permit = RESOLVING.acquire().await.map_err(io::Error::other)?;
     let task = spawn_blocking(move || {

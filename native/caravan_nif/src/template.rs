@@ -21,14 +21,14 @@ enum Part {
     Number(Number),
 }
 
-/// What stands for the port in names that are like this node's own.
+/// The pattern of the port in names like this node's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Number {
     base_port: u16,
     own: OwnNumber,
 }
 
-/// The number in the own name. Zeros before it keep its length, which is 0 without them.
+/// The number in the name. With leading zeros, the length is kept; otherwise it is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OwnNumber {
     Missing,
@@ -57,25 +57,25 @@ impl Number {
     }
 }
 
-/// What fills a template's placeholders.
+/// The values for a template's placeholders.
 #[derive(Debug, Clone, Copy)]
 pub struct TemplateValues<'a> {
     /// The base of the name.
     pub sname: &'a str,
-    /// The port, where it is known.
+    /// The port, if known.
     pub port: Option<u16>,
-    /// The host name, where it is known.
+    /// The host name, if known.
     pub host: Option<&'a str>,
-    /// The address, where it is known.
+    /// The address, if known.
     pub ip: Option<IpAddr>,
 }
 
 impl Template {
-    /// The form of a topology's names and the base they are made of: as its options say, or like this node's own name.
+    /// The template of a topology's names, and their base: from its options, or like this node's own name.
     ///
     /// # Errors
-    /// `InvalidOption` for a template that is none or asks for a host where records name none, and for a base that can't
-    /// stand in a name.
+    /// `InvalidOption` for an invalid template, for one that needs a host if the records carry none, and for an invalid
+    /// base.
     pub fn of_topology(
         own: &str,
         sname: Option<&str>,
@@ -98,13 +98,13 @@ impl Template {
                 got: template.unwrap_or_default().into(),
             });
         }
-        // Address records carry no port: such peers share this node's, and so its whole base.
+        // Address records carry no port, so such peers share this node's port, and with it the whole base.
         let own_sname = if by_host { sname_of(base) } else { base };
         let sname = sname.unwrap_or(own_sname);
         if !form.takes_sname(sname) {
             return Err(Error::InvalidOption {
                 option: "node_sname",
-                expected: "what can stand in a node name: letters, digits, - and _".into(),
+                expected: "characters allowed in a node name: letters, digits, - and _".into(),
                 got: sname.into(),
             });
         }
@@ -113,14 +113,14 @@ impl Template {
 
     /// The template of names like this node's own, whose part before the `@` is `base`.
     ///
-    /// An SRV record carries the peer's port, which takes the place of this node's, in whatever way that stands there.
-    /// Address records carry none: such peers share this node's port, and so its whole base.
+    /// An SRV record carries the peer's port, which replaces this node's, in the same notation. Address records carry
+    /// none, so such peers share this node's port, and with it the whole base.
     pub fn like(base: &str, by_host: bool, rules: &PortRules) -> Self {
         let text = |text: &str| Part::Text(text.to_owned());
         if !by_host {
             return Self::of([text(base), text("@"), Part::Ip]);
         }
-        // Where all nodes share a port, records tell no numbers apart.
+        // If all nodes share a port, records can't tell numbers apart.
         if rules.dist_port.is_some() {
             return Self::of([text(base), text("@"), Part::Host]);
         }
@@ -142,7 +142,7 @@ impl Template {
         Self::of([text(stem), number, text("@"), Part::Host])
     }
 
-    /// The form of names whose base is given.
+    /// The template of names whose base is given.
     pub fn with_sname(by_host: bool) -> Self {
         let text = |text: &str| Part::Text(text.to_owned());
         if by_host {
@@ -190,7 +190,7 @@ impl Template {
         }
         parts.push(Part::Text(rest.into()));
         let template = Self::of(parts);
-        // Filled with plain values it has to make a node name: this finds a missing @ and odd characters alike.
+        // Filled with plain values it must make a valid node name: this catches a missing @ and odd characters alike.
         if template
             .render_sample("a")
             .is_some_and(|name| is_name(&name))
@@ -201,7 +201,7 @@ impl Template {
         }
     }
 
-    /// Whether names can be made with this base; one that only makes them too long is fine for shorter hosts.
+    /// Whether names can be made with this base. A long base is fine, since hosts may be shorter.
     pub fn takes_sname(&self, sname: &str) -> bool {
         self.render_sample(sname)
             .is_some_and(|name| name.len() > MAX_NAME || is_name(&name))
@@ -216,7 +216,7 @@ impl Template {
         })
     }
 
-    /// Whether no name can be made without a port.
+    /// Whether names need a port.
     pub fn needs_port(&self) -> bool {
         self.parts.iter().any(|part| match part {
             Part::Port => true,
@@ -252,8 +252,8 @@ impl Template {
     }
 }
 
-/// This node's base without its number and the `-` or `_` before that: what a template's `{sname}` stands for where
-/// `{port}` has the number. A base that is nothing but a number stays.
+/// This node's base without its number and the `-` or `_` before it: the value of a template's `{sname}` if `{port}`
+/// holds the number. A base that is only a number is kept.
 pub fn sname_of(base: &str) -> &str {
     let (stem, _) = split_number(base);
     let sname = stem.strip_suffix(['-', '_']).unwrap_or(stem);

@@ -1,22 +1,22 @@
-//! The tools whose nodes are told by their names: they listen on any free port and can't be dialled. Pure.
+//! The tools whose nodes are recognized by their names: they listen on any free port and can't be dialed. Pure.
 //!
-//! All of them start hidden nodes for a moment, with names that end in the name of the node they ask, and so in its
-//! port. Visible nodes can't be among them: `global` has a node cut off that some of its peers can't dial.
+//! All of them start short-lived hidden nodes, with names that end in the name of the node they connect to, and so in
+//! its port. They can't be visible nodes: `global` disconnects a node that some of its peers can't dial.
 
 /// A kind of tool.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tool {
-    /// What its nodes' names look like before the `@`.
+    /// The shape of its nodes' names before the `@`.
     shape: &'static [Part],
-    /// Who starts it, for people.
+    /// What it is, for messages.
     pub whose: &'static str,
 }
 
-/// A part of a shape. What follows the last part is free, mostly the name of the node that the tool asks.
+/// A part of a shape. Anything may follow the last part, usually the name of the node that the tool connects to.
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
     Text(&'static str),
-    /// Hex digits, as many of them as one of the ranges says.
+    /// Hex digits, as many as one of the ranges allows.
     Hex(&'static [std::ops::RangeInclusive<usize>]),
     Digits,
     /// Nothing follows.
@@ -32,7 +32,7 @@ const EJABBERD: &str = "ejabberdctl";
 const UUID: Part = Hex(&[3..=3, 8..=8]);
 const RELX_ID: Part = Hex(&[8..=8]);
 
-/// The one table. What its names begin with is in [`tool`], too.
+/// The table. The first bytes of its names are in [`tool`], too.
 static TOOLS: [Tool; 9] = [
     // Mix, `mix release`, bin/NAME: rem-$(gen_id)-$RELEASE_NODE, where gen_id prints 2 bytes by od or hexdump.
     Tool {
@@ -81,7 +81,7 @@ static TOOLS: [Tool; 9] = [
 /// The tool that `base`, the part of a node's name before the `@`, belongs to.
 #[inline]
 pub fn tool(base: &[u8]) -> Option<&'static Tool> {
-    // This is asked for each name that is dialled, and most are of no tool: a few bytes show that.
+    // Called for each name that is dialed. Most belong to no tool, and a few bytes show that.
     match base {
         [b'r', b'e', b'm', ..]
         | [b'r', b'p', b'c', ..]
@@ -110,13 +110,13 @@ fn among(base: &[u8]) -> Option<&'static Tool> {
     TOOLS.iter().find(|tool| tool.target_base(base).is_some())
 }
 
-/// The name, before its `@`, of the node that a tool asks.
+/// The name, before its `@`, of the node that a tool connects to.
 pub fn target_base(base: &[u8]) -> Option<&[u8]> {
     tool(base)?.target_base(base)
 }
 
 impl Tool {
-    /// What follows the tool's own part of `base`; `None` where that is no name of such a tool.
+    /// What follows the tool's own part of `base`; `None` if it isn't the name of such a tool.
     fn target_base<'a>(&self, base: &'a [u8]) -> Option<&'a [u8]> {
         self.shape
             .iter()

@@ -84,7 +84,7 @@ defmodule Caravan.Cluster.DnsStrategyTest do
       end)
 
     assert Process.alive?(topology)
-    assert [_, after_it] = String.split(log, "[caravan strategy_faults] can't list the nodes")
+    assert [_, after_it] = String.split(log, "[caravan strategy_faults] list_nodes failed")
     assert after_it =~ "no such list"
   end
 

@@ -52,7 +52,7 @@ defmodule Caravan.Topology.DialsTest do
         refute_received {[:caravan, :peer, :down], _, _}
       end)
 
-    assert [_, line] = String.split(log, "[caravan #{context.name}] can't list the nodes")
+    assert [_, line] = String.split(log, "[caravan #{context.name}] list_nodes failed")
     assert line =~ "did not return within 5000 ms"
   end
 
@@ -103,7 +103,7 @@ defmodule Caravan.Topology.DialsTest do
         start(context)
         for _ <- 1..2, do: await_event([:peer, :dial_failed])
         assert %{state: :backing_off, attempts: 2, error: error} = peer(context, node)
-        assert error =~ "answered false"
+        assert error =~ "returned false"
         FakeMesh.answer(context.mesh, node, true)
         assert {:ok, [^node]} = Caravan.await(context.name)
       end)
@@ -121,7 +121,7 @@ defmodule Caravan.Topology.DialsTest do
 
     for {port, sentence} <- [
           {4001, "no such road"},
-          {4002, "answered :nonsense"},
+          {4002, "returned :nonsense"},
           {4003, "not distributed"}
         ] do
       await_event([:peer, :dial_failed], &(&1.node == node_on(port) and &1.reason =~ sentence))
@@ -233,8 +233,8 @@ defmodule Caravan.Topology.DialsTest do
     failures = for _ <- 1..4, do: await_event([:peer, :dial_failed])
     reason = fn port, stage -> reason(failures, :"app-#{port}@127.0.0.1", stage) end
     assert reason.(shut, :probe) =~ "nothing listens there"
-    assert reason.(open[:other_name], :dial) =~ "the node there calls itself x@y"
-    assert reason.(open[:cookie], :dial) =~ "most likely the cookies differ"
+    assert reason.(open[:other_name], :dial) =~ "the node there is named x@y"
+    assert reason.(open[:cookie], :dial) =~ "most likely because the cookies differ"
     assert reason.(open[:http], :dial) =~ "doesn't speak plain Erlang distribution"
 
     itself = :"app-#{open[:own_name]}@127.0.0.1"
@@ -273,10 +273,10 @@ defmodule Caravan.Topology.DialsTest do
         assert %{members: 0, refused: [], peers: [itself]} = status(context)
         assert %{state: :self, error: error, next_dial: nil, state_age: time} = itself
         assert itself.node == node() and is_integer(time)
-        assert error == "DNS calls this node app-4999@alias.test"
+        assert error == "DNS lists this node as app-4999@alias.test"
       end)
 
-    assert [line] = told(log, context, "the answer for app.test calls this node")
+    assert [line] = told(log, context, "the answer for app.test lists this node as")
     assert line =~ "app-4999@alias.test" and line =~ "#{node()}"
     refute_received {[:caravan, :peer, _], _, _}
 

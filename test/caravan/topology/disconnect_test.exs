@@ -51,7 +51,10 @@ defmodule Caravan.Topology.DisconnectTest do
              String.split(log, "[caravan #{context.name}] disconnecting app-4003@localhost")
 
     assert [_, why] =
-             String.split(log, "[caravan #{context.name}] can't disconnect app-4003@localhost")
+             String.split(
+               log,
+               "[caravan #{context.name}] disconnect failed for app-4003@localhost"
+             )
 
     assert why =~ "no such road"
   end

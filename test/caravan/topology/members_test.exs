@@ -71,8 +71,8 @@ defmodule Caravan.Topology.MembersTest do
         refute Enum.any?(later, &atom?(name(context, &1)))
       end)
 
-    assert log =~ "of the names in the answer for app.test wait, such as"
-    assert log =~ "until their hosts answer a probe"
+    assert log =~ "of the names in the answer for app.test are waiting to join, such as"
+    assert log =~ "these join once their hosts answer a probe"
   end
 
   defp counted(_metadata, context),

@@ -16,7 +16,7 @@ defmodule Caravan.Topology.RespondingTest do
 
     assert %Caravan.Status{responding: true, members: 1} = status[context.name]
     for name <- stuck, do: assert(status[name] == %Caravan.Status{name: name, responding: false})
-    assert inspect(status[hd(stuck)]) =~ ~r/^#Caravan.Status<:"?stuck1_.*: doesn't answer/
+    assert inspect(status[hd(stuck)]) =~ ~r/^#Caravan.Status<:"?stuck1_.*: not responding/
     refute_receive {_ref, %Caravan.Status{}}, 0
   end
 end

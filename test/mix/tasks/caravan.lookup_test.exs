@@ -42,9 +42,9 @@ defmodule Mix.Tasks.Caravan.LookupTest do
     for {args, sentence} <- [
           {[], "expected one name to look up, got 0: mix caravan.lookup QUERY"},
           {["a", "b"], "expected one name to look up, got 2"},
-          {["a", "--nope", "1"], "unknown or wrong option --nope"},
-          {["a", "--timeout", "5s"], "unknown or wrong option --timeout 5s"},
-          {["a", "--type", "mx"], "option :type of look-up of \"a\": expected one of :srv, :a,"},
+          {["a", "--nope", "1"], "unknown or invalid option --nope"},
+          {["a", "--timeout", "5s"], "unknown or invalid option --timeout 5s"},
+          {["a", "--type", "mx"], "option :type of lookup of \"a\": expected one of :srv, :a,"},
           {["a", "--nameserver", "x"], "expected :system or a list of addresses"}
         ] do
       assert {1, "", errors} = run(args)

@@ -250,10 +250,10 @@ defmodule Caravan.Chaos.Verdict do
       match = Regex.run(~r/ (\S+@\S+) is disconnected/, text) ->
         {Enum.at(match, 1), :disconnected}
 
-      text =~ "is answered again" ->
+      text =~ "succeed again" ->
         {:query, :answered}
 
-      text =~ "The known peers stay" ->
+      text =~ "Known peers are kept" ->
         {:query, :failing}
 
       true ->

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::serve::back_off;
 use crate::state::State;
 
-/// Stdin has a thread of its own: it can't be read without blocking one. It ends the server when its owner is gone.
+/// Stdin has its own thread, since reading it blocks. Its end stops the server when the owner is gone.
 pub(crate) fn read_stdin(state: Arc<State>, keep_running: bool, done: Arc<Notify>) {
     std::thread::spawn(move || {
         let quit = obey_stdin(&state).unwrap_or(false);
@@ -34,7 +34,7 @@ fn obey_stdin(state: &State) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whoever waits for the line gets it now, whatever stdout is.
+/// Flushes, so that the line arrives at once, whatever stdout is.
 pub(crate) fn say(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;

@@ -1,4 +1,4 @@
-//! The faults on command: their words, and which one is active for a name. PURE.
+//! The faults on command: their syntax, and which one is active for a name. PURE.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,9 +14,9 @@ pub(crate) enum Fault {
     Silence,
     Delay(Duration),
     Code(ResponseCode),
-    /// To those who speak EDNS.
+    /// To clients that use EDNS.
     NoEdns(ResponseCode),
-    /// Of questions with EDNS, as by some firewalls.
+    /// For queries with EDNS, as with some firewalls.
     DropEdns,
     Empty,
     Subset(usize),
@@ -31,7 +31,7 @@ pub(crate) enum Fault {
 const EXPECTED: &str = "none, silence, delay MS, servfail, refused, nxdomain, formerr, notimp, drop-edns, empty, subset N, \
                         truncate, truncate-no-tcp, truncate-silent-tcp, shorten N, malformed KIND or slow-tcp MS, and perhaps `for NAME` behind it";
 
-/// The words behind `fault`: None is `none`, and without a name it is meant for all.
+/// The arguments of `fault`: `None` is `none`; without a name it applies to all.
 pub(crate) fn parse(words: &[&str]) -> Result<(Option<Fault>, Option<Name>), String> {
     let (fault, name) = match words {
         [fault @ .., "for", name] => (fault, Some(parse_name(name)?)),
@@ -99,7 +99,7 @@ impl Faults {
         }
     }
 
-    /// A name's own fault goes before the one for all.
+    /// A name's own fault takes precedence over the one for all.
     pub(crate) fn of(&self, name: &LowerName) -> Option<Fault> {
         self.names.get(name).copied().or(self.everywhere)
     }

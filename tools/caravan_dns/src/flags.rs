@@ -21,7 +21,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Flags
         let mut value = || {
             arguments
                 .next()
-                .ok_or_else(|| format!("expected a value behind {flag}, got nothing"))
+                .ok_or_else(|| format!("expected a value after {flag}, got nothing"))
         };
         match flag.as_str() {
             "--listen" => flags.listen.push(listen_address(&value()?)?),
@@ -32,7 +32,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Flags
                 let seed = value()?;
                 flags.seed = seed
                     .parse()
-                    .map_err(|_| format!("expected a whole number behind --seed, got {seed:?}"))?;
+                    .map_err(|_| format!("expected a whole number after --seed, got {seed:?}"))?;
             }
             "--help" | "-h" => flags.help = true,
             _ => {
@@ -43,19 +43,17 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Flags
         }
     }
     if flags.listen.is_empty() && !flags.help {
-        return Err(
-            "expected at least one `--listen ADDRESS:PORT`, got none: --help says more".into(),
-        );
+        return Err("expected at least one `--listen ADDRESS:PORT`, got none; see --help".into());
     }
     Ok(flags)
 }
 
-/// This server lies on command: it must not be within everybody's reach.
+/// This server lies on command, so it must not be reachable by everybody.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let address = address(text)?;
     if address.ip().is_unspecified() || address.ip().is_multicast() {
         return Err(format!(
-            "expected one address of this host, such as 127.0.0.1:5353, behind --listen, got {text:?}"
+            "expected one address of this host, such as 127.0.0.1:5353, after --listen, got {text:?}"
         ));
     }
     Ok(address)
@@ -65,7 +63,7 @@ fn control_address(text: &str) -> Result<SocketAddr, String> {
     let address = address(text)?;
     if !address.ip().is_loopback() {
         return Err(format!(
-            "expected a loopback address, such as 127.0.0.1:0, behind --control, got {text:?}"
+            "expected a loopback address, such as 127.0.0.1:0, after --control, got {text:?}"
         ));
     }
     Ok(address)

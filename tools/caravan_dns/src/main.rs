@@ -40,11 +40,12 @@ fn main() -> ExitCode {
 
 fn start(flags: Flags) -> Result<(), String> {
     if flags.help {
-        return say(flags::HELP).map_err(|error| format!("stdout can't be written: {error}"));
+        return say(flags::HELP).map_err(|error| format!("can't write to stdout: {error}"));
     }
-    // One thread: the other cores belong to what is tested and measured.
+    // One thread: the other cores are for what is tested and measured.
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("the system gave no event loop: {error}"))?;
+    let runtime =
+        runtime.map_err(|error| format!("the event loop could not be started: {error}"))?;
     runtime.block_on(run(flags))
 }
 
@@ -55,7 +56,7 @@ async fn run(flags: Flags) -> Result<(), String> {
     let mut ready = String::new();
     for address in flags.listen {
         let sockets = Sockets::bind(address, !flags.no_tcp)
-            .map_err(|error| format!("{address} can't be listened on: {error}"))?;
+            .map_err(|error| format!("can't listen on {address}: {error}"))?;
         ready += &format!("listening {}\n", sockets.address);
         servers.spawn(sockets.serve(state.clone()));
     }
@@ -64,11 +65,11 @@ async fn run(flags: Flags) -> Result<(), String> {
             .await
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) =
-            bound.map_err(|error| format!("{address} can't be listened on: {error}"))?;
+            bound.map_err(|error| format!("can't listen on {address}: {error}"))?;
         ready += &format!("control {address}\n");
         tokio::spawn(control::listen(listener, state.clone(), done.clone()));
     }
-    say(&(ready + "ready\n")).map_err(|error| format!("stdout can't be written: {error}"))?;
+    say(&(ready + "ready\n")).map_err(|error| format!("can't write to stdout: {error}"))?;
     control::read_stdin(state, flags.keep_running, done.clone());
 
     tokio::select! {

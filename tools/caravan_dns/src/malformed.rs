@@ -40,7 +40,7 @@ impl Malformation {
     pub(crate) fn apply(self, mut message: Vec<u8>, dice: &Dice) -> Vec<u8> {
         match self {
             Self::Loop => {
-                // A label before the pointer to itself: a careless decoder does not only run for ever, it eats memory too.
+                // A label before the pointer to itself: a careless decoder not only runs forever, but also eats memory.
                 let start = question_end(&message) as u16;
                 let [high, low] = (0xC000 | start).to_be_bytes();
                 only_record(
@@ -67,7 +67,7 @@ impl Malformation {
                 message
             }
             Self::Question => {
-                // The first letter of the name; the root has none, its type must do.
+                // The first letter of the name; the root has none, so its type is changed.
                 let changed = if message[HEADER] == 0 {
                     HEADER + 2
                 } else {
@@ -137,7 +137,7 @@ mod tests {
             assert_eq!(
                 bytes[..3],
                 GOOD[..3],
-                "{kind}: a client must take it for the answer to its question"
+                "{kind}: a client must take it for the answer to its query"
             );
         }
     }

@@ -13,7 +13,7 @@ use hickory_server::proto::serialize::binary::{BinEncodable, BinEncoder, NameEnc
 
 /// An OPT record without options.
 const OPT_SIZE: u16 = 11;
-/// What we would take over UDP ourselves, told to clients that speak EDNS.
+/// The UDP size that we accept ourselves, told to clients that use EDNS.
 const OUR_UDP_SIZE: u16 = 1_232;
 /// Pointers have 14 bits.
 const FARTHEST_POINTER: usize = 0x3FFF;
@@ -77,7 +77,7 @@ pub(crate) fn encode(response: &Response<'_>, limit: u16) -> Result<Vec<u8>, Pro
 
 type Owners<'a> = HashMap<&'a Name, usize>;
 
-/// Whole records only; returns how many.
+/// Writes complete records only; returns how many.
 fn emit_fitting<'a>(
     encoder: &mut BinEncoder<'_>,
     owners: &mut Owners<'a>,

@@ -1,4 +1,4 @@
-//! Random numbers that `--seed` repeats. PURE.
+//! Random numbers, repeatable with `--seed`. PURE.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,7 +19,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// Keeps `count` random items of those behind the first `keep`, in random order.
+    /// Keeps the first `keep` items, and `count` random ones of the rest, in random order.
     pub(crate) fn pick<T>(&self, items: &mut Vec<T>, keep: usize, count: usize) {
         let end = items.len().min(keep.saturating_add(count));
         for place in keep..end {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use hickory_server::proto::rr::rdata::{CNAME, SRV};
 use hickory_server::proto::rr::{Name, RData, Record, RecordType};
 
-/// A name may hold any byte (`\DDD` in decimal, `\X` for itself): clients must survive those too.
+/// A name may hold any byte (`\DDD` in decimal, `\X` for itself), since clients must survive those, too.
 pub(crate) fn parse_name(text: &str) -> Result<Name, String> {
     let wrong = |why: &str| format!("expected a DNS name, got {text:?}: {why}");
     let labels = match text {
@@ -38,7 +38,8 @@ fn split_labels(text: &str) -> Result<Vec<Vec<u8>>, String> {
 }
 
 fn unescape(bytes: &mut impl Iterator<Item = u8>) -> Result<u8, String> {
-    let wrong = || "a backslash needs a character or three digits up to 255 behind it".to_string();
+    let wrong =
+        || "a backslash must be followed by a character or by three digits up to 255".to_string();
     let first = bytes.next().ok_or_else(wrong)?;
     if !first.is_ascii_digit() {
         return Ok(first);

@@ -1,4 +1,4 @@
-//! A request to what goes back: the zone's answer, as the fault for its name has it. PURE.
+//! A request to its response: the zone's answer, changed by the fault for its name. PURE.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::message::{Response, encode};
 use crate::random::Dice;
 use crate::zone::{Answer, Zone};
 
-/// What the owner of the server has told it.
+/// What the server's owner has told it.
 pub(crate) struct Script {
     pub(crate) zone: Zone,
     pub(crate) faults: Faults,
@@ -89,7 +89,7 @@ pub(crate) fn respond(script: &Script, dice: &Dice, request: &Request) -> Delive
         }
         Some(Fault::Shorten(count)) if !tcp => answer.records.truncate(count),
         Some(Fault::Truncate | Fault::TruncateNoTcp | Fault::TruncateSilentTcp) if !tcp => {
-            // Half an answer catches the client that takes it for the whole.
+            // Half an answer catches a client that takes it for the complete one.
             answer.records.truncate(answer.records.len() / 2);
             truncated = true;
         }
@@ -127,7 +127,7 @@ fn check(request: &Request) -> Result<&LowerQuery, ResponseCode> {
     }
 }
 
-/// What the additional record makes of the question: FORMERR comes back without it, since it could not be read.
+/// The query as the response repeats it: FORMERR comes without the OPT record, since that could not be parsed.
 fn older_than_edns(request: &Request, question: &LowerQuery, code: ResponseCode) -> Vec<u8> {
     let response = Response {
         metadata: metadata(request, code),

@@ -27,7 +27,7 @@ use tokio::time::sleep;
 use crate::respond::Delivery;
 use crate::state::State;
 
-/// A UDP and, as a rule, a TCP socket on the same port.
+/// A UDP socket and, usually, a TCP socket on the same port.
 pub(crate) struct Sockets {
     udp: std::net::UdpSocket,
     tcp: Option<std::net::TcpListener>,
@@ -35,7 +35,7 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// Port 0 is the system's choice for TCP; when UDP has that port taken, the next choice may do.
+    /// Port 0 is the system's choice for TCP. If UDP has that port taken, the next choice may work.
     /// Without TCP it is held while UDP's port is chosen, so that nobody else listens there, and closed.
     pub(crate) fn bind(address: SocketAddr, with_tcp: bool) -> io::Result<Self> {
         let mut tries = if address.port() == 0 { 100 } else { 1 };
@@ -86,7 +86,7 @@ impl RequestHandler for Handler {
     ) -> ResponseInfo {
         if let Delivery::Send { bytes, after, .. } = self.state.respond(request) {
             pause(after).await;
-            // A client that is gone is its own affair.
+            // It doesn't matter if the client is gone.
             let _ = self.socket.send_to(&bytes, request.src()).await;
         }
         let metadata = Metadata::response_from_request(&request.metadata);
@@ -115,12 +115,12 @@ async fn listen(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-/// Out of file descriptors, say: an accept that fails at once, again and again, would leave no time to free one.
+/// If out of file descriptors, say, accept would fail in a busy loop and leave no time to free one.
 pub(crate) async fn back_off() {
     sleep(Duration::from_millis(10)).await;
 }
 
-/// Every answer is a task of its own, so that one delayed or silent question holds up no other.
+/// Every answer is its own task, so that a delayed or silent one holds up no other.
 async fn connection(stream: TcpStream, peer: SocketAddr, state: Arc<State>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut reader, writer) = stream.into_split();
@@ -138,7 +138,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, state: Arc<State>) -> i
             Delivery::Close => return Ok(()),
         }
     }
-    // The client may have closed its half only.
+    // The client may have closed only its half.
     while answers.join_next().await.is_some() {}
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(crate) struct State {
     tcp: AtomicU64,
 }
 
-/// What a command line gets, and whether the server goes on.
+/// The response to a command line, and whether the server continues.
 pub(crate) struct Outcome {
     pub(crate) text: String,
     pub(crate) quit: bool,
@@ -33,7 +33,7 @@ impl State {
         }
     }
 
-    /// Counts and answers a query. The lock is held while bytes are made, never while they are sent.
+    /// Counts and answers a query. The lock is held while the bytes are built, never while they are sent.
     pub(crate) fn respond(&self, request: &Request) -> Delivery {
         let seen = if request.protocol() == Protocol::Tcp {
             &self.tcp

@@ -14,7 +14,7 @@ use crate::record::{show, show_name};
 /// A chain of aliases ends here, so that a loop becomes an answer.
 const LONGEST_CHAIN: usize = 16;
 
-/// Where flood targets live: a loopback address and a port with nobody behind them.
+/// Where flood targets live: a loopback address and a port where nobody listens.
 const FLOOD_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 254);
 const FLOOD_PORT: u16 = 61_000;
 
@@ -53,7 +53,7 @@ impl Zone {
         }
     }
 
-    /// Nothing to remove is an error: in a test it is a slip of the pen.
+    /// Nothing to remove is an error: in a test it is a typo.
     pub(crate) fn remove(
         &mut self,
         name: &Name,
@@ -73,7 +73,7 @@ impl Zone {
         }
         match removed {
             0 => Err(format!(
-                "there is no such record of {} to remove: `list` shows what there is",
+                "there is no such record of {} to remove; `list` shows all records",
                 show_name(&name)
             )),
             _ => Ok(()),
@@ -130,7 +130,7 @@ impl Zone {
         answer
     }
 
-    /// The addresses of the SRV targets in an answer, each target's once.
+    /// The addresses of the SRV targets in an answer, those of each target once.
     pub(crate) fn additional(
         &self,
         answer: &[Cow<'_, Record>],

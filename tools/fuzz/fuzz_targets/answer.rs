@@ -7,7 +7,7 @@ use caravan_nif::resolver::Type;
 use caravan_nif::resolver::decode::{Decoded, decode};
 use libfuzzer_sys::fuzz_target;
 
-/// An error's sentence is logged and shown: no control characters, and no more than a screen of it.
+/// An error's message is logged and shown, so it must have no control characters and fit on a screen.
 const LONGEST_SENTENCE: usize = 4_096;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -40,7 +40,7 @@ fn fits(endpoint: &Endpoint, record_type: Type) {
     match record_type {
         Type::Srv => {
             let host = endpoint.host.as_deref().unwrap_or_default();
-            // Not the library's own words for it: those are what is tried here.
+            // Written independently of the library, which is what this tests.
             let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
             assert!(
                 (1..=253).contains(&host.len()) && host.bytes().all(plain),

@@ -50,7 +50,7 @@ fn registered(names: &mut Names, node: Node) {
     assert_eq!(names.present().count(), 1);
 }
 
-/// It goes into a line of a list.
+/// It must fit into one line of a list.
 fn readable(name: &str) {
     assert!((1..=255).contains(&name.chars().count()));
     assert!(!name.contains(|char: char| char.is_whitespace() || char.is_control()));

@@ -1,4 +1,4 @@
-//! Any bytes as a node name: a port from 1 to 65535 or a typed error; and as a template, filled to names that hold.
+//! Any bytes as a node name: a port from 1 to 65535 or a typed error; and as a template, whose names must be valid.
 
 #![no_main]
 
@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes) {
         template(text);
         if is_name(text) {
-            // What discovery admits never has a name that the port rules find invalid.
+            // Discovery never admits a name that is invalid by the rules for ports.
             let error = dist_port(bytes, &PortRules::default()).err();
             assert!(
                 error.is_none_or(|error| error.kind() != Kind::InvalidName),
@@ -46,7 +46,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// The first line is the template, the second the host, when there is one.
+/// The first line is the template, the second, if any, the host.
 fn template(text: &str) {
     let (text, host) = text.split_once('\n').unwrap_or((text, "n1.example.org"));
     let template = match Template::parse(text) {

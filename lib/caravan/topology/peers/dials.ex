@@ -1,6 +1,6 @@
 defmodule Caravan.Topology.Peers.Dials do
   @moduledoc false
-  # Whom to dial when, and what comes of it. Pure; `now` is in ms.
+  # Whom to dial when, and the outcomes of dials. Pure; `now` is in ms.
 
   alias Caravan.Topology.{Dialer, Retry}
   alias Caravan.Topology.Peers.{Peer, Store}
@@ -10,7 +10,7 @@ defmodule Caravan.Topology.Peers.Dials do
 
   @type change :: {[event], Store.t()}
 
-  @doc "Takes out at most `limit` nodes that are to be dialled now; they count as dialling from here."
+  @doc "Takes out at most `limit` nodes to dial now; from here on they count as being dialed."
   @spec due(Store.t(), integer, non_neg_integer) :: {[node], Store.t()}
   def due(peers, now, limit), do: due(peers, now, limit, [])
 
@@ -24,7 +24,7 @@ defmodule Caravan.Topology.Peers.Dials do
     end
   end
 
-  @doc "No dial is under way any more, and nothing came of those that were."
+  @doc "All dials were canceled, without an outcome."
   @spec cancel_dials(Store.t(), integer) :: Store.t()
   def cancel_dials(peers, now) do
     dialling = for {_, %{state: :dialling} = peer} <- peers.by_node, do: peer
@@ -38,11 +38,11 @@ defmodule Caravan.Topology.Peers.Dials do
     end)
   end
 
-  @doc "Was its link lost, or a dial in vain, since it was last up?"
+  @doc "Was its link lost, or has a dial failed, since it was last up?"
   @spec redial?(Store.t(), node) :: boolean
   def redial?(peers, node), do: peers.by_node[node].error != nil
 
-  @doc "Whom to dial only if somebody else is there now."
+  @doc "The node that rejected the handshake; dial only if another node is there now."
   @spec refuser(Store.t(), integer, node) :: Dialer.identity() | nil
   def refuser(peers, now, node) do
     case peers.by_node do
@@ -54,7 +54,7 @@ defmodule Caravan.Topology.Peers.Dials do
   @spec dialling?(Store.t(), node) :: boolean
   def dialling?(peers, node), do: match?(%{^node => %{state: :dialling}}, peers.by_node)
 
-  @doc "A probe or a dial failed. `refuser`: who refused the handshake."
+  @doc "A probe or a dial failed. `refuser`: who rejected the handshake."
   @spec dial_failed(Store.t(), integer, node, :probe | :dial, String.t(), Dialer.refuser()) ::
           change
   def dial_failed(peers, now, node, stage, reason, refuser \\ nil) do
@@ -65,7 +65,7 @@ defmodule Caravan.Topology.Peers.Dials do
     end)
   end
 
-  # Who is no member any more by then is forgotten, whatever came of it.
+  # A peer that is no longer a member by then is forgotten, whatever the outcome.
   defp dial_ended(peers, node, change) do
     case peers.by_node do
       %{^node => %{state: :dialling, membership: :member} = peer} -> change.(peer)
@@ -74,7 +74,7 @@ defmodule Caravan.Topology.Peers.Dials do
     end
   end
 
-  # Nobody is there, so whoever refused a handshake is gone.
+  # Nobody is there, so the node that rejected a handshake is gone.
   defp back_off(peers, now, peer, stage, nil) do
     waiting = :gb_sets.size(peers.queue)
     {delay, rand} = Retry.failed(stage, peer.attempts, waiting, peers.rand)
@@ -93,11 +93,11 @@ defmodule Caravan.Topology.Peers.Dials do
   defp wait_for_another(peers, now, peer),
     do: Store.enqueue(peers, peer, :backing_off, min(peer.dial_at, now + Retry.refused_check()))
 
-  @doc "Whoever refused the last handshake is there still."
+  @doc "The node that rejected the last handshake is still there."
   @spec same(Store.t(), integer, node) :: change
   def same(peers, now, node) do
     dial_ended(peers, node, fn
-      # What was learnt of it has become void meanwhile: another address may have been asked.
+      # The peer was reset in the meantime, so another address may have been asked.
       %{refuser: nil} = peer -> {[], Store.enqueue(peers, peer, :idle, now)}
       peer -> {[], wait_for_another(peers, now, peer)}
     end)
@@ -111,7 +111,7 @@ defmodule Caravan.Topology.Peers.Dials do
     end)
   end
 
-  @doc "Who waits after a failure is to be dialled now, whatever was learnt of it, also if it is being asked just now."
+  @doc "Redials the peers that are backing off now, whatever is known about them, even those being asked just now."
   @spec retry(Store.t(), integer) :: Store.t()
   def retry(peers, now) do
     Enum.reduce(peers.by_node, peers, fn

@@ -1,9 +1,9 @@
 defmodule Caravan.Topology.Peers.Peer do
   @moduledoc false
 
-  # `membership`: does discovery stand behind it; `attempts`: failed dials in a row; `refusals`: refused handshakes among
-  # the last of these; `refuser`: who refused the last one, and `dial_at`: when to dial it again all the same; `flaps`:
-  # young links lost in a row; `reported`: this series of failures is in the log; `error`: the last one's sentence.
+  # `membership`: does discovery list it; `attempts`: failed dials in a row; `refusals`: how many of the latest of these
+  # were rejected handshakes; `refuser`: who rejected the last one; `dial_at`: when to redial it all the same; `flaps`:
+  # young links lost in a row; `reported`: this series of failures is in the log; `error`: the last failure's sentence.
   @enforce_keys [:node, :since]
   defstruct [
     :node,
@@ -44,7 +44,7 @@ defmodule Caravan.Topology.Peers.Peer do
   @spec since(t, integer) :: t
   def since(peer, now), do: %{peer | since: now}
 
-  @doc "What was learnt of it is void."
+  @doc "What is known about it no longer counts."
   @spec reset(t) :: t
   def reset(peer), do: unrefused(%{peer | attempts: 0})
 

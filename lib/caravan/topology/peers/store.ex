@@ -1,9 +1,9 @@
 defmodule Caravan.Topology.Peers.Store do
   @moduledoc false
-  # The peers by name, and what is kept beside them so that nothing has to walk over all: who waits, in the order of time
-  # and then at random; who is connected; who is to be disconnected. Pure.
+  # The peers by name, and indexes so that nothing has to iterate over all: the waiting ones, by time and then at
+  # random; the connected ones; those to disconnect. Pure.
   #
-  # A peer that waits (idle, backing off, left alone) has its `entry` in the queue, and nobody else has one.
+  # Exactly the peers that wait (idle, backing off, left alone) have an `entry` in the queue.
 
   alias Caravan.Topology.Peers.Peer
 
@@ -14,13 +14,13 @@ defmodule Caravan.Topology.Peers.Store do
     by_node: %{},
     queue: :gb_sets.new(),
     connected: MapSet.new(),
-    # And how often it was to be disconnected.
+    # With the number of disconnects tried.
     withdrawn: %{}
   ]
 
   @type t :: %__MODULE__{
           rand: :rand.state(),
-          # When the connected peers last changed.
+          # When the set of connected peers last changed.
           changed_at: integer,
           by_node: %{node => Peer.t()},
           queue: :gb_sets.set({integer, float, node}),
@@ -47,7 +47,7 @@ defmodule Caravan.Topology.Peers.Store do
     }
   end
 
-  @doc "The peer waits, in this state, until it is dialled `at` that time."
+  @doc "The peer waits in this state, to be dialed `at` that time."
   @spec enqueue(t, Peer.t(), Peer.state(), integer) :: t
   def enqueue(peers, peer, state, at) do
     peers = dequeue(peers, peer)
@@ -99,7 +99,7 @@ defmodule Caravan.Topology.Peers.Store do
       else: peers
   end
 
-  @doc "The live peer is to be disconnected, if it is withdrawn, be it since before it was live."
+  @doc "Marks the live peer for disconnecting if it is withdrawn, even if that was before it came up."
   @spec note_withdrawn(t, Peer.t()) :: t
   def note_withdrawn(peers, %{membership: :withdrawn, node: node}),
     do: %{peers | withdrawn: Map.put_new(peers.withdrawn, node, 0)}

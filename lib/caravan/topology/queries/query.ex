@@ -1,6 +1,6 @@
 defmodule Caravan.Topology.Queries.Query do
   @moduledoc false
-  # One query of a topology: what came of its look-ups. Pure; `now` is in ms.
+  # One query of a topology and the outcomes of its lookups. Pure; `now` is in ms.
 
   alias Caravan.{Error, Lookup, Status}
 
@@ -9,20 +9,20 @@ defmodule Caravan.Topology.Queries.Query do
 
   @type t :: %__MODULE__{
           query: String.t(),
-          # Of the last look-up, and when that was.
+          # The last lookup's outcome, and its time.
           outcome: :ok | {:error, Error.t()} | nil,
           at: integer | nil,
-          # The last one that was answered.
+          # The report of the last successful lookup.
           report: report | nil,
-          # When an answer was last cut.
+          # When an answer was last truncated.
           cut_at: integer | nil,
-          # Since when answers lead to this node, and what they call it, if that is not its name.
+          # Since when answers lead to this node, and under which name, if not its own.
           itself: %{since: integer, alias: String.t() | nil} | nil,
-          # By reason, with the time when it was last seen.
+          # By reason, with the time last seen.
           refused: %{atom => map}
         }
 
-  @typedoc "What the native library tells of an answer: what it held, and whom it made a member, or one no longer."
+  @typedoc "The native library's report of an answer: what it held, and how it changed the membership."
   @type report :: %{
           ttl: non_neg_integer,
           server: String.t(),
@@ -46,10 +46,9 @@ defmodule Caravan.Topology.Queries.Query do
   @type result :: {:ok, report} | {:error, Error.t()}
 
   @typedoc """
-  What came of one look-up. `outcome_changed?`: the query failed for the first time, or was answered after it
-  failed. `newly_refused`: reasons for refusing names that were not known already. `newly_cut?`: the answer was
-  cut, and had not been for a while. `alias`: what the answer calls this node, if that is not its name and wasn't known
-  already.
+  The outcome of one lookup. `outcome_changed?`: the query failed for the first time, or succeeded after a failure.
+  `newly_refused`: new reasons for refusing names. `newly_cut?`: the answer was truncated, and had not been for a while.
+  `alias`: the name under which the answer lists this node, if it is not its own and is new.
   """
   @type outcome :: %{
           query: String.t(),
@@ -62,8 +61,8 @@ defmodule Caravan.Topology.Queries.Query do
         }
 
   @doc """
-  A look-up for the node `self` has come to an end, after `duration`. Answers differ, so what one of them has is news only
-  after it was not seen for `keep` ms.
+  A lookup for the node `self` has ended, after `duration`. Answers vary, so something in an answer is news only if it
+  hasn't been seen for `keep` ms.
   """
   @spec ended(t, result, node, integer, duration :: integer, keep :: pos_integer) :: {outcome, t}
   def ended(query, result, self, now, duration, keep) do
@@ -77,7 +76,7 @@ defmodule Caravan.Topology.Queries.Query do
       duration: duration,
       outcome_changed?: outcome_changed?(query.outcome, result),
       newly_refused: Map.keys(refused) -- Map.keys(query.refused),
-      # An answer of nearly the size that fits is cut one time and whole the next.
+      # An answer of nearly the maximum size may be truncated one time and complete the next.
       newly_cut?: cut? and (query.cut_at == nil or now - query.cut_at >= keep),
       alias: if(itself && itself.alias != (query.itself || %{alias: nil}).alias, do: itself.alias)
     }
@@ -132,7 +131,7 @@ defmodule Caravan.Topology.Queries.Query do
     Map.merge(known || %{since: now}, %{alias: alias})
   end
 
-  # Answers may be random subsets, so a refusal is over only when it was not seen for a while.
+  # Answers may be random subsets, so a refusal ends only when it hasn't been seen for a while.
   defp refused(known, {:error, _}, _now, _keep), do: known
 
   defp refused(known, {:ok, report}, now, keep) do

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Who put an address into the book: one membership.
+/// The owner of entries: one membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
     /// Tells owners apart.
     pub id: u64,
-    /// Only some networks are allowed to it, so its addresses go before those that others found for a host.
+    /// Whether it is restricted to some networks; then its addresses for a host precede those of other owners.
     pub bound: bool,
 }
 
@@ -17,14 +17,14 @@ type Entries = Vec<(Owner, Arc<[IpAddr]>)>;
 
 /// The addresses that discovery found for hosts, for `:caravan_epmd` to dial.
 ///
-/// An entry stays while its owner names the host, so that dialling works through a DNS outage and with a TTL of 0.
+/// An entry stays while its owner names the host, so that dialing works through a DNS outage and with a TTL of 0.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     hosts: HashMap<Box<str>, Entries>,
 }
 
 impl Book {
-    /// Notes the addresses of a host, in place of what `owner` noted before.
+    /// Records the addresses of a host, replacing what `owner` recorded before.
     pub(super) fn put(&mut self, owner: Owner, host: &str, addresses: Arc<[IpAddr]>) {
         let entries = self
             .hosts
@@ -37,7 +37,7 @@ impl Book {
         }
     }
 
-    /// Forgets what `owner` noted of a host.
+    /// Forgets what `owner` recorded for a host.
     pub(super) fn remove(&mut self, owner: Owner, host: &str) {
         let host = host.to_ascii_lowercase();
         if let Some(entries) = self.hosts.get_mut(host.as_str()) {
@@ -48,7 +48,7 @@ impl Book {
         }
     }
 
-    /// Forgets all that `owner` noted.
+    /// Forgets everything that `owner` recorded.
     pub(super) fn remove_owner(&mut self, owner: Owner) {
         self.hosts.retain(|_, entries| {
             entries.retain(|(other, _)| *other != owner);
@@ -58,7 +58,7 @@ impl Book {
 
     /// The addresses of a host in the wanted family.
     pub(super) fn get(&self, host: &str, ipv6: bool) -> impl Iterator<Item = IpAddr> {
-        // Host names compare without case; they come in lower case, so a copy is the exception.
+        // Host names are case-insensitive, but usually come in lower case, so a copy is the exception.
         let entries = match self.hosts.get(host) {
             None if host.bytes().any(|byte| byte.is_ascii_uppercase()) => {
                 self.hosts.get(host.to_ascii_lowercase().as_str())

@@ -1,4 +1,4 @@
-//! What a topology's options say, and what is wrong with them.
+//! A topology's options, and their check.
 
 use std::net::IpAddr;
 
@@ -15,30 +15,30 @@ use crate::template::Template;
 pub struct DiscoveryConfig {
     /// The queries.
     pub queries: Vec<String>,
-    /// All but the query of each look-up.
+    /// Everything about a lookup except its query.
     pub spec: Spec,
     /// This node's name.
     pub own: String,
-    /// Whether it uses long names; `None` where its links are not Erlang's own.
+    /// Whether it uses long names; `None` if its links are not Erlang's own.
     pub long_names: Option<bool>,
-    /// The address that it listens on, where that is one only.
+    /// The address that it listens on, if it is just one.
     pub bound: Option<IpAddr>,
-    /// The base of the names, if it isn't the own one.
+    /// The base of the names, unless it is this node's own.
     pub sname: Option<String>,
-    /// The form of the names, if it isn't that of the own one.
+    /// The template of the names, unless they are like this node's own.
     pub template: Option<String>,
-    /// The networks that nodes may be in; none for all.
+    /// The networks that nodes may be in; empty for all.
     pub allow: Vec<String>,
-    /// How long members are kept, and how many.
+    /// How many members are kept, and for how long.
     pub limits: Limits,
 }
 
 impl DiscoveryConfig {
-    /// Everything that can be wrong with the options; what is right says how to name the nodes.
+    /// Checks everything that can be wrong with the options; returns how to name the nodes.
     ///
     /// # Errors
-    /// `InvalidOption` for a template, a base of names or a network that is none and for too many queries, `InvalidName`
-    /// for a query that is no name.
+    /// `InvalidOption` for an invalid template, base or network, and for too many queries; `InvalidName` for an invalid
+    /// query.
     pub fn check(&self) -> Result<Naming, Error> {
         if self.queries.is_empty() || self.queries.len() > MAX_QUERIES {
             return Err(Error::InvalidOption {
@@ -67,7 +67,7 @@ impl DiscoveryConfig {
     }
 }
 
-/// Reads a network in CIDR notation (RFC 4632); an address alone is a network of one.
+/// Parses a network in CIDR notation (RFC 4632); a single address is a network of one.
 fn network(text: &str) -> Result<IpNet, Error> {
     let network = text.parse();
     let network = network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from));

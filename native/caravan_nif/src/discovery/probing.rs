@@ -1,4 +1,4 @@
-//! The probes of the names that are no members yet: one that answers is worth an atom.
+//! Probes names that aren't members yet: one that answers is worth an atom.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::{Discovery, START};
 use crate::membership::{Changes, Vm};
 use crate::probe;
 
-/// How many of a topology's are under way at once.
+/// How many probes of a topology are under way at once.
 const MAX_AT_ONCE: usize = 32;
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -18,10 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Hosts that answer within this time of each other become members together.
 const TOGETHER: Duration = Duration::from_millis(20);
 
-/// After this long the VM has to be asked anew how many atoms it has.
+/// After this long, the VM's atom count is out of date.
 const STALE: Duration = Duration::from_secs(5);
 
-/// A topology's; dropped with it, they end.
+/// A topology's probes; dropping this ends them.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
     under_way: Mutex<JoinSet<(String, bool)>>,
@@ -29,7 +29,7 @@ pub(super) struct Probes {
 }
 
 impl Probes {
-    /// There may be more to probe.
+    /// Set when there may be more to probe.
     pub(super) fn more(&self) {
         self.more.notify_waiters();
     }
@@ -37,14 +37,14 @@ impl Probes {
 
 /// What probes have changed.
 pub struct ProbeReport {
-    /// New members, and those that have made room for them.
+    /// New members, and those that made room for them.
     pub changes: Changes,
     /// How many names still wait for a probe.
     pub waiting: usize,
 }
 
 impl Discovery {
-    /// Probes the names that wait for it, until some have answered or none is left. What is still under way then goes on.
+    /// Probes the waiting names, until some have answered or none is left. Probes still under way then continue.
     pub async fn probe_candidates(&self, vm: &impl Vm) -> ProbeReport {
         let mut under_way = self.probes.under_way.lock().await;
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! Who is where, as Caravan's epmd knows it: by the rule, from its own VM, or because a node has registered. Pure.
+//! Which node is where, as Caravan's epmd knows it: by the rule, from its own VM, or by registration. Pure.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,13 +14,13 @@ pub const MAX_REGISTERED: usize = 256;
 pub struct Names {
     rules: PortRules,
     own: Node,
-    /// The visible nodes of this host that the own one is linked with, by the part before the `@`.
+    /// The visible nodes on this host that this node is linked with, by the part before the `@`.
     peers: BTreeSet<String>,
     registered: BTreeMap<String, Node>,
 }
 
 impl Names {
-    /// Those of the node that is called `own` before the `@`, and listens on `port`.
+    /// The names known to the node named `own` before the `@`, which listens on `port`.
     pub fn new(own: &str, port: u16, rules: PortRules) -> Self {
         Self {
             rules,
@@ -30,12 +30,12 @@ impl Names {
         }
     }
 
-    /// The own node.
+    /// This node.
     pub fn own(&self) -> &Node {
         &self.own
     }
 
-    /// The link of the node `own` with `peer` is up, or has gone. The VM tells that of itself, too.
+    /// The link of the node `own` to `peer` has come up or gone. The VM also reports its own node.
     pub fn linked(&mut self, own: &str, peer: &str, up: bool) {
         let (name, host) = node_name::split(peer);
         if host.is_empty() || host != node_name::host_of(own) || name == self.own.name {
@@ -48,8 +48,8 @@ impl Names {
         }
     }
 
-    /// Takes the node in, unless its name is another's, or too many are registered. A peer may register: a plain one does,
-    /// again when this server has taken over from the one it was registered with.
+    /// Registers the node, unless its name is taken or too many are registered. A peer may register: a plain node does
+    /// so again when this server has taken over from the one it was registered with.
     pub fn register(&mut self, node: Node) -> bool {
         let free = node.name != self.own.name
             && !self.registered.contains_key(&node.name)
@@ -60,12 +60,12 @@ impl Names {
         free
     }
 
-    /// Forgets a node that was registered.
+    /// Forgets a registered node.
     pub fn unregister(&mut self, name: &str) {
         self.registered.remove(name);
     }
 
-    /// The node of this name. What nobody has told follows from the name, whether there is such a node or not.
+    /// The node of this name. Unless it is known, its port follows from the name, whether or not there is such a node.
     pub fn find(&self, name: &str) -> Option<Cow<'_, Node>> {
         if name == self.own.name {
             return Some(Cow::Borrowed(&self.own));
@@ -78,7 +78,7 @@ impl Names {
         }
     }
 
-    /// The nodes that are there, and their ports.
+    /// The nodes that are up, and their ports.
     pub fn present(&self) -> impl Iterator<Item = (&str, u16)> {
         let own = (self.own.name.as_str(), self.own.port);
         let peers = self

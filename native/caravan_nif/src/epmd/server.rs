@@ -1,4 +1,4 @@
-//! The server behind `-caravan epmd`. It answers with what [`Names`] knows. While another server has its address, it
+//! The server behind `-caravan epmd`. It answers with what [`Names`] knows. While another server holds its address, it
 //! registers there like any node, and waits.
 
 use std::collections::VecDeque;
@@ -22,30 +22,30 @@ use super::{
 /// Where epmd listens.
 pub const PORT: u16 = 4369;
 
-/// How many clients may be about to ask at a time; the oldest has to go for one more.
+/// How many clients may be connected without having asked; one more evicts the oldest.
 const MAX_PENDING: usize = 64;
 
-/// How long a client may take to ask, and to read the answer.
+/// How long a client may take to ask and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often a taken address is tried again.
+/// The time between retries of a taken address.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The first retry comes sooner and is not reported: a server that has just stopped, such as this VM's own former one,
-/// takes a moment to let go.
+/// The first retry comes sooner and isn't reported: a server that has just stopped, such as this VM's previous one,
+/// takes a moment to release the address.
 const SOON: Duration = Duration::from_millis(100);
 
-/// What becomes of the server; each is told once.
+/// The states of the server to report, each once.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ServerEvent {
-    /// The address can't be had now, for this reason.
+    /// The address isn't available now, for this reason.
     Waiting(String),
     /// It answers, after it had to wait.
     Serving,
 }
 
-/// Reads `localhost`, `{127,0,0,1}` or `{{127,0,0,1},4369}`: the VM reads the values of an application's flags as terms,
-/// and ends a release that has another one.
+/// Parses `localhost`, `{127,0,0,1}` or `{{127,0,0,1},4369}`. The VM parses the values of an application's flags as
+/// terms, and a release with anything else wouldn't boot.
 pub fn address(text: &str, ipv6: bool) -> Option<SocketAddr> {
     let pair = inside(text).and_then(|pair| pair.rsplit_once(','));
     let (host, port) = match pair {
@@ -84,7 +84,7 @@ fn tuple(numbers: &str) -> Option<IpAddr> {
     Some(<[u8; 4]>::try_from(octets?).ok()?.into())
 }
 
-/// What is known, to the server and to the VM that feeds it.
+/// What the server knows, shared with the VM that feeds it.
 #[derive(Debug)]
 pub struct SharedNames(Mutex<Names>);
 
@@ -94,7 +94,7 @@ impl SharedNames {
         Self(Mutex::new(names))
     }
 
-    /// The names themselves; not to be kept over an await.
+    /// The names themselves; must not be held across an await.
     pub fn names(&self) -> MutexGuard<'_, Names> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,7 +142,7 @@ async fn listen(
         if pause == RETRY {
             let registered = register_elsewhere(address, known).await;
             let reason = match registered {
-                Some(_) => "an epmd or another node answers there, and knows this one".into(),
+                Some(_) => "epmd or another node answers there and has registered this one".into(),
                 None => error.to_string(),
             };
             if told.as_ref() != Some(&reason) {
@@ -160,7 +160,7 @@ async fn listen(
     }
 }
 
-/// Registers the own node with whoever answers at the address: the tools ask there.
+/// Registers this node with whoever answers at the address, since the tools ask there.
 async fn register_elsewhere(mut address: SocketAddr, known: &SharedNames) -> Option<TcpStream> {
     match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -180,7 +180,7 @@ async fn register_elsewhere(mut address: SocketAddr, known: &SharedNames) -> Opt
     timeout(PATIENCE, register).await.ok()?.ok()?
 }
 
-/// The clients that are about to ask. Those that connect and say nothing make room for later ones.
+/// The clients that haven't asked yet. Those that connect and stay silent make room for later ones.
 #[derive(Default)]
 struct PendingClients {
     tasks: JoinSet<Option<Registration>>,
@@ -207,7 +207,7 @@ struct Registration {
 }
 
 impl Registration {
-    /// Stays until the node hangs up; it has nothing more to say.
+    /// Waits until the node hangs up; it has nothing more to say.
     async fn stay(mut self) {
         let _ = self.stream.read_u8().await;
     }
@@ -219,7 +219,7 @@ impl Drop for Registration {
     }
 }
 
-/// Serves one client, which asks one thing. A node that has registered itself is what remains.
+/// Serves one client, which asks one thing. Returns the node if it has registered.
 async fn answer(stream: TcpStream, own_port: u16, known: Arc<SharedNames>) -> Option<Registration> {
     timeout(PATIENCE, answer_patiently(stream, own_port, known))
         .await
@@ -271,7 +271,7 @@ async fn register(
     Ok(Some(alive))
 }
 
-/// Only nodes on this host are found at its ports, so no others may register, as with epmd.
+/// As with epmd, only nodes on this host may register, since only they can be found at its ports.
 fn is_local(stream: &TcpStream) -> bool {
     match (stream.peer_addr(), stream.local_addr()) {
         (Ok(peer), Ok(local)) => peer.ip().to_canonical().is_loopback() || peer.ip() == local.ip(),
@@ -279,7 +279,7 @@ fn is_local(stream: &TcpStream) -> bool {
     }
 }
 
-/// A creation has to differ from that of the node's last life. It need not be hard to guess.
+/// A creation must differ from the node's previous one. It need not be hard to guess.
 fn random() -> u32 {
     (RandomState::new().hash_one(()) >> 32) as u32
 }

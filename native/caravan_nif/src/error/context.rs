@@ -1,10 +1,10 @@
-//! How the sentences of errors begin, and what else is put into them.
+//! How error messages begin, and what else goes into them.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// What the operating system said about a connection.
+/// What the operating system reported about a connection.
 pub fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::TimedOut => "no answer in time".into(),
@@ -16,21 +16,21 @@ pub fn describe(error: &io::Error) -> String {
     }
 }
 
-/// The beginning of a look-up's or a probe's error sentence: what was done, of whom, for how long.
+/// The beginning of an error message of a lookup or a probe: what was done, where, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     /// "looked up" or "probed".
     pub action: &'static str,
-    /// The name asked for, with its record type (`_app._tcp.example.org SRV`), or the node probed.
+    /// The name looked up, with its record type (`_app._tcp.example.org SRV`), or the node probed.
     pub question: String,
-    /// The servers that were asked, in order, or where the node was probed.
+    /// The servers queried, in order, or where the node was probed.
     pub servers: Vec<String>,
     /// The time spent.
     pub elapsed: Duration,
 }
 
 impl Context {
-    /// Before any server has been asked.
+    /// Before any server has been queried.
     pub fn new(action: &'static str, question: &str) -> Self {
         Self {
             action,
@@ -57,7 +57,7 @@ impl fmt::Display for Context {
     }
 }
 
-/// Names that were tried as well.
+/// Further names that were tried.
 pub(super) struct AlsoTried<'a>(pub(super) &'a [String]);
 
 impl fmt::Display for AlsoTried<'_> {
@@ -65,11 +65,11 @@ impl fmt::Display for AlsoTried<'_> {
         if self.0.is_empty() {
             return Ok(());
         }
-        write!(f, ", nor is there {}", self.0.join(" or "))
+        write!(f, ", nor {}", self.0.join(" or "))
     }
 }
 
-/// Bytes from outside, made printable and short: they may be hostile, and they end up in a log.
+/// Bytes from outside, made printable and short: they may be hostile, and end up in a log.
 pub(super) struct Printable<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Printable<'_> {

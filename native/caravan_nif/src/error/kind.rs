@@ -1,8 +1,8 @@
-//! What programs get of an error: its word, and its details.
+//! The parts of an error for programs: its kind and its details.
 
 use super::{Context, Error};
 
-/// The closed list of error words; `nif/encode.rs` turns each into the atom of the same spelling.
+/// The closed list of kinds; `nif/encode.rs` turns each into the atom of the same spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(
     missing_docs,
@@ -31,12 +31,12 @@ pub enum Kind {
 pub struct Details<'a> {
     /// Who was asked for what, and for how long.
     pub context: &'a Context,
-    /// The response code of the answer, where one came and was the failure (IANA's DNS RCODEs).
+    /// The response code of the answer, if that was the failure (IANA's DNS RCODEs).
     pub rcode: Option<u16>,
 }
 
 impl Error {
-    /// The closed word of this error.
+    /// The kind of this error.
     pub fn kind(&self) -> Kind {
         match self {
             Self::NxDomain { .. } => Kind::Nxdomain,
@@ -62,7 +62,7 @@ impl Error {
         }
     }
 
-    /// What a program may want to know of the look-up or the probe that failed; `None` for other errors.
+    /// What a program may want to know about a failed lookup or probe; `None` for other errors.
     pub fn details(&self) -> Option<Details<'_>> {
         let (context, rcode) = match self {
             Self::NxDomain { context, .. } => (context, Some(3)),

@@ -1,4 +1,4 @@
-//! How many atoms a topology may make: they are for ever, and DNS may be hostile. Pure: the time is an argument.
+//! How many atoms a topology may make: they are never freed, and DNS may be hostile. Pure: the time is an argument.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 /// The time in which an empty budget is full again.
 const REFILL: Duration = Duration::from_secs(3_600);
 
-/// After this long nobody can say any more that a name led nowhere because DNS is hostile.
+/// After this long, a name that led nowhere is no longer held against DNS.
 const FORGIVEN: Duration = Duration::from_secs(24 * 3_600);
 
-/// A bucket of atoms that refills evenly.
+/// A token bucket of atoms that refills evenly.
 #[derive(Debug)]
 pub(super) struct AtomBudget {
     size: usize,
     /// When it is full again.
     full_at: Duration,
-    /// Names that became atoms on trust and have led nowhere yet, and when they did.
+    /// Names that became atoms on trust and have led nowhere yet, and when they became atoms.
     unproven: HashMap<Box<str>, Duration>,
 }
 
@@ -38,8 +38,8 @@ impl AtomBudget {
         self.spent(now) < REFILL / 2
     }
 
-    /// May a name still be trusted before anything has answered there? Names that lead nowhere never get more than half a
-    /// budget, however long they come, unless they are forgiven.
+    /// May another name be trusted before anything has answered there? Names that lead nowhere never get more than half
+    /// a budget, however long they come, unless they are forgiven.
     pub(super) fn trusts(&self) -> bool {
         self.unproven.len() < self.size.div_ceil(2)
     }
@@ -49,18 +49,18 @@ impl AtomBudget {
         self.full_at = self.full_at.max(now) + self.price();
     }
 
-    /// Spends an atom on a name that nothing has answered for yet.
+    /// Spends an atom on a name where nothing has answered yet.
     pub(super) fn trust(&mut self, now: Duration, name: &str) {
         self.spend(now);
         self.unproven.insert(name.into(), now);
     }
 
-    /// Takes in which of the trusted names have led somewhere meanwhile.
+    /// Forgets the trusted names that have led somewhere meanwhile.
     pub(super) fn settle(&mut self, has_answered: impl Fn(&str) -> bool) {
         self.unproven.retain(|name, _| !has_answered(name));
     }
 
-    /// Forgets those of long ago: for where no probe can prove later names, which would wait for ever.
+    /// Forgives those of long ago: where no probe can prove later names, these would wait forever.
     pub(super) fn forgive(&mut self, now: Duration) {
         self.unproven
             .retain(|_, at| now.saturating_sub(*at) < FORGIVEN);

@@ -1,4 +1,4 @@
-//! Names that are no members yet: they wait for a place, for an atom, or until their host has answered a probe. Pure.
+//! Names that aren't members yet: they wait for room, for an atom, or until their host has answered a probe. Pure.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -6,26 +6,26 @@ use std::time::Duration;
 
 use super::changes::Listed;
 
-/// However few members there may be.
+/// The minimum, however small `max_members` is.
 const LEAST: usize = 64;
 
-/// Names that wait longer than this are reported.
+/// Names waiting longer than this are reported.
 const LONG: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) node: Listed,
-    /// The queries that have listed it, a bit each.
+    /// The queries that have listed it, one bit each.
     pub(super) sources: u64,
-    /// Those of them whose latest successful answer lacks it.
+    /// Those whose latest successful answer lacks it.
     pub(super) missed: u64,
-    /// Its host has answered a probe.
+    /// Whether its host has answered a probe.
     pub(super) answered: bool,
     /// When it was last listed.
     pub(super) seen: Duration,
     since: Duration,
     failures: u32,
-    /// A probe of its host is due. None is where another one would tell nothing new.
+    /// Whether a probe of its host is due. It isn't if another one would tell nothing new.
     due: bool,
 }
 
@@ -33,14 +33,14 @@ pub(super) struct Candidate {
 pub(super) struct Candidates {
     by_name: HashMap<String, Candidate>,
     most: usize,
-    /// Those whose probe is due, the most promising first. Some may be none any more.
+    /// Those whose probe is due, the most promising first. Some may no longer be candidates.
     due: VecDeque<String>,
-    /// Those that are being probed. Some may be none any more, or be some again.
+    /// Those being probed. Some may no longer be candidates, or be new ones of the same name.
     under_way: HashSet<String>,
 }
 
 impl Candidates {
-    /// Keeps about as many as there may be members.
+    /// Keeps about as many candidates as there may be members.
     pub(super) fn new(max_members: usize) -> Self {
         Self {
             by_name: HashMap::new(),
@@ -69,7 +69,7 @@ impl Candidates {
         self.due.len() + self.under_way.len()
     }
 
-    /// Has it waited in vain or for long, or do so many others wait that it may?
+    /// Has it waited in vain or long, or may it, with so many others waiting?
     pub(super) fn is_late(&self, now: Duration, name: &str) -> bool {
         self.by_name.len() > self.most / 2
             || self.by_name.get(name).is_some_and(|candidate| {
@@ -77,7 +77,7 @@ impl Candidates {
             })
     }
 
-    /// An answer lists it.
+    /// Records that an answer lists it.
     pub(super) fn see(&mut self, now: Duration, source: u64, node: Listed) -> &mut Candidate {
         let candidate = self
             .by_name
@@ -101,7 +101,7 @@ impl Candidates {
         candidate
     }
 
-    /// A query was answered in whole. Whoever is listed is seen after that.
+    /// Records a complete answer to a query. Its listed names are seen after this.
     pub(super) fn miss(&mut self, source: u64) {
         for candidate in self.by_name.values_mut() {
             candidate.missed |= candidate.sources & source;
@@ -116,7 +116,7 @@ impl Candidates {
         self.by_name.remove(name)
     }
 
-    /// Its host is to be probed, unless enough is known of it.
+    /// Schedules a probe of its host, unless enough is known about it.
     pub(super) fn want_probe(&mut self, name: &str) {
         if let Some(candidate) = self.by_name.get_mut(name)
             && !candidate.answered
@@ -126,7 +126,7 @@ impl Candidates {
         }
     }
 
-    /// Those that were last listed before `now`, the latest first.
+    /// Those last listed before `now`, the latest first.
     pub(super) fn seen_before(&self, now: Duration) -> Vec<String> {
         let mut names: Vec<_> = self
             .by_name
@@ -137,8 +137,8 @@ impl Candidates {
         names.into_iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// Forgets the names that were not listed for `keep`, and those beyond the bound: first those listed longest ago, and
-    /// of these the ones probed in vain. Then lines up the probes that are due.
+    /// Forgets the names that haven't been listed for `keep`, and those beyond the limit: first those listed longest
+    /// ago, and among these the ones probed in vain. Then queues the probes that are due.
     pub(super) fn tidy(&mut self, now: Duration, keep: Duration) {
         self.by_name
             .retain(|_, candidate| now.saturating_sub(candidate.seen) < keep);
@@ -170,7 +170,7 @@ impl Candidates {
         self.due = due.into_iter().map(|(_, _, name)| name).collect();
     }
 
-    /// Whose probe begins now.
+    /// The name whose probe starts now.
     pub(super) fn next_probe(&mut self) -> Option<&Listed> {
         while let Some(name) = self.due.pop_front() {
             if let Some(candidate) = self.by_name.get_mut(&name)
@@ -183,7 +183,7 @@ impl Candidates {
         None
     }
 
-    /// A probe has ended. The next one is due when the name is listed again.
+    /// Records the end of a probe. The next one is due when the name is listed again.
     pub(super) fn probed(&mut self, name: &str, answered: bool) {
         self.under_way.remove(name);
         if let Some(candidate) = self.by_name.get_mut(name) {

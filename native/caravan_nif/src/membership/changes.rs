@@ -3,22 +3,22 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long members are kept, and how many.
+/// How many members are kept, and for how long.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// A member that successful answers lack this long is no longer one.
+    /// A member missing from successful answers for this long stops being one.
     pub expire_after: Duration,
-    /// A member that successful answers lack this long is reported as withdrawn.
+    /// A member missing from successful answers for this long is reported as withdrawn.
     pub withdraw_after: Option<Duration>,
-    /// No more members than this, and about as many atoms an hour.
+    /// The most members, and about the most new atoms per hour.
     pub max_members: usize,
     /// Whether a node listens where its name says, so that a probe tells whether it is there.
     pub probes: bool,
 }
 
-/// What the VM knows.
+/// What the VM can tell.
 pub trait Vm {
-    /// Is the name an atom already? Then it costs none.
+    /// Is the name an atom already? Then it costs nothing.
     fn is_atom(&self, name: &str) -> bool;
     /// Has the node ever been linked, or answered a probe?
     fn has_answered(&self, name: &str) -> bool;
@@ -31,7 +31,7 @@ pub trait Vm {
 pub struct Listed {
     /// The node's name.
     pub name: String,
-    /// The host that its addresses are noted under, unless the name has a literal address.
+    /// The host that its addresses are recorded under, unless the name has a literal address.
     pub host: Option<String>,
     /// Where it is.
     pub addresses: Vec<IpAddr>,
@@ -44,24 +44,24 @@ pub struct Listing {
     pub query: u32,
     /// The nodes it lists.
     pub listed: Vec<Listed>,
-    /// Whether a part of it is missing: who is not listed may be in that.
+    /// Whether part of it is missing: that part may list further nodes.
     pub incomplete: bool,
 }
 
 /// Why a name did not become a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// It can't be a node's name, or its host can't be a host's.
+    /// It is not a valid node name, or its host is not a valid host name.
     InvalidName,
     /// The topology is full.
     MaxMembers,
-    /// No atom is to be had for it now.
+    /// There is no atom left for it now.
     AtomLimit,
-    /// It is one of many new names, and its host does not answer.
+    /// It is one of many new names, and its host doesn't answer.
     NoAnswer,
-    /// Its address is in none of the allowed networks.
+    /// Its address is outside the allowed networks.
     NotAllowed,
-    /// Its host is an address of the family that is not dialled.
+    /// Its host is an address of the family that isn't dialed.
     OtherFamily,
     /// Its host has no dot, and this node uses long names.
     ShortName,
@@ -80,16 +80,16 @@ pub struct Changes {
     pub expired: Vec<String>,
     /// Members that have been missing for `withdraw_after`.
     pub withdrawn: Vec<String>,
-    /// Withdrawn ones that are back.
+    /// Withdrawn members that are back.
     pub returned: Vec<String>,
-    /// Members with other addresses than before, or with some at last.
+    /// Members with new addresses, or with some at last.
     pub moved: Vec<String>,
-    /// Hosts that have no member any more.
+    /// Hosts without any member left.
     pub gone: Vec<String>,
-    /// What other queries were told has to be read again: a host has other addresses, or a member has made room.
+    /// Whether known answers of other queries must be read again: a host has new addresses, or a member has made room.
     pub reread: bool,
     /// Names that were not admitted, in this answer.
     pub refused: Vec<(String, Refusal)>,
-    /// How many names of this answer wait, maybe not for long.
+    /// How many names of this answer wait, perhaps not for long.
     pub waiting: usize,
 }

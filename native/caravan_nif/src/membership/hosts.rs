@@ -1,4 +1,4 @@
-//! The hosts of the members. Several nodes may run on one, and each query may list others of them. Pure.
+//! The hosts of the members. Several nodes may share a host, and each query may list different ones. Pure.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,8 +14,8 @@ struct Host {
 pub(super) struct Hosts(HashMap<String, Host>);
 
 impl Hosts {
-    /// A host's addresses, with what an answer says of them: without any, nothing. And whether others were in force
-    /// for members on it.
+    /// A host's addresses, updated with those in an answer, unless it has none; and whether members on the host had
+    /// others before.
     pub(super) fn locate(&mut self, name: &str, addresses: Vec<IpAddr>) -> (Arc<[IpAddr]>, bool) {
         let host = self.0.entry(name.to_owned()).or_insert_with(|| Host {
             addresses: Arc::from([]),
@@ -33,14 +33,14 @@ impl Hosts {
         self.0.contains_key(name)
     }
 
-    /// One more member is on a host that was located.
+    /// Adds a member to a host that was located.
     pub(super) fn retain(&mut self, name: &str) {
         if let Some(host) = self.0.get_mut(name) {
             host.members += 1;
         }
     }
 
-    /// A member leaves; answers whether it was the last on its host.
+    /// Removes a member; returns whether it was the last on its host.
     pub(super) fn release(&mut self, name: &str) -> bool {
         let Some(host) = self.0.get_mut(name) else {
             return false;

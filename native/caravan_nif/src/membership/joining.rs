@@ -1,4 +1,4 @@
-//! Who becomes a member, and who makes room for whom. Pure.
+//! Who becomes a member, and who makes room. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::changes::{Changes, Listed, Refusal, Vm};
 use super::{Member, Membership};
 
-/// A member that nothing has answered for keeps its place this long: it has to be dialled first.
+/// A member that has never answered keeps its place this long: it has to be dialed first.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What one answer, or the end of some probes, has to know when it is taken in, and what it has changed.
+/// The context of applying one answer, or the outcomes of some probes, and the resulting changes.
 pub(super) struct Pass<'a, V> {
     pub(super) now: Duration,
     pub(super) changes: Changes,
@@ -19,19 +19,19 @@ pub(super) struct Pass<'a, V> {
     idle: Option<Idle>,
 }
 
-/// The members that nothing has ever answered for.
+/// The members that have never answered.
 struct Idle {
-    /// Who has to make room first is in front; without those that have only just come.
+    /// Those to make room first come first; without the newest ones.
     may_go: VecDeque<String>,
     any: bool,
 }
 
 enum Verdict {
-    /// A member from now on. `proven`: something has answered there.
+    /// Make it a member. `proven`: something has answered there.
     Member {
         proven: bool,
     },
-    /// It waits until its host has answered a probe, or until others have proven themselves.
+    /// Let it wait until its host has answered a probe, or until others are proven.
     Unproven(Refusal),
     Refused(Refusal),
 }
@@ -50,7 +50,7 @@ impl<'a, V: Vm> Pass<'a, V> {
 }
 
 impl Membership {
-    /// An answer lists a name that is no member.
+    /// An answer lists a name that isn't a member.
     pub(super) fn candidate(&mut self, pass: &mut Pass<'_, impl Vm>, source: u64, node: Listed) {
         let name = node.name.clone();
         let answered = self.candidates.see(pass.now, source, node).answered;
@@ -66,7 +66,7 @@ impl Membership {
                 }
             }
             Verdict::Refused(reason) => {
-                // Without a place it is as new when it is listed again.
+                // If there is no room for it, it is new again the next time it is listed.
                 if reason == Refusal::MaxMembers {
                     self.candidates.remove(&name);
                 }
@@ -75,7 +75,7 @@ impl Membership {
         }
     }
 
-    /// What this answer has left goes to names that are not in it, the last seen first.
+    /// Whatever room this answer leaves goes to names that are not in it, the last seen first.
     pub(super) fn admit_waiting(&mut self, pass: &mut Pass<'_, impl Vm>) {
         if self.candidates.is_empty() {
             return;
@@ -89,7 +89,7 @@ impl Membership {
         self.candidates.tidy(pass.now, self.limits.expire_after);
     }
 
-    /// Takes in the ends of probes: which names were probed, and whether their hosts have answered.
+    /// Applies the outcomes of probes: which names were probed, and whether their hosts answered.
     pub fn probed(&mut self, now: Duration, ended: &[(String, bool)], vm: &impl Vm) -> Changes {
         let mut pass = Pass::new(now, vm);
         for (name, answered) in ended {
@@ -101,7 +101,7 @@ impl Membership {
         pass.changes
     }
 
-    /// The name whose probe begins now, its host, and where that is as far as DNS has told.
+    /// The name whose probe starts now, its host, and the host's addresses as far as DNS has told.
     pub fn next_probe(&mut self) -> Option<Listed> {
         self.candidates.next_probe().cloned()
     }
@@ -111,8 +111,8 @@ impl Membership {
         self.candidates.due()
     }
 
-    /// How many names may be members soon, seen from an answer: once they are probed or, where nothing can be, once
-    /// those that were trusted are linked.
+    /// How many names of an answer may become members soon: once they are probed or, if nothing can be, once the
+    /// trusted ones are linked.
     pub fn waiting(&self, changes: &Changes) -> usize {
         if self.limits.probes {
             self.candidates.probing()
@@ -138,7 +138,7 @@ impl Membership {
         if full {
             let probes = self.limits.probes;
             let idle = self.idle(pass);
-            // Where nothing is probed nothing is gained by waiting.
+            // If nothing can be probed, waiting gains nothing.
             let may_have_room = if probes {
                 idle.any
             } else {
@@ -171,9 +171,9 @@ impl Membership {
         Verdict::Member { proven }
     }
 
-    /// May one more name be an atom before anything has answered there?
+    /// May one more name become an atom before anything has answered there?
     fn trusts(&mut self, pass: &mut Pass<'_, impl Vm>) -> bool {
-        // Where nothing can be probed the links are the proof.
+        // If nothing can be probed, the links are the proof.
         if self.limits.probes && !self.budget.has_half(pass.now) {
             return false;
         }
@@ -221,7 +221,7 @@ impl Membership {
         addresses.dedup();
         let addresses = match &host {
             Some(host) => {
-                // What other members on the host were told since is newer.
+                // What the other members on the host have learned since is newer.
                 if candidate.seen < pass.now && self.hosts.has(host) {
                     addresses.clear();
                 }
@@ -243,13 +243,13 @@ impl Membership {
             since: pass.now,
             proven,
         };
-        // The answers may have dropped it while it waited.
+        // Answers may have dropped it while it waited.
         self.missing += usize::from(member.missed != 0);
         self.members.insert(name.to_owned(), member);
         pass.changes.added.push(name.to_owned());
     }
 
-    /// A member that nothing has answered for goes. It may be in answers that are not read again since they are known.
+    /// Evicts a member that has never answered. Known answers, which aren't read again, may still list it.
     fn make_room(&mut self, changes: &mut Changes, name: &str) {
         let Some(member) = self.members.remove(name) else {
             return;

@@ -130,7 +130,7 @@ fn a_host_that_only_the_other_family_reaches_would_be_looked_up_elsewhere() {
         refused,
         [("app-4370@n1.test".to_owned(), Refusal::NotAllowed)]
     );
-    // Without the option nothing depends on where it is looked up, and an address that can't be dialled
+    // Without the option nothing depends on where it is looked up, and an address that can't be dialed
     // takes the place of none that can.
     let (listed, _) = names(BY_HOST, &[], &endpoints);
     assert_eq!(listed, [("app-4370@n1.test".to_owned(), vec![])]);

@@ -1,4 +1,4 @@
-//! What comes from Elixir: the maps that say what to look up and how to keep members.
+//! What comes from Elixir: the maps that say what to look up, and how to keep members.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -56,7 +56,7 @@ enum Nameservers {
     Given(Vec<String>),
 }
 
-/// An address as `:inet` has it.
+/// An address in the form of `:inet`.
 pub(crate) struct Ip(pub(crate) IpAddr);
 
 impl<'a> Decoder<'a> for Ip {
@@ -78,7 +78,7 @@ impl<'a> Decoder<'a> for Ip {
     }
 }
 
-/// The family of addresses that distribution runs over.
+/// The address family that distribution uses.
 #[derive(Clone, Copy, PartialEq, Eq, NifUnitEnum)]
 pub(crate) enum ExFamily {
     Inet,
@@ -91,7 +91,7 @@ impl ExFamily {
     }
 }
 
-/// What the library is loaded with.
+/// The load info.
 #[derive(NifMap)]
 #[rustler(decode)]
 pub(crate) struct LoadInfo {

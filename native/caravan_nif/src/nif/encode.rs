@@ -1,4 +1,4 @@
-//! What goes to Elixir: atoms, and the counterparts of its structs and maps, which are called `Ex...`.
+//! What goes to Elixir: atoms, and the counterparts of its structs and maps, named `Ex...`.
 
 mod lookup;
 
@@ -88,7 +88,7 @@ impl Encoder for ExServerEvent {
     }
 }
 
-/// An address as `:inet` has it.
+/// An address in the form of `:inet`.
 pub(crate) struct Ip(pub(crate) IpAddr);
 
 impl Encoder for Ip {
@@ -106,7 +106,7 @@ impl Encoder for Ip {
     }
 }
 
-/// What of a topology's options doesn't suit the own name: a word and what it is about.
+/// How a topology's options conflict with this node's name: a word and its subject.
 pub(crate) struct ExMismatch<'a>(Atom, Option<&'a str>);
 
 impl<'a> From<&'a Mismatch> for ExMismatch<'a> {

@@ -19,8 +19,8 @@ use crate::request_limit::{self, Permit};
 
 static RUNTIME: OnceCell<Handle> = OnceCell::new();
 
-/// One thread does it all: on one core it answers faster than a pool that hands work around, and look-ups wait, they
-/// don't compute. Resolving a host through the system takes up to four more threads, which end when idle.
+/// One thread does everything: on one core it answers faster than a pool that passes work around, and lookups wait more
+/// than they compute. Resolving a host through the system takes up to four more threads, which end when idle.
 fn runtime() -> io::Result<&'static Handle> {
     RUNTIME.get_or_try_init(|| {
         let runtime = Builder::new_current_thread()
@@ -42,15 +42,15 @@ fn runtime() -> io::Result<&'static Handle> {
     })
 }
 
-/// Drops a value on the runtime's thread: a big one would hold up one of the VM's.
+/// Drops a value on the runtime's thread: dropping a big one would block one of the VM's.
 pub(crate) fn drop_later(value: impl Send + 'static) {
-    // Where nothing ever ran, nothing has become big.
+    // If nothing ever ran, nothing has grown big.
     if let Some(runtime) = RUNTIME.get() {
         runtime.spawn(async move { drop(value) });
     }
 }
 
-/// A request under way. The monitor on its caller ends the work when the caller dies.
+/// A request under way. The monitor on its caller aborts the task when the caller dies.
 pub(crate) struct Request(AbortSlot<AbortHandle>);
 
 #[rustler::resource_impl]
@@ -64,10 +64,11 @@ impl Resource for Request {
     }
 }
 
-/// Runs `work` on the runtime, for the calling process: it gets `{tag, answer}`, once. `context` says in errors what it was.
+/// Runs `work` on the runtime, for the calling process: it gets `{tag, answer}`, once. `context` describes it in
+/// errors.
 ///
 /// # Errors
-/// `Overloaded` when too much is under way, or the thread could not be started.
+/// `Overloaded` if too much is under way, or the thread could not be started.
 pub(crate) fn look_up<T>(
     env: Env<'_>,
     tag: Term<'_>,
@@ -83,10 +84,10 @@ where
     }
 }
 
-/// Runs a probe as [`look_up`] does a look-up.
+/// Runs a probe as [`look_up`] runs a lookup.
 ///
 /// # Errors
-/// Likewise.
+/// The same.
 pub(crate) fn probe<T>(
     env: Env<'_>,
     tag: Term<'_>,
@@ -118,7 +119,7 @@ where
     };
     let reply = Reply::new(env, tag, context);
     spawn(env, runtime, async move {
-        // Moved in, so that it ends with the task, however that ends.
+        // Moved in, so that it is dropped with the task, however that ends.
         let _permit = permit;
         let answer = work.await;
         reply.send(&answer);
@@ -129,7 +130,7 @@ where
 /// Runs `work` on the runtime for as long as the calling process lives; it may never end by itself.
 ///
 /// # Errors
-/// When the thread could not be started.
+/// If the thread could not be started.
 pub(crate) fn serve(
     env: Env<'_>,
     work: impl Future<Output = ()> + Send + 'static,
@@ -143,7 +144,7 @@ fn spawn(env: Env<'_>, runtime: &Handle, work: impl Future<Output = ()> + Send +
     let monitored = request.monitor(Some(env), &env.pid()).is_some();
     let held = request.clone();
     let task = runtime.spawn(async move {
-        // Moved in, so that the monitor ends with the task.
+        // Moved in, so that the monitor is dropped with the task.
         let _held = held;
         work.await;
     });
@@ -159,7 +160,7 @@ pub(crate) fn send(to: &LocalPid, message: &impl Encoder) {
     let _ = OwnedEnv::new().send_and_clear(to, |env| message.encode(env));
 }
 
-/// The answer that a process waits for. Dropped unsent, by a panic or an abort, it sends an error.
+/// The answer that a process waits for. If dropped unsent, by a panic or an abort, it sends an error.
 struct Reply {
     to: LocalPid,
     message: Option<(OwnedEnv, SavedTerm)>,
@@ -191,7 +192,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        // Sending from an `OwnedEnv` panics on the VM's own threads. Tasks are dropped on the runtime's, save when it
+        // Sending from an `OwnedEnv` panics on the VM's own threads. Tasks are dropped on the runtime's, except if it
         // never ran.
         if self.message.is_some() && !is_scheduler_thread() {
             let context = self.context.clone();

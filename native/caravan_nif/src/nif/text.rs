@@ -1,13 +1,13 @@
-//! How a name comes in: the text of a term, without allocating.
+//! Reads the text of a term, without allocating.
 
 use std::mem::MaybeUninit;
 
 use rustler::{Term, sys};
 
-/// Room for the longest name the VM can hold, and enough more to show that a list was longer.
+/// Room for the longest name that the VM can hold, and a little more to show that a list was longer.
 const TEXT_BUFFER: usize = 512;
 
-/// Where [`text`] puts what it reads; not zeroed, since that would cost as much as reading a name.
+/// The buffer of [`text`]; not zeroed, since that would cost as much as reading a name.
 pub(crate) struct TextBuffer([MaybeUninit<u8>; TEXT_BUFFER]);
 
 impl TextBuffer {
@@ -16,7 +16,8 @@ impl TextBuffer {
     }
 }
 
-/// The text of an atom, a charlist or a binary, without allocating; `None` for other terms and for what is not Latin-1.
+/// The text of an atom, a charlist or a binary, without allocating; `None` for other terms and for text outside
+/// Latin-1.
 pub(crate) fn text<'a, 'b>(term: Term<'a>, buffer: &'b mut TextBuffer) -> Option<&'b [u8]>
 where
     'a: 'b,
@@ -25,7 +26,7 @@ where
     let env = term.get_env().as_c_arg();
     let out = buffer.0.as_mut_ptr().cast();
     let latin1 = sys::ErlNifCharEncoding::ERL_NIF_LATIN1;
-    // SAFETY: both write at most `room` bytes into the buffer, the closing zero included, and tell how many.
+    // SAFETY: both write at most `room` bytes into the buffer, including the closing zero, and return how many.
     let written = unsafe {
         match sys::enif_get_atom(env, term.as_c_arg(), out, room, latin1) {
             0 => sys::enif_get_string(env, term.as_c_arg(), out, room, latin1),
@@ -35,7 +36,7 @@ where
     let length = match usize::try_from(written) {
         Ok(0) => {
             let binary = term.decode::<rustler::Binary<'a>>().ok()?.as_slice();
-            // Of a longer one no more is read than of a list: a scheduler waits for it.
+            // A longer one is read no further than a list would be: a scheduler waits for it.
             return Some(&binary[..binary.len().min(TEXT_BUFFER)]);
         }
         Ok(written) => written - 1,

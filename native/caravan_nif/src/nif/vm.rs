@@ -1,11 +1,11 @@
-//! What the membership asks of the VM.
+//! What the membership asks the VM.
 
 use rustler::{Atom, OwnedEnv};
 
 use crate::known_nodes;
 use crate::membership::Vm;
 
-/// The VM, with the number of its atoms and how many it may have, as they were when it was context.
+/// The VM, with the number of its atoms and their limit at the time of the call.
 pub(crate) struct Beam {
     atoms: usize,
     limit: usize,

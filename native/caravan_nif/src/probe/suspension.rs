@@ -1,6 +1,6 @@
 //! Whether this process was suspended until just now: by a signal, a debugger, or the freezer of its container.
 //!
-//! A heartbeat tells: a gap in it is the time in which nothing ran.
+//! A heartbeat tells: nothing ran during a gap in it.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -9,17 +9,17 @@ use once_cell::sync::Lazy;
 
 use crate::sync::Mutex;
 
-/// How often the heart should beat.
+/// The time between heartbeats.
 pub const INTERVAL: Duration = Duration::from_millis(500);
 
-/// A gap this long means that the process was suspended. Peers give a node up after 0.75 of `net_ticktime` at the
+/// A gap this long means that the process was suspended. Peers give up a node after 0.75 of `net_ticktime` at the
 /// earliest.
 const SUSPENDED: Duration = Duration::from_secs(2);
 
 static MONITOR: Lazy<Monitor> = Lazy::new(Monitor::new);
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 
-/// How much of `grace` is left since this process resumed: mostly nothing. This counts as a heartbeat, too.
+/// How much of `grace` is left since this process resumed, usually nothing. Calling this counts as a heartbeat, too.
 pub fn remaining(grace: Duration) -> Duration {
     MONITOR.remaining(grace, || START.elapsed())
 }
@@ -34,8 +34,8 @@ impl Monitor {
 
     fn remaining(&self, grace: Duration, clock: impl FnOnce() -> Duration) -> Duration {
         let mut heartbeat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read under the lock: a thread suspended between the two would bring an old time after newer ones, and the next
-        // beat would find a gap that there never was.
+        // Read under the lock: a thread suspended between the two would record an old time after newer ones, and the
+        // next beat would see a gap that never was.
         let now = clock();
         heartbeat.beat(now);
         heartbeat.remaining(grace, now)

@@ -1,4 +1,4 @@
-//! An answer's bytes as endpoints, without a network: the way a server's bytes go, for the fuzzer and for tests.
+//! Parses an answer's bytes into endpoints without a network, as for a server's bytes; for the fuzzer and the tests.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,21 +13,21 @@ use super::{Spec, Type};
 use crate::endpoint::{self, Endpoint, Found, RefusedNames};
 use crate::error::Error;
 
-/// What one answer says.
+/// What an answer says.
 #[derive(Debug, Clone)]
 pub enum Decoded {
-    /// It is no answer to the question, or was cut before its first record ended.
+    /// It doesn't answer the query, or was truncated within its first record.
     Ignored,
-    /// Nothing of the wanted kind, or not here.
+    /// Nothing of the wanted type, or not in this answer.
     Nothing,
-    /// Endpoints, and the targets refused.
+    /// Endpoints, and the refused targets.
     Endpoints(Vec<Endpoint>, RefusedNames),
 }
 
-/// Takes `bytes` for the answer to a question for `name`; the transaction id is always right.
+/// Reads `bytes` as the answer to a query for `name`; the transaction id always matches.
 ///
 /// # Errors
-/// Those of a look-up that has one answer only.
+/// Those of a lookup that gets a single answer.
 pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Error> {
     let server = SocketAddr::from(([127, 0, 0, 1], 53));
     let session = Session::new(&Spec {

@@ -1,6 +1,6 @@
-//! What an answer says, as one number: the same for the same records in any order and with any TTL. Pure.
+//! An answer's content as one number: the same for the same records in any order and with any TTL. Pure.
 //!
-//! A poll mostly finds what the poll before it found. Then its records need not be made and compared one by one.
+//! Most polls find the same as the poll before. Then the records need not be parsed and compared one by one.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -18,10 +18,10 @@ const OPT: u16 = 41;
 /// The header's bytes (RFC 1035, 4.1.1).
 const HEADER: usize = 12;
 
-/// Pointers followed in one name; nobody needs more than one or two.
+/// The most pointers followed in one name; nobody needs more than one or two.
 const MAX_POINTERS: usize = 8;
 
-/// An answer, digested.
+/// The digest of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Digest {
     /// Of the question and of the records that endpoints are made of.
@@ -30,7 +30,7 @@ pub(super) struct Digest {
     pub(super) ttl: u32,
 }
 
-/// The digest of an answer with records; `None` for any other, and for what is better read with care.
+/// The digest of an answer with records; `None` for any other, and for one that needs a careful look.
 pub(super) fn digest(bytes: &[u8]) -> Option<Digest> {
     let [questions, answers, authorities, additionals] =
         [4, 6, 8, 10].map(|at| number(bytes, at).unwrap_or(0));
@@ -54,7 +54,7 @@ pub(super) fn digest(bytes: &[u8]) -> Option<Digest> {
     Some(digest)
 }
 
-/// Takes in one record, and answers with where the next one begins.
+/// Hashes one record; returns where the next one begins.
 fn record(bytes: &[u8], at: usize, section: usize, digest: &mut Digest) -> Option<usize> {
     let mut hasher = KEYS.build_hasher();
     hasher.write_usize(section);
@@ -82,7 +82,7 @@ fn record(bytes: &[u8], at: usize, section: usize, digest: &mut Digest) -> Optio
     Some(end)
 }
 
-/// Hashes a name with its pointers followed, and answers with where it ends.
+/// Hashes a name, following its pointers; returns where it ends.
 fn name(bytes: &[u8], start: usize, hasher: &mut impl Hasher) -> Option<usize> {
     let mut at = start;
     let mut end = None;
@@ -104,7 +104,7 @@ fn name(bytes: &[u8], start: usize, hasher: &mut impl Hasher) -> Option<usize> {
                 pointers += 1;
                 end = end.or(Some(at + 2));
                 at = usize::from(number(bytes, at)? & 0x3fff);
-                // It names a prior occurrence (RFC 1035, 4.1.4); hickory reads no other either.
+                // It must point to a prior occurrence (RFC 1035, 4.1.4); hickory accepts no other either.
                 if at >= label {
                     return None;
                 }

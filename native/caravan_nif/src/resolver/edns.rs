@@ -1,4 +1,4 @@
-//! Which servers answer only without EDNS: those older than it, and those behind a firewall that drops what it
+//! Which servers answer only without EDNS: those that predate it, and those behind a firewall that drops what it
 //! doesn't know.
 
 use std::collections::HashMap;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 
-/// How often such a server is queried with EDNS nevertheless: it may only have lost a packet, or the firewall may be gone.
+/// How often such a server is queried with EDNS nevertheless: it may only have lost a packet, or the firewall may be
+/// gone.
 const RECHECK: Duration = Duration::from_secs(60);
 
 /// How many servers are remembered. Others are queried with EDNS first, in vain.
@@ -21,18 +22,18 @@ static SUPPORT: Lazy<Mutex<EdnsSupport>> = Lazy::new(Mutex::default);
 pub(super) enum Mode {
     Edns,
     Plain,
-    /// Without EDNS, and with it besides, to see whether that is answered now.
+    /// Both without EDNS and with it, to see whether the latter is answered now.
     PlainUntilChecked,
 }
 
-/// What a reply, or the lack of one, tells of a server.
+/// What a reply, or the lack of one, shows about a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Evidence {
-    /// It has answered a question with EDNS.
+    /// It has answered a query with EDNS.
     Edns,
     /// It has said that it doesn't know EDNS.
     NoEdns,
-    /// It has answered one without EDNS after one with it had brought nothing, which may have been lost.
+    /// It has answered a query without EDNS after one with it got no answer, which may have been lost.
     Silence,
 }
 

@@ -1,4 +1,4 @@
-//! One question to one server, with EDNS or without it, whichever the server answers.
+//! One query to one server, with EDNS or without it, whichever the server answers.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -16,16 +16,16 @@ use crate::socket_limit;
 /// When to stop waiting for what.
 #[derive(Clone, Copy)]
 pub(super) struct Timeouts {
-    /// How long a server may keep silent before it is also asked the other way, without EDNS or with it.
+    /// How long a server may stay silent before it is also queried the other way, without EDNS or with it.
     pub(super) fallback_after: Duration,
-    /// Until when a whole answer is worth more than part of one: making use of a part takes time, too.
+    /// Until when to wait for the complete answer rather than use part of it: using a part takes time, too.
     pub(super) whole_until: Instant,
     pub(super) deadline: Instant,
 }
 
-/// One question to one server.
+/// One query to one server.
 ///
-/// Some servers, and firewalls before them, drop questions with EDNS. So who keeps silent is asked without, too, from
+/// Some servers, and firewalls before them, drop queries with EDNS. So a silent server is queried without it, too, from
 /// another port and with another id, and the first answer counts.
 pub(super) async fn exchange(
     server: SocketAddr,
@@ -48,7 +48,7 @@ pub(super) async fn exchange(
     }
 }
 
-/// What the server says first, and to which question.
+/// The server's first answer, and the query that it answers.
 async fn first_reply(
     server: SocketAddr,
     question: &Query,
@@ -83,7 +83,7 @@ async fn first_reply(
     let Some(_permit) = socket_limit::try_permit() else {
         return first.await;
     };
-    // On the heap, since it is seldom there.
+    // On the heap, since it is rarely used.
     let mut other = Box::pin(query(!edns));
     tokio::select! {
         biased;
@@ -99,7 +99,7 @@ async fn first_reply(
 
 type FirstReply = Result<(ServerReply, Message), ExchangeError>;
 
-/// Remembers what this answer has evidence, if it is one.
+/// Records what this answer shows about the server, if it is one.
 fn noted(server: SocketAddr, evidence: Evidence, done: FirstReply) -> FirstReply {
     if done.is_ok() && !rejects_edns(&done) {
         edns::note(server, evidence);
@@ -107,13 +107,13 @@ fn noted(server: SocketAddr, evidence: Evidence, done: FirstReply) -> FirstReply
     done
 }
 
-/// RFC 6891, section 7: a server that has never heard of EDNS takes the question for a malformed or an unknown one.
+/// RFC 6891, section 7: a server without EDNS considers the query malformed or not implemented.
 fn rejects_edns(done: &FirstReply) -> bool {
     matches!(done, Ok((ServerReply::Whole(answer, _), _))
         if !answer.edns && matches!(answer.code, ResponseCode::FormErr | ResponseCode::NotImp))
 }
 
-/// Whether a server that was asked without EDNS by now answers questions with it.
+/// Whether a server that is queried without EDNS now answers queries with it.
 async fn check(server: SocketAddr, request: Message, tcp: bool, deadline: Instant) {
     let Some(_permit) = socket_limit::try_permit() else {
         return;

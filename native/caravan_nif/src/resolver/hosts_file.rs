@@ -8,7 +8,7 @@ use std::net::IpAddr;
 pub(super) struct HostsFile(HashMap<String, Vec<IpAddr>>);
 
 impl HostsFile {
-    /// Reads the file; lines that are not understood are passed over.
+    /// Parses the file; lines that can't be parsed are skipped.
     pub(super) fn parse(text: &str) -> Self {
         let mut hosts = HashMap::<_, Vec<_>>::new();
         for line in text.lines() {

@@ -1,4 +1,4 @@
-//! Look-ups of addresses: A and AAAA records, and the hosts file where the system's servers are asked.
+//! Lookups of addresses: A and AAAA records, and the hosts file if the system's servers are queried.
 
 use std::net::IpAddr;
 
@@ -42,7 +42,7 @@ pub(super) async fn look_up(session: &Session, name: &str, wanted: Type) -> Resu
     Ok(Lookup::of(endpoints, &resolved, session))
 }
 
-/// What the hosts file says of a name.
+/// What the hosts file says about a name.
 pub(super) fn in_hosts(session: &Session, name: &str, wanted: Type) -> Option<Lookup> {
     let records: Vec<Record> = static_addresses(session, name)
         .iter()
@@ -73,7 +73,7 @@ pub(super) fn in_hosts(session: &Session, name: &str, wanted: Type) -> Option<Lo
     })
 }
 
-/// The addresses of a host that the hosts file has.
+/// The addresses of a host according to the hosts file.
 pub(super) fn static_addresses<'a>(session: &'a Session, name: &str) -> &'a [IpAddr] {
     session
         .system

@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::error::Error;
 
-/// Where DNS servers listen.
+/// The port of DNS servers.
 pub(super) const PORT: u16 = 53;
 
-/// Reads `192.0.2.1`, `192.0.2.1:8600`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:8600`.
+/// Parses `192.0.2.1`, `192.0.2.1:8600`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:8600`.
 ///
 /// # Errors
 /// `InvalidOption` for anything else.

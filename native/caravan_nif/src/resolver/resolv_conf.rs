@@ -1,14 +1,14 @@
 //! What `resolv.conf` says, read as the C library reads it (resolv.conf(5)). Pure.
 //!
-//! hickory's own reader gives up on a file without servers and on a search list with one bad name, takes no scope of an
-//! IPv6 address, and knows no default domain.
+//! hickory's own parser gives up on a file without servers and on a search list with one bad name, rejects the scope of
+//! an IPv6 address, and knows no default domain.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::endpoint;
 
-/// The C library asks no more.
+/// The C library uses no more.
 const MAX_SERVERS: usize = 3;
 
 /// Servers, search list and options.
@@ -18,17 +18,16 @@ pub(super) struct ResolvConf {
     pub(super) servers: Vec<(IpAddr, Option<String>)>,
     search: Vec<String>,
     ndots: usize,
-    /// How long to wait for a server before the next one is asked.
+    /// How long to wait for a server before the next one is queried.
     pub(super) timeout: Duration,
-    /// How often each server is asked.
+    /// How often each server is queried.
     pub(super) attempts: usize,
     /// TCP at once.
     pub(super) tcp: bool,
 }
 
 impl ResolvConf {
-    /// Reads the file; whatever is not understood is passed over. The host's own name gives the search list where the
-    /// file has none.
+    /// Parses the file; whatever can't be parsed is skipped. Without a search list, the host's own name provides it.
     pub(super) fn parse(text: &str, hostname: &str) -> Self {
         let domain = hostname.trim().split_once('.').map(|(_, domain)| domain);
         let mut conf = Self {
@@ -45,7 +44,7 @@ impl ResolvConf {
                 .take_while(|word| !word.starts_with(['#', ';']));
             match words.next() {
                 Some("nameserver") => conf.servers.extend(words.next().and_then(server)),
-                // The last one of either counts.
+                // The last of either counts.
                 Some("domain") => conf.search = words.take(1).filter_map(search_domain).collect(),
                 Some("search") => conf.search = words.filter_map(search_domain).collect(),
                 Some("options") => words.for_each(|word| conf.set(word)),
@@ -70,7 +69,7 @@ impl ResolvConf {
         }
     }
 
-    /// The names to try, in order: as it is first with `ndots` dots or more, otherwise behind the search list.
+    /// The names to try, in order: the name as given first with `ndots` dots or more, otherwise after the search list.
     pub(super) fn candidates(&self, name: String) -> Vec<String> {
         let dots = name.bytes().filter(|byte| *byte == b'.').count();
         let mut names: Vec<String> = self
@@ -92,7 +91,7 @@ impl ResolvConf {
     }
 }
 
-/// An address, perhaps with a scope.
+/// An address, optionally with a scope.
 fn server(word: &str) -> Option<(IpAddr, Option<String>)> {
     match word.split_once('%') {
         None => Some((word.parse().ok()?, None)),
@@ -103,7 +102,7 @@ fn server(word: &str) -> Option<(IpAddr, Option<String>)> {
     }
 }
 
-/// A domain in lower case without its last dot: empty for the root, `None` for what is no domain.
+/// A domain in lower case without its last dot: empty for the root, `None` for an invalid domain.
 fn search_domain(word: &str) -> Option<String> {
     let domain = word.strip_suffix('.').unwrap_or(word).to_ascii_lowercase();
     (domain.is_empty() || endpoint::is_host(&domain)).then_some(domain)

@@ -1,6 +1,6 @@
-//! An answer's bytes as Caravan's records. Pure.
+//! Parses the bytes of a response into Caravan's records. Pure.
 //!
-//! Record by record, since hickory's whole message of 1,000 records takes 300 kB that are thrown away at once.
+//! Reads record by record, since hickory's message of 1,000 records takes 300 kB that are discarded at once.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ const TC: u8 = 0b10;
 /// The shortest record: the root's name, type, class, TTL and length (RFC 1035, 3.2.1).
 const SHORTEST_RECORD: usize = 11;
 
-/// What a server answered.
+/// A server's answer.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) code: ResponseCode,
-    /// "Ask those servers", which says nothing of the name.
+    /// A referral to other servers, which says nothing about the name.
     pub(super) referral: bool,
-    /// Whether there is an OPT record: the server knows EDNS.
+    /// Whether there is an OPT record: then the server knows EDNS.
     pub(super) edns: bool,
     pub(super) records: Vec<Record>,
     pub(super) additionals: Vec<Record>,
-    /// What it says, as one number.
+    /// Its digest.
     pub(super) digest: Option<u64>,
-    /// It is the known one, with this TTL; its records were not read.
+    /// It is the known answer, with this TTL; its records were not read.
     pub(super) unchanged: Option<u32>,
 }
 
@@ -38,13 +38,13 @@ pub(super) struct Response {
 pub(super) enum Received {
     /// The answer.
     Response(Response),
-    /// The answer, cut to fit. Not read any further: the whole one is to be had over TCP, as a rule.
+    /// A truncated answer. It isn't read further, since TCP usually has the complete one.
     Truncated,
-    /// No answer to this request; anybody may have sent it.
+    /// Not an answer to this request; anybody may have sent it.
     Other,
 }
 
-/// Reads what came after `request` was sent. Of an answer with the digest `known` the records are not read.
+/// Reads what came after `request` was sent. The records of an answer with the digest `known` are not read.
 pub(super) fn read(
     bytes: &[u8],
     request: &Message,
@@ -59,16 +59,16 @@ pub(super) fn read(
     whole(bytes, request, known)
 }
 
-/// What stands before the records, where it is an answer to `request`.
+/// The header and question, if this is an answer to `request`.
 fn head(decoder: &mut BinDecoder<'_>, request: &Message) -> Result<Option<Header>, String> {
     let header = Header::read(decoder).map_err(text_of)?;
-    // Our own words from a port that echoes: no answer will come.
+    // Our own query, from a port that echoes: no answer will come.
     if header.metadata.message_type != MessageType::Response {
-        return Err("it is a question, too".into());
+        return Err("it is a query, too".into());
     }
     let queries = Message::read_queries(decoder, header.counts.queries.into())
         .map_err(|error| error.to_string())?;
-    // Who could not read the question can't repeat it.
+    // A server that could not parse the query can't repeat it.
     let unread = queries.is_empty()
         && !matches!(
             header.metadata.response_code,
@@ -77,10 +77,10 @@ fn head(decoder: &mut BinDecoder<'_>, request: &Message) -> Result<Option<Header
     Ok((unread || queries == request.queries).then_some(header))
 }
 
-/// The whole records of a cut answer to `request`; the one that the cut went through is dropped. `None` where there are
-/// none, or where it tells of a failure.
+/// The complete records of a truncated answer to `request`; the last, partial one is dropped. `None` if there are none,
+/// or if the answer is a failure.
 ///
-/// Of its other sections nothing is taken: half of a host's addresses is worse than asking for all of them.
+/// Its other sections are ignored: half of a host's addresses is worse than querying for all of them.
 pub(super) fn whole_records(bytes: &[u8], request: &Message) -> Option<Response> {
     let mut decoder = BinDecoder::new(bytes);
     let Header { metadata, counts } = head(&mut decoder, request).ok()??;
@@ -132,7 +132,7 @@ fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received
     additionals
         .read(&mut decoder, counts.additionals)
         .map_err(text_of)?;
-    // EDNS holds the upper bits of the code (RFC 6891, 6.1.3).
+    // EDNS holds the upper bits of the response code (RFC 6891, 6.1.3).
     let code = match &additionals.edns {
         Some(edns) => ResponseCode::from(edns.rcode_high(), metadata.response_code.low()),
         None => metadata.response_code,
@@ -148,20 +148,20 @@ fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received
     }))
 }
 
-/// The records of one section, others than those that endpoints are made of left out.
+/// The records of one section that endpoints are made of.
 #[derive(Default)]
 struct Section {
     records: Vec<Record>,
     edns: Option<Edns>,
     ns: bool,
     soa: bool,
-    /// Big answers repeat one owner: its text is made once.
+    /// Big answers repeat one owner, so its text is made only once.
     owner: Option<(Name, Arc<str>)>,
 }
 
 impl Section {
     fn read(&mut self, decoder: &mut BinDecoder<'_>, count: u16) -> Result<(), DecodeError> {
-        // A count is only believed as far as there are bytes for it.
+        // A count is trusted only as far as there are bytes for it.
         let room = usize::from(count).min(decoder.len() / SHORTEST_RECORD);
         self.records.reserve_exact(room);
         for _ in 0..count {
@@ -206,7 +206,7 @@ impl Section {
     }
 }
 
-/// A response code as DNS people write it.
+/// A response code in the usual notation.
 pub(super) fn code_word(code: ResponseCode) -> &'static str {
     match code {
         ResponseCode::FormErr => "FORMERR",
@@ -222,9 +222,9 @@ fn text_of(error: DecodeError) -> String {
     error.to_string()
 }
 
-/// A name in lower case, without the trailing dot, its odd bytes escaped (RFC 1035, 5.1).
+/// A name in lower case, without the trailing dot, with odd bytes escaped (RFC 1035, 5.1).
 ///
-/// Not hickory's way: that escapes a hyphen at the start of a label, too.
+/// Unlike hickory's own, which escapes a hyphen at the start of a label, too.
 fn text(name: &Name) -> String {
     let mut text = String::with_capacity(name.len());
     for label in name {

@@ -1,4 +1,4 @@
-//! The questions of one look-up: who may be context, and what an answer means, under one deadline.
+//! The queries of one lookup: which servers to query, and what an answer means, under one deadline.
 
 mod race;
 
@@ -18,37 +18,37 @@ use super::{Spec, Transport};
 use crate::endpoint::{self, Data, Found, MAX_ALIASES, Record};
 use crate::error::{Context, Error};
 
-/// How often each server is context, where resolv.conf does not say it.
+/// How often each server is queried, unless resolv.conf says otherwise.
 const ATTEMPTS: usize = 2;
 
-/// One look-up under way: who may be context, and until when.
+/// One lookup under way: which servers to query, and until when.
 #[derive(Clone)]
 pub(super) struct Session {
     servers: Vec<SocketAddr>,
-    /// Which of them answered last: the next question goes there first, so that a dead server costs its patience once.
+    /// The server that answered last. The next query goes there first, so that a dead server costs its patience once.
     alive: Arc<AtomicUsize>,
-    /// Where the system's own servers are context: its search list and hosts file count too.
+    /// Set if the system's own servers are queried: then its search list and hosts file count, too.
     pub(super) system: Option<System>,
     pub(super) ipv6: bool,
     known: Option<u64>,
     tcp: bool,
     attempts: usize,
-    /// How long one server may keep silent before the next one is asked too.
+    /// How long a server may stay silent before the next one is queried, too.
     patience: Duration,
     start: Instant,
     deadline: Instant,
 }
 
-/// One kind of records of one name, aliases followed.
+/// The records of one type of one name, aliases followed.
 pub(super) struct Resolved {
     pub(super) records: Vec<Record>,
     pub(super) ttl: u32,
     pub(super) additionals: Vec<Record>,
     pub(super) server: SocketAddr,
     pub(super) transport: Transport,
-    /// Why they are not all there is.
+    /// Why some are missing, if any are.
     pub(super) missing: Option<Error>,
-    /// Of the answer, where it was one.
+    /// The digest of the answer, if there was just one.
     pub(super) digest: Option<u64>,
     /// The answer was the known one, and was not read.
     pub(super) unchanged: bool,
@@ -66,7 +66,7 @@ impl Session {
             .unwrap_or_default();
         let conf = resolver.map(|resolver| &resolver.conf);
         let attempts = conf.map_or(ATTEMPTS, |conf| conf.attempts);
-        // So that every server is asked once, and the first once more, before the deadline.
+        // So that every server is queried once, and the first one twice, before the deadline.
         let share = spec.timeout / (u32::try_from(servers.len() * attempts).unwrap_or(1) + 1);
         Self {
             servers,
@@ -105,7 +105,7 @@ impl Session {
         }
     }
 
-    /// Asks for one type of one name, and again where the answer ends at an alias.
+    /// Queries one type of one name, and again if the answer ends at an alias.
     pub(super) async fn resolve(&self, name: &str, of: RecordType) -> Result<Resolved, Error> {
         let mut owner = name.to_owned();
         let mut lowest = u32::MAX;
@@ -142,7 +142,7 @@ impl Session {
                         unchanged: false,
                     });
                 }
-                // One alias is all there is of them, so nothing of this answer is missing.
+                // A name has only one alias, so nothing in this answer is missing.
                 Found::Cname(target, ttl) => {
                     lowest = lowest.min(ttl);
                     owner = target.to_string();
@@ -159,11 +159,11 @@ impl Session {
         let context = self.context(name, of, &self.servers);
         Err(Error::Malformed {
             context,
-            reason: "its aliases (CNAME) never end".into(),
+            reason: "its CNAME chain loops".into(),
         })
     }
 
-    /// What the response code means; one that is no more than "no" says that another server may know better.
+    /// What the response code means. A mere "no" means that another server may know better.
     pub(super) fn check_code(
         &self,
         answer: &Response,
@@ -178,9 +178,9 @@ impl Session {
             rcode: answer.code.into(),
         };
         match answer.code {
-            ResponseCode::NoError if answer.referral => Err(failed(
-                "with a referral, since it resolves nothing for others",
-            )),
+            ResponseCode::NoError if answer.referral => {
+                Err(failed("with a referral: it is not a recursive resolver"))
+            }
             ResponseCode::NoError => Ok(()),
             ResponseCode::NXDomain => Err(Error::NxDomain {
                 context: context(),

@@ -1,4 +1,4 @@
-//! Look-ups of services: SRV records (RFC 2782) and the addresses of the hosts they name.
+//! Lookups of services: SRV records (RFC 2782) and the addresses of the hosts they name.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use super::{Lookup, Missing, Type, failed, ip};
 use crate::endpoint::{self, Data, Endpoint, Record};
 use crate::error::Error;
 
-/// Hosts resolved at the same time, by one look-up.
+/// How many hosts one lookup resolves at the same time.
 const HOSTS_AT_ONCE: usize = 64;
 
 pub(super) async fn look_up(session: &Session, name: &str) -> Result<Lookup, Error> {
@@ -23,7 +23,7 @@ pub(super) async fn look_up(session: &Session, name: &str) -> Result<Lookup, Err
     let Some((mut endpoints, refused)) = endpoint::services(&resolved.records) else {
         return Err(Error::NoData {
             context: context(),
-            reason: "the service is declared not available there (target \".\")",
+            reason: "the service is declared unavailable there (target \".\")",
         });
     };
     if endpoints.is_empty() {
@@ -55,11 +55,11 @@ pub(super) async fn look_up(session: &Session, name: &str) -> Result<Lookup, Err
     })
 }
 
-/// The addresses of the endpoints' hosts, the lowest TTL on the way to them, why one of them is not known, and whether
+/// The addresses of the endpoints' hosts, the lowest TTL on the way to them, why one of them is unknown, and whether
 /// all this depends on nothing but the answer.
 ///
-/// The hosts file goes before the additional section. What has no address of the wanted family there is asked for: a
-/// server may leave out of that section what it likes (RFC 2181, section 9).
+/// The hosts file precedes the additional section. Hosts without an address of the wanted family there are looked up,
+/// since a server may leave anything out of that section (RFC 2181, section 9).
 async fn hosts(
     session: &Session,
     endpoints: &[Endpoint],
@@ -80,7 +80,7 @@ async fn hosts(
             continue;
         }
         let addresses = match host.parse() {
-            // A literal address as a target is not what RFC 2782 wants, but what it means is plain.
+            // RFC 2782 doesn't allow a literal address as a target, but its meaning is clear.
             Ok(ip) => vec![ip],
             Err(_) => {
                 let addresses = match ip::static_addresses(session, host) {
@@ -95,7 +95,7 @@ async fn hosts(
         };
         known.insert(host.clone(), addresses);
     }
-    // The hosts file, which only counts with the system, may change.
+    // The hosts file, which counts only with the system's servers, may change.
     let at_once = missing.is_empty() && session.system.is_none();
     let (lowest, incomplete) = resolve(session, missing, &mut known).await;
     known.retain(|_, addresses| {
@@ -105,8 +105,8 @@ async fn hosts(
     (known, ttl.min(lowest), incomplete, at_once)
 }
 
-/// Asks for hosts, several at a time, and adds what comes; answers the lowest TTL seen, and why a host has none of the
-/// addresses that this node could dial, where that is not what DNS says.
+/// Looks up hosts, several at a time, and adds their addresses. Returns the lowest TTL seen, and, unless DNS says so,
+/// why a host has no address that this node could dial.
 async fn resolve(
     session: &Session,
     hosts: Vec<String>,

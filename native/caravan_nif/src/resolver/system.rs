@@ -1,4 +1,5 @@
-//! The system's configuration: `resolv.conf` and the hosts file, or what takes their place, read again when they change.
+//! The system's configuration: `resolv.conf` and the hosts file, or what takes their place, read again when they
+//! change.
 
 #[cfg(unix)]
 mod unix;
@@ -24,13 +25,13 @@ use windows as platform;
 pub(super) use self::platform::HOSTS;
 use self::platform::{RESOLVER, State};
 
-/// Whom the C library asks where `resolv.conf` names nobody.
+/// The server that the C library queries if `resolv.conf` names none.
 const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), nameserver::PORT);
 
-/// A time of change older than this tells two changes apart, on file systems with coarse clocks too.
+/// Modification times older than this tell two changes apart, even on file systems with coarse clocks.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// The configuration of one look-up.
+/// The configuration of one lookup.
 #[derive(Clone)]
 pub(super) struct System {
     pub(super) resolver: Arc<Resolver>,
@@ -41,7 +42,7 @@ pub(super) struct System {
 pub(super) struct Resolver {
     pub(super) servers: Vec<SocketAddr>,
     pub(super) conf: ResolvConf,
-    /// Why the servers are not those of the file.
+    /// Why the servers are not the file's.
     pub(super) instead: Option<String>,
 }
 
@@ -86,7 +87,7 @@ impl Resolver {
     }
 }
 
-/// The C library turns the scope, an interface's name or number, into what the kernel wants; it asks nobody for that.
+/// The C library turns the scope, an interface's name or number, into what the kernel wants, without any query.
 fn address(ip: IpAddr, scope: Option<&str>) -> SocketAddr {
     let scoped = scope.and_then(|scope| {
         (format!("{ip}%{scope}"), nameserver::PORT)
@@ -99,13 +100,13 @@ fn address(ip: IpAddr, scope: Option<&str>) -> SocketAddr {
 
 type Last = (Option<Seen<Resolver>>, Option<Seen<HostsFile>>);
 
-/// What a source said when it was last read.
+/// The content of a source when it was last read.
 struct Seen<T> {
     observed: Observed,
     content: Arc<T>,
 }
 
-/// What a source was like before it was read.
+/// The state of a source before it was read.
 struct Observed {
     state: Option<State>,
     /// Whether a change since would show in its state.

@@ -1,4 +1,4 @@
-//! One question over UDP, over TCP when the answer was cut, and nothing that is no answer to it.
+//! One query over UDP, then over TCP if the answer was truncated. Ignores anything that doesn't answer it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,20 +12,20 @@ use super::Transport;
 use super::response::{Received, Response, code_word, read, whole_records};
 use crate::error::{Context, Error, Truncation, describe};
 
-/// The UDP size offered (EDNS, RFC 6891): what crosses every network unfragmented (DNS flag day 2020).
+/// The UDP size offered (EDNS, RFC 6891), which crosses every network unfragmented (DNS flag day 2020).
 const EDNS_SIZE: u16 = 1232;
 
 /// How one exchange with one server failed.
 pub(super) enum ExchangeError {
     Io(io::Error),
     Malformed(String),
-    /// The answer was cut, and no whole one could be had: what there is of it.
+    /// The answer was truncated, and the complete one could not be fetched: what there is of it.
     Cut(Option<(Response, Transport)>, Truncation),
     NoSocket,
 }
 
 impl ExchangeError {
-    /// What there is of a cut answer.
+    /// What there is of a truncated answer.
     pub(super) fn take_part(&mut self) -> Option<(Response, Transport)> {
         match self {
             Self::Cut(part, _) => part.take(),
@@ -43,14 +43,14 @@ impl ExchangeError {
     }
 }
 
-/// What a server says to a question.
+/// A server's answer to a query.
 pub(super) enum ServerReply {
     Whole(Response, Transport),
-    /// Over UDP, as many bytes as fit.
+    /// Over UDP, as much as fits.
     Truncated(Vec<u8>),
 }
 
-/// Asks over UDP, or over TCP at once.
+/// Sends the query over UDP, or over TCP at once.
 pub(super) async fn send(
     server: SocketAddr,
     request: &Message,
@@ -66,7 +66,7 @@ pub(super) async fn send(
     }
 }
 
-/// Asks over TCP for the whole of an answer that was cut to `part`; what there is of it is in the error.
+/// Fetches over TCP the complete answer that was truncated to `part`. The error holds what there is of it.
 pub(super) async fn retry_over_tcp(
     server: SocketAddr,
     request: &Message,
@@ -79,18 +79,16 @@ pub(super) async fn retry_over_tcp(
             ResponseCode::NoError | ResponseCode::NXDomain => return Ok(answer),
             code => Truncation::Failed(code_word(code).into()),
         },
-        // There is more of it over TCP.
+        // TCP has more of it.
         Err(ExchangeError::Cut(Some(more), cut)) => {
             return Err(ExchangeError::Cut(Some(more), cut));
         }
         Err(ExchangeError::Cut(None, cut)) => cut,
         Err(ExchangeError::Malformed(reason)) => {
-            Truncation::Failed(format!("what is not valid DNS ({reason})"))
+            Truncation::Failed(format!("with something other than valid DNS ({reason})"))
         }
         Err(ExchangeError::Io(error)) => Truncation::NoTcp(describe(&error)),
-        Err(ExchangeError::NoSocket) => {
-            Truncation::NoTcp("no file descriptor is left for it".into())
-        }
+        Err(ExchangeError::NoSocket) => Truncation::NoTcp("out of file descriptors".into()),
     };
     let part = whole_records(part, request).map(|answer| (answer, Transport::Udp));
     Err(ExchangeError::Cut(part, cut))
@@ -107,7 +105,7 @@ async fn over_udp(
         Ipv6Addr::UNSPECIFIED.into()
     };
     let socket = UdpSocket::bind((any, 0)).await.map_err(ExchangeError::Io)?;
-    // Connected: the kernel drops what comes from elsewhere, and tells when the port is closed.
+    // Connected, so the kernel drops datagrams from elsewhere, and reports a closed port.
     socket.connect(server).await.map_err(ExchangeError::Io)?;
     socket
         .send(&bytes(request)?)
@@ -138,7 +136,7 @@ async fn over_tcp(
             .await
             .map_err(ExchangeError::Io)?;
         let body = bytes(request)?;
-        // RFC 7766: the length goes before the message, in one segment with it.
+        // RFC 7766: the length precedes the message, in the same segment.
         let mut framed = u16::try_from(body.len())
             .unwrap_or(0)
             .to_be_bytes()
@@ -161,9 +159,9 @@ async fn over_tcp(
                 let part = whole_records(&body, request).map(|answer| (answer, Transport::Tcp));
                 Err(ExchangeError::Cut(part, Truncation::TooBig))
             }
-            // Nobody else writes into this connection, and nothing else was asked.
+            // Nobody else writes to this connection, and this was the only query.
             Received::Other => Err(ExchangeError::Malformed(
-                "it is no answer to the question".into(),
+                "it doesn't answer the question".into(),
             )),
         }
     };

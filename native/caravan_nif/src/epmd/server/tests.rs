@@ -157,7 +157,7 @@ async fn who_waits_is_known_and_takes_over_at_once() {
     other.spawn(serve(address, Arc::new(waiting), move |turn| {
         tell.send(turn).unwrap();
     }));
-    let reason = "an epmd or another node answers there, and knows this one";
+    let reason = "epmd or another node answers there and has registered this one";
     assert_eq!(turn(&told).await, ServerEvent::Waiting(reason.into()));
     let both = "name app-3999 at port 3999\nname other-4001 at port 4001\n";
     assert_eq!(names(address).await, both);

@@ -1,4 +1,4 @@
-//! Look-ups, polls and probes, as Elixir sees them.
+//! Lookups, polls and probes, as Elixir sees them.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::error::{Details, Error, Kind};
 use crate::membership::Refusal;
 use crate::resolver::{Lookup, Missing, Transport};
 
-/// `{:error, {kind, sentence, details}}`, of a look-up. The details are a map, with what came of an answer in it.
+/// `{:error, {kind, sentence, details}}` of a lookup. The details are a map, which includes a partial answer.
 struct LookupFailure<'a>(&'a Error, Option<ExLookup<'a>>);
 
 impl Encoder for LookupFailure<'_> {
@@ -21,7 +21,7 @@ impl Encoder for LookupFailure<'_> {
         let Failure(kind, sentence) = Failure::from(self.0);
         let mut details: Vec<(Atom, Term<'a>)> = Vec::new();
         if let Some(Details { context, rcode }) = self.0.details() {
-            // A server is followed by why it is context, at times.
+            // Sometimes the reason for querying a server follows it.
             let plain = |server: &String| server.split(' ').next().map(str::to_owned);
             let servers: Vec<String> = context.servers.iter().filter_map(plain).collect();
             details.push((atoms::question(), context.question.encode(env)));
@@ -91,7 +91,7 @@ struct ExEndpoint<'a> {
     weight: u16,
 }
 
-/// Encoded from where they are: a big answer is not copied once more.
+/// Encoded in place, so that a big answer isn't copied once more.
 struct Addresses<'a>(&'a [IpAddr]);
 
 impl Encoder for Addresses<'_> {
@@ -168,7 +168,7 @@ struct ExPollReport {
     unresolved: Vec<String>,
     itself: Vec<String>,
     incomplete: Option<String>,
-    /// The answer was cut, and that is why.
+    /// Whether the answer is incomplete because it was truncated.
     cut: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The race of the servers for one question.
+//! The race of the servers for one query.
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -15,28 +15,28 @@ use crate::resolver::Transport;
 use crate::resolver::exchange::{Timeouts, exchange};
 use crate::resolver::response::Response;
 
-/// How long a server may keep silent at most before it is asked without EDNS, too. That costs one packet.
+/// The longest that a server may stay silent before it is queried without EDNS, too. That costs one packet.
 const FALLBACK_AFTER: Duration = Duration::from_millis(500);
 
-/// What the servers said to one question.
+/// The servers' answer to one query.
 pub(super) struct RaceResult {
     pub(super) answer: Response,
     pub(super) server: SocketAddr,
     pub(super) transport: Transport,
-    /// Why it is only a part of the answer.
+    /// Why it is only part of the answer.
     pub(super) missing: Option<Error>,
 }
 
 impl Session {
-    /// Asks the servers for one question: the next one whenever one fails or keeps silent, the first real answer counts.
-    /// Part of an answer counts where nobody has the whole.
+    /// Queries the servers, the next one whenever one fails or stays silent; the first real answer counts. Part of an
+    /// answer counts if no server has the complete one.
     pub(super) async fn query(&self, name: &str, of: RecordType) -> Result<RaceResult, Error> {
-        // Label by label, since hickory reads no text with a hyphen at the start of one.
+        // Label by label, since hickory rejects text with a hyphen at the start of a label.
         let Ok(owner) = Name::from_labels(name.split('.').map(str::as_bytes)) else {
             return Err(Error::InvalidName {
                 expected: "a domain name such as _app._tcp.example.org",
                 got: name.as_bytes().to_vec(),
-                reason: "it is none",
+                reason: "it is not one",
             });
         };
         let question = Query::query(owner, of);

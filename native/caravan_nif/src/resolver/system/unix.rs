@@ -1,4 +1,4 @@
-//! Unix, where the system says it in files.
+//! Unix, where the configuration is in files.
 
 use std::fs::{self, Metadata};
 use std::io;

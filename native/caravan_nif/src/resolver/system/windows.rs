@@ -1,4 +1,4 @@
-//! Windows, where the network's adapters and the registry say it. It is put into the words of `resolv.conf`.
+//! Windows, where the network adapters and the registry hold the configuration. It is translated into `resolv.conf`.
 
 use std::env;
 use std::fmt::Write;
@@ -14,9 +14,9 @@ use ipconfig::OperStatus;
 use super::Observed;
 
 pub(in crate::resolver) const HOSTS: &str = "the hosts file";
-pub(super) const RESOLVER: &str = "the settings of the network's adapters";
+pub(super) const RESOLVER: &str = "the network adapters' settings";
 
-/// The addresses of an adapter that has been told no server: nobody has them (RFC 3879).
+/// The server addresses of an adapter without any: nobody has them (RFC 3879).
 const NOBODY: Ipv6Addr = Ipv6Addr::new(0xfec0, 0, 0, 0xffff, 0, 0, 0, 0);
 
 /// What changes when a file does: length and time of change.
@@ -36,7 +36,7 @@ pub(super) fn hosts() -> PathBuf {
     PathBuf::from(windows).join(r"System32\drivers\etc\hosts")
 }
 
-/// Nothing cheap tells when the adapters' settings change, so they are read again each second in which they are needed.
+/// There is no cheap way to tell when the adapters' settings change, so they are read again once a second when needed.
 pub(super) fn resolver() -> Observed {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Observed {
