@@ -172,7 +172,7 @@ fn poll<'a>(
     clippy::needless_pass_by_value,
     reason = "NIF arguments arrive by value"
 )]
-fn prove<'a>(
+fn probe_candidates<'a>(
     env: Env<'a>,
     membership: ResourceArc<MembershipRef>,
     tag: Term<'a>,
@@ -234,8 +234,8 @@ fn was_linked(node: Term<'_>) -> bool {
 }
 
 #[rustler::nif]
-fn stopped_lately() -> bool {
-    crate::probe::suspended_lately()
+fn resumed_lately() -> bool {
+    crate::probe::resumed_lately()
 }
 
 #[rustler::nif]

@@ -127,7 +127,7 @@ pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> b
 }
 
 /// Whether this node itself was suspended until just now, and has still to hear of what it has lost.
-pub fn suspended_lately() -> bool {
+pub fn resumed_lately() -> bool {
     !suspension::remaining(RECOVERY).is_zero()
 }
 
