@@ -44,7 +44,7 @@ defmodule Caravan.Link.SetUp do
 
   @doc "The address of a node on this machine."
   @spec beside(Settings.family()) :: address
-  def beside(family), do: Settings.bound() || loopback(family)
+  def beside(family), do: Settings.bound() || Settings.loopback(family)
 
   @doc "The VM must not end because of a term nobody expected, or of a fault of ours."
   @spec guarded((() -> result), result) :: result when result: term
@@ -84,7 +84,7 @@ defmodule Caravan.Link.SetUp do
     with {:error, _unknown} <- known(host, family),
          {:error, reason} <- guarded(fn -> resolve(host, family, deadline) end, {:error, :einval}) do
       if NodeName.text(host) == NodeName.host(:erlang.node()),
-        do: {:ok, loopback(family)},
+        do: {:ok, Settings.loopback(family)},
         else: {:error, reason}
     end
   end
@@ -94,9 +94,6 @@ defmodule Caravan.Link.SetUp do
     do: Resolution.find(host, family, deadline)
 
   defp resolve(host, family, _deadline), do: :inet.getaddr(host, family)
-
-  defp loopback(:inet), do: {127, 0, 0, 1}
-  defp loopback(:inet6), do: {0, 0, 0, 0, 0, 0, 0, 1}
 
   # Only ever read as "yes, try it": the set-up process asks again and gets the real address.
   defp placeholder(:inet), do: {0, 0, 0, 0}
