@@ -153,7 +153,9 @@ defmodule Caravan.Native do
   def local_address(remote), do: first_use(:local_address, [remote])
   def tried(node), do: first_use(:tried, [node])
   def lookup(ref, spec), do: first_use(:lookup, [ref, spec])
-  def membership_new(spec), do: first_use(:membership_new, [spec])
+  def nameserver(text), do: first_use(:nameserver, [text])
+  def check(config), do: first_use(:check, [config])
+  def membership_new(config, own), do: first_use(:membership_new, [config, own])
 
   def poll(membership, index, ref, self, atoms),
     do: first_use(:poll, [membership, index, ref, self, atoms])

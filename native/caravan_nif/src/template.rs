@@ -71,23 +71,20 @@ pub struct TemplateValues<'a> {
 }
 
 impl Template {
-    /// The form of a topology's names and the base they are made of: as its options say, or like this node's own name.
+    /// The form of a topology's names as its options say; `None` if they say nothing: like this node's own name.
     ///
     /// # Errors
     /// `InvalidOption` for a template that is none or asks for a host where records name none, and for a base that can't
     /// stand in a name.
-    pub fn of_topology(
-        own: &str,
+    pub fn of_options(
         sname: Option<&str>,
         template: Option<&str>,
         by_host: bool,
-        rules: &PortRules,
-    ) -> Result<(Self, String), Error> {
-        let (base, _) = node_name::split(own);
+    ) -> Result<Option<Self>, Error> {
         let form = match (template, sname) {
             (Some(text), _) => Self::parse(text)?,
             (None, Some(_)) => Self::with_sname(by_host),
-            (None, None) => Self::like(base, by_host, rules),
+            (None, None) => return Ok(None),
         };
         if form.has_host() && !by_host {
             return Err(Error::InvalidOption {
@@ -98,17 +95,14 @@ impl Template {
                 got: template.unwrap_or_default().into(),
             });
         }
-        // Address records carry no port: such peers share this node's, and so its whole base.
-        let own_sname = if by_host { sname_of(base) } else { base };
-        let sname = sname.unwrap_or(own_sname);
-        if !form.takes_sname(sname) {
-            return Err(Error::InvalidOption {
+        match sname {
+            Some(sname) if !form.takes_sname(sname) => Err(Error::InvalidOption {
                 option: "node_sname",
                 expected: "what can stand in a node name: letters, digits, - and _".into(),
                 got: sname.into(),
-            });
+            }),
+            _ => Ok(Some(form)),
         }
-        Ok((form, sname.into()))
     }
 
     /// The template of names like this node's own, whose part before the `@` is `base`.
@@ -142,7 +136,7 @@ impl Template {
         Self::of([text(stem), number, text("@"), Part::Host])
     }
 
-    /// The form of names whose base is given.
+    /// The form of names whose base is given, unless a template says it.
     pub fn with_sname(by_host: bool) -> Self {
         let text = |text: &str| Part::Text(text.to_owned());
         if by_host {
@@ -250,6 +244,12 @@ impl Template {
         }
         Some(name)
     }
+}
+
+/// What `{sname}` stands for unless an option says it. Address records carry no port: such peers share this node's, and
+/// so its whole base.
+pub fn own_sname(base: &str, by_host: bool) -> &str {
+    if by_host { sname_of(base) } else { base }
 }
 
 /// This node's base without its number and the `-` or `_` before that: what a template's `{sname}` stands for where
