@@ -47,7 +47,7 @@ defmodule Caravan.Link.SetUp do
   def beside(family), do: Settings.bound() || Settings.loopback(family)
 
   @doc "The VM must not end because of a term nobody expected, or of a fault of ours."
-  @spec guarded((() -> result), result) :: result when result: term
+  @spec guarded((... -> result), result) :: result when result: term
   def guarded(fun, otherwise) do
     fun.()
   catch
