@@ -160,6 +160,9 @@ end
 defmodule Caravan.MixProject do
   use Mix.Project
 
+  # For users. RELEASE.md and bench/README.md are for who works in this repository.
+  @documents ~w(README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE)
+
   def project do
     [
       app: :caravan,
@@ -173,7 +176,7 @@ defmodule Caravan.MixProject do
       description:
         "Distributed Erlang and Elixir without epmd: ports from node names, nodes from DNS",
       package: package(),
-      docs: [main: "readme", extras: ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"]]
+      docs: [main: "readme", extras: Enum.filter(@documents, &(Path.extname(&1) == ".md"))]
     ]
   end
 
@@ -192,9 +195,7 @@ defmodule Caravan.MixProject do
     [
       licenses: ["Apache-2.0"],
       links: %{},
-      files:
-        ~w(lib native .cargo Cargo.toml Cargo.lock mix.exs .formatter.exs) ++
-          ~w(README.md ARCHITECTURE.md CHANGELOG.md LICENSE)
+      files: ~w(lib native .cargo Cargo.toml Cargo.lock mix.exs .formatter.exs) ++ @documents
     ]
   end
 end

@@ -153,12 +153,16 @@ defmodule Caravan.Native do
   def local_address(remote), do: first_use(:local_address, [remote])
   def tried(node), do: first_use(:tried, [node])
   def lookup(ref, spec), do: first_use(:lookup, [ref, spec])
-  def membership_new(spec), do: first_use(:membership_new, [spec])
+  def nameserver(text), do: first_use(:nameserver, [text])
+  def check(config), do: first_use(:check, [config])
+  def membership_new(config, own), do: first_use(:membership_new, [config, own])
 
   def poll(membership, index, ref, self, atoms),
     do: first_use(:poll, [membership, index, ref, self, atoms])
 
-  def prove(membership, ref, atoms), do: first_use(:prove, [membership, ref, atoms])
+  def probe_candidates(membership, ref, atoms),
+    do: first_use(:probe_candidates, [membership, ref, atoms])
+
   def others_want(membership, node), do: first_use(:others_want, [membership, node])
 
   def probe(ref, name, timeout, purpose),
@@ -169,7 +173,7 @@ defmodule Caravan.Native do
 
   def linked(node), do: first_use(:linked, [node])
   def was_linked(node), do: first_use(:was_linked, [node])
-  def stopped_lately, do: first_use(:stopped_lately, [])
+  def resumed_lately, do: first_use(:resumed_lately, [])
   def epmd(address, name, port), do: first_use(:epmd, [address, name, port])
 
   def epmd_linked(epmd, self, peer, up),

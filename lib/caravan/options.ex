@@ -248,7 +248,7 @@ defmodule Caravan.Options do
     end
   end
 
-  @spec raise_unknown(atom, (() -> String.t()), keyword) :: no_return
+  @spec raise_unknown(atom, (... -> String.t()), keyword) :: no_return
   defp raise_unknown(key, where, schema) do
     hint =
       case @retired do

@@ -53,23 +53,30 @@ defmodule Caravan.Settings do
   @doc "The address that this node's distribution listens on; nil if it listens on all of them."
   @spec bound() :: :inet.ip_address() | nil
   def bound do
-    options = :application.get_env(:kernel, :inet_dist_listen_options, [])
-
     case :application.get_env(:kernel, :inet_dist_use_interface) do
-      {:ok, address} -> one(address) || bound(options)
-      :undefined -> bound(options)
+      {:ok, address} -> one(address)
+      :undefined -> bound(:application.get_env(:kernel, :inet_dist_listen_options, []), nil)
     end
   end
 
-  defp bound([{key, address} | options]) when key in [:ip, :ifaddr],
-    do: one(address) || bound(options)
+  # Of several the last counts.
+  defp bound([{key, address} | options], _before) when key in [:ip, :ifaddr],
+    do: bound(options, one(address))
 
-  defp bound([_option | options]), do: bound(options)
-  defp bound(_no_more), do: nil
+  defp bound([_option | options], before), do: bound(options, before)
+  defp bound(_no_more, bound), do: bound
 
+  # What :inet takes for an address. What it refuses is for the kernel to refuse: it won't listen at all.
+  defp one(:loopback), do: loopback(family())
+  defp one(%{addr: address}), do: one(address)
   defp one(address) when address in [{0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0}], do: nil
   defp one(address) when tuple_size(address) in [4, 8], do: address
   defp one(_everywhere), do: nil
+
+  @doc "The address at which a machine reaches itself."
+  @spec loopback(family) :: :inet.ip_address()
+  def loopback(:inet), do: {127, 0, 0, 1}
+  def loopback(:inet6), do: {0, 0, 0, 0, 0, 0, 0, 1}
 
   @doc "Is this a hidden node, such as a release's tool? As for net_kernel, a node that doesn't listen is hidden, too."
   @spec hidden?() :: boolean

@@ -215,6 +215,7 @@ defmodule Caravan.TopologyTest do
           {[node_name: "{nome}@{host}"], :invalid_option, ~s(node_name: expected one base@host)},
           {[node_sname: "my app"], :invalid_option, ~s(node_sname: expected characters allowed)},
           {[node_sname: "a@b"], :invalid_option, ~s(got "a@b")},
+          {[node_name: "x@{host}", type: :a], :invalid_option, "no {host} unless type is :srv"},
           {[allow: ["10.0.0.0/33"]], :invalid_option, ~s(allow: expected networks)},
           {[query: ["app.test", "app test"]], :invalid_name, ~s(expected a domain name)}
         ] do

@@ -6,26 +6,23 @@ defmodule Caravan.Polls do
   import ExUnit.Assertions
   alias Caravan.Native
 
-  @doc "A membership that asks `server`; `options` are those of `Caravan.Native.membership_new/1`."
+  @doc "A membership that asks `server`; `options` replace those of `config`."
   def membership(server, options) do
-    spec = %{
+    config = %{
       type: :srv,
       nameservers: [server.address],
       transport: :auto,
       timeout: 10_000,
-      own: "app-1024@localhost",
-      long_names: nil,
-      bound: nil,
       sname: "app",
       template: "{sname}-{port}@{host}",
       expire_after: 300_000,
       withdraw_after: nil,
       max_members: 100,
-      probes: false,
       allow: []
     }
 
-    {:ok, membership, _note} = Native.membership_new(Map.merge(spec, Map.new(options)))
+    own = %{own: "app-1024@localhost", long_names: nil, bound: nil, probes: false}
+    {:ok, membership, _note} = Native.membership_new(Map.merge(config, Map.new(options)), own)
     membership
   end
 

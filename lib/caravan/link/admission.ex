@@ -38,7 +38,7 @@ defmodule Caravan.Link.Admission do
   """
   @spec admit(charlist, integer) :: :ok | {:error, :timeout}
   def admit(node, deadline) do
-    if :erlang.nodes(:connected) == [] and Native.stopped_lately(),
+    if :erlang.nodes(:connected) == [] and Native.resumed_lately(),
       do: {:error, :timeout},
       else: with(:ok <- awake(node, deadline), do: heard(deadline))
   end

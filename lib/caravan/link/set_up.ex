@@ -44,10 +44,10 @@ defmodule Caravan.Link.SetUp do
 
   @doc "The address of a node on this machine."
   @spec beside(Settings.family()) :: address
-  def beside(family), do: Settings.bound() || loopback(family)
+  def beside(family), do: Settings.bound() || Settings.loopback(family)
 
   @doc "Runs `fun`; an unexpected term or a bug of ours must not end the VM."
-  @spec guarded((() -> result), result) :: result when result: term
+  @spec guarded((... -> result), result) :: result when result: term
   def guarded(fun, otherwise) do
     fun.()
   catch
@@ -84,7 +84,7 @@ defmodule Caravan.Link.SetUp do
     with {:error, _unknown} <- known(host, family),
          {:error, reason} <- guarded(fn -> resolve(host, family, deadline) end, {:error, :einval}) do
       if NodeName.text(host) == NodeName.host(:erlang.node()),
-        do: {:ok, loopback(family)},
+        do: {:ok, Settings.loopback(family)},
         else: {:error, reason}
     end
   end
@@ -94,9 +94,6 @@ defmodule Caravan.Link.SetUp do
     do: Resolution.find(host, family, deadline)
 
   defp resolve(host, family, _deadline), do: :inet.getaddr(host, family)
-
-  defp loopback(:inet), do: {127, 0, 0, 1}
-  defp loopback(:inet6), do: {0, 0, 0, 0, 0, 0, 0, 1}
 
   # Only ever read as "yes, try it": the set-up process asks again and gets the real address.
   defp placeholder(:inet), do: {0, 0, 0, 0}

@@ -2,6 +2,8 @@ defmodule Caravan.Options.Type do
   @moduledoc false
   # The types of options: how values are checked and normalized, and how messages describe them.
 
+  alias Caravan.Native
+
   # Erlang's timers end at 2^32 - 1 ms.
   @max_ms 2_147_483_647
   @max_queries 64
@@ -93,21 +95,10 @@ defmodule Caravan.Options.Type do
     if :error in casts, do: :error, else: {:ok, casts |> Keyword.values() |> Enum.uniq()}
   end
 
-  # "1.2.3.4", "1.2.3.4:53", "::1", "[::1]" and "[::1]:53" become the address and port that Rust reads.
-  defp nameserver(value) when is_binary(value) do
-    {address, port} =
-      case Regex.run(~r/\A(?|\[(.*:.*)\]|([0-9.]+))(?::([0-9]{1,5}))?\z/, value) do
-        [_, address, port] -> {address, String.to_integer(port)}
-        [_, address] -> {address, 53}
-        nil -> {value, 53}
-      end
-
-    case :inet.parse_strict_address(:binary.bin_to_list(address)) do
-      {:ok, {_, _, _, _} = ip} when port in 1..65_535 -> {:ok, "#{:inet.ntoa(ip)}:#{port}"}
-      {:ok, ip} when port in 1..65_535 -> {:ok, "[#{:inet.ntoa(ip)}]:#{port}"}
-      _ -> :error
-    end
+  # The library writes it in one way, the port always with it.
+  defp nameserver(value) do
+    with {:ok, text} <- cast(:string, value),
+         {:error, _sentence} <- Native.nameserver(text),
+         do: :error
   end
-
-  defp nameserver(_value), do: :error
 end

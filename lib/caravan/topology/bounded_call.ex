@@ -13,7 +13,7 @@ defmodule Caravan.Topology.BoundedCall do
   @type result :: {:ok, term} | {:error, sentence :: String.t()}
 
   @doc "Linked, so that it ends with the caller."
-  @spec start((() -> term), pos_integer) :: t
+  @spec start((... -> term), pos_integer) :: t
   def start(fun, timeout) do
     caller = self()
 

@@ -64,23 +64,16 @@ defmodule Caravan.Topology.Config do
       allow: options.allow
     }
 
-    # This membership is thrown away: making it is the check.
-    case membership(config, %{own: :"name-1024@localhost", long_names: nil, probes: true}) do
-      {:ok, _membership, _note} ->
-        config
-
-      {:error, {kind, sentence}} ->
-        raise Error.new({kind, "topology #{inspect(name)}: #{sentence}"})
+    case Native.check(config) do
+      :ok -> config
+      {:error, {kind, why}} -> raise Error.new({kind, "topology #{inspect(name)}: #{why}"})
     end
   end
 
   @doc "An empty membership for this node's name."
   @spec membership(t, identity) :: {:ok, term, term} | {:error, {Error.kind(), String.t()}}
   def membership(config, identity) do
-    config
-    |> Map.from_struct()
-    |> Map.merge(%{identity | own: Atom.to_string(identity.own)})
-    |> Map.put(:bound, Settings.bound())
-    |> Native.membership_new()
+    own = Map.put(%{identity | own: Atom.to_string(identity.own)}, :bound, Settings.bound())
+    Native.membership_new(config, own)
   end
 end

@@ -14,7 +14,7 @@ defmodule Caravan.Topology.Queries do
     :self,
     :membership,
     # The reference of the probes of new names, and how many names wait for a probe or for links.
-    :proving,
+    :probing,
     waiting: 0,
     by_index: %{},
     pending: %{},
@@ -24,7 +24,7 @@ defmodule Caravan.Topology.Queries do
   @type t :: %__MODULE__{
           config: Config.t(),
           probes?: boolean,
-          proving: reference | nil,
+          probing: reference | nil,
           waiting: non_neg_integer,
           self: node | nil,
           membership: term,
@@ -63,7 +63,7 @@ defmodule Caravan.Topology.Queries do
         else: Config.membership(queries.config, identity)
 
     by_index = Map.new(queries.by_index, fn {index, q} -> {index, %{q | itself: nil}} end)
-    fresh = %{queries | pending: %{}, late: %{}, proving: nil, waiting: 0}
+    fresh = %{queries | pending: %{}, late: %{}, probing: nil, waiting: 0}
     {note, %{fresh | self: node, membership: membership, by_index: by_index}}
   end
 
@@ -93,14 +93,14 @@ defmodule Caravan.Topology.Queries do
   defp atoms, do: {:erlang.system_info(:atom_count), :erlang.system_info(:atom_limit)}
 
   # Names that wait for a probe get it now, and the outcome comes before the next lookup.
-  defp prove(%{proving: nil, probes?: true} = queries, waiting) when waiting > 0 do
+  defp probe(%{probing: nil, probes?: true} = queries, waiting) when waiting > 0 do
     ref = make_ref()
     # If there is no capacity for it now, the next lookup starts it.
-    begun? = Native.prove(queries.membership, ref, atoms()) == :ok
-    %{queries | proving: if(begun?, do: ref), waiting: waiting}
+    begun? = Native.probe_candidates(queries.membership, ref, atoms()) == :ok
+    %{queries | probing: if(begun?, do: ref), waiting: waiting}
   end
 
-  defp prove(queries, waiting), do: %{queries | waiting: waiting}
+  defp probe(queries, waiting), do: %{queries | waiting: waiting}
 
   @doc "Do names wait until those admitted on trust before them are linked?"
   @spec waits_for_links?(t) :: boolean
@@ -113,11 +113,11 @@ defmodule Caravan.Topology.Queries do
   @doc "Handles the message `{ref, result}`, if it belongs to a lookup or to probes. `now` is in ms."
   @spec handle(t, reference, term, integer) ::
           {:looked_up, Query.outcome(), t} | {:admitted, map, t} | :unknown
-  def handle(%{proving: ref} = queries, ref, result, _now) do
-    queries = %{queries | proving: nil}
+  def handle(%{probing: ref} = queries, ref, result, _now) do
+    queries = %{queries | probing: nil}
 
     case result do
-      {:ok, report} -> {:admitted, report, prove(queries, report.waiting)}
+      {:ok, report} -> {:admitted, report, probe(queries, report.waiting)}
       {:error, _} -> {:admitted, %{added: [], expired: []}, queries}
     end
   end
@@ -156,7 +156,7 @@ defmodule Caravan.Topology.Queries do
     queries = %{queries | by_index: %{queries.by_index | index => query}}
 
     case result do
-      {:ok, report} -> {:looked_up, outcome, prove(queries, report.waiting)}
+      {:ok, report} -> {:looked_up, outcome, probe(queries, report.waiting)}
       {:error, _} -> {:looked_up, outcome, queries}
     end
   end

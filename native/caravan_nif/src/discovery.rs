@@ -16,14 +16,14 @@ use crate::address_book::Owner;
 use crate::error::Error;
 use crate::known_nodes;
 use crate::local_host;
-use crate::membership::{Changes, Listing, Membership, Vm};
+use crate::membership::{Changes, Limits, Listing, Membership, Vm};
 use crate::naming::{Mismatch, Naming, NodeNames, OwnNode};
 use crate::node_name;
 use crate::node_refs;
 use crate::resolver::{self, Lookup, Missing, Spec};
 use crate::settings::{Settings, settings};
 
-pub use self::config::DiscoveryConfig;
+pub use self::config::{DiscoveryConfig, OwnIdentity};
 pub use self::probing::ProbeReport;
 use self::probing::Probes;
 
@@ -82,10 +82,16 @@ impl Discovery {
     ///
     /// # Errors
     /// Those of [`DiscoveryConfig::check`].
-    pub fn new(config: DiscoveryConfig) -> Result<Self, Error> {
-        let naming = config.check()?;
+    pub fn new(config: DiscoveryConfig, own: &OwnIdentity) -> Result<Self, Error> {
+        let naming = config.naming(&own.name)?;
+        let limits = Limits {
+            expire_after: config.expire_after,
+            withdraw_after: config.withdraw_after,
+            max_members: config.max_members,
+            probes: own.probes,
+        };
         let state = State {
-            membership: Membership::new(config.limits),
+            membership: Membership::new(limits),
             known: config.queries.iter().map(|_| None).collect(),
         };
         Ok(Self {
@@ -94,10 +100,10 @@ impl Discovery {
                 id: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
                 bound: !naming.allow.is_empty(),
             },
-            mismatch: naming.mismatch(&config.own, &settings().rules),
+            mismatch: naming.mismatch(&own.name, &settings().rules),
             naming,
-            long_names: config.long_names,
-            bound: config.bound,
+            long_names: own.long_names,
+            bound: own.bound,
             spec: config.spec,
             state: Mutex::new(state),
             probes: Probes::default(),

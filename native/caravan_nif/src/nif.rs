@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustler::{Atom, Encoder, Env, Resource, ResourceArc, Term};
 
-use self::decode::{ExFamily, ExPurpose, Ip, LoadInfo, LookupSpec, MembershipSpec};
+use self::decode::{ConfigSpec, ExFamily, ExPurpose, IdentitySpec, Ip, LoadInfo, LookupSpec};
 use self::encode::{ExMismatch, ExServerEvent, Failure, Outcome, atoms};
 use self::text::{TextBuffer, text};
 use self::vm::Beam;
@@ -135,8 +135,24 @@ fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> Term<'a> {
 }
 
 #[rustler::nif]
-fn membership_new(env: Env<'_>, spec: MembershipSpec) -> Term<'_> {
-    match spec.read().and_then(Discovery::new) {
+fn nameserver<'a>(env: Env<'a>, text: &str) -> Term<'a> {
+    match resolver::nameserver(text) {
+        Ok(server) => (atoms::ok(), server.to_string()).encode(env),
+        Err(error) => Failure::from(&error).encode(env),
+    }
+}
+
+#[rustler::nif]
+fn check(config: ConfigSpec) -> Outcome<()> {
+    Outcome(config.read().and_then(|config| config.check()))
+}
+
+#[rustler::nif]
+fn membership_new(env: Env<'_>, config: ConfigSpec, own: IdentitySpec) -> Term<'_> {
+    let discovery = config
+        .read()
+        .and_then(|config| Discovery::new(config, &own.read()));
+    match discovery {
         Ok(discovery) => {
             let discovery = std::sync::Arc::new(discovery);
             let mismatch = discovery.mismatch.as_ref().map(ExMismatch::from);
@@ -172,7 +188,7 @@ fn poll<'a>(
     clippy::needless_pass_by_value,
     reason = "NIF arguments arrive by value"
 )]
-fn prove<'a>(
+fn probe_candidates<'a>(
     env: Env<'a>,
     membership: ResourceArc<MembershipRef>,
     tag: Term<'a>,
@@ -234,8 +250,8 @@ fn was_linked(node: Term<'_>) -> bool {
 }
 
 #[rustler::nif]
-fn stopped_lately() -> bool {
-    crate::probe::suspended_lately()
+fn resumed_lately() -> bool {
+    crate::probe::resumed_lately()
 }
 
 #[rustler::nif]

@@ -130,7 +130,7 @@ pub async fn is_there(name: &str, addresses: &[IpAddr], patience: Duration) -> b
 }
 
 /// Whether this node itself was suspended until just now, and has yet to learn what it has lost.
-pub fn suspended_lately() -> bool {
+pub fn resumed_lately() -> bool {
     !suspension::remaining(RECOVERY).is_zero()
 }
 

@@ -71,23 +71,20 @@ pub struct TemplateValues<'a> {
 }
 
 impl Template {
-    /// The template of a topology's names, and their base: from its options, or like this node's own name.
+    /// The template of a topology's names, from its options; `None` if they name none: then names are like this node's own.
     ///
     /// # Errors
     /// `InvalidOption` for an invalid template, for one that needs a host if the records carry none, and for an invalid
     /// base.
-    pub fn of_topology(
-        own: &str,
+    pub fn of_options(
         sname: Option<&str>,
         template: Option<&str>,
         by_host: bool,
-        rules: &PortRules,
-    ) -> Result<(Self, String), Error> {
-        let (base, _) = node_name::split(own);
+    ) -> Result<Option<Self>, Error> {
         let form = match (template, sname) {
             (Some(text), _) => Self::parse(text)?,
             (None, Some(_)) => Self::with_sname(by_host),
-            (None, None) => Self::like(base, by_host, rules),
+            (None, None) => return Ok(None),
         };
         if form.has_host() && !by_host {
             return Err(Error::InvalidOption {
@@ -98,17 +95,14 @@ impl Template {
                 got: template.unwrap_or_default().into(),
             });
         }
-        // Address records carry no port, so such peers share this node's port, and with it the whole base.
-        let own_sname = if by_host { sname_of(base) } else { base };
-        let sname = sname.unwrap_or(own_sname);
-        if !form.takes_sname(sname) {
-            return Err(Error::InvalidOption {
+        match sname {
+            Some(sname) if !form.takes_sname(sname) => Err(Error::InvalidOption {
                 option: "node_sname",
                 expected: "characters allowed in a node name: letters, digits, - and _".into(),
                 got: sname.into(),
-            });
+            }),
+            _ => Ok(Some(form)),
         }
-        Ok((form, sname.into()))
     }
 
     /// The template of names like this node's own, whose part before the `@` is `base`.
@@ -250,6 +244,12 @@ impl Template {
         }
         Some(name)
     }
+}
+
+/// The value of `{sname}` unless an option sets it. Address records carry no port, so such peers share this node's port,
+/// and with it the whole base.
+pub fn own_sname(base: &str, by_host: bool) -> &str {
+    if by_host { sname_of(base) } else { base }
 }
 
 /// This node's base without its number and the `-` or `_` before it: the value of a template's `{sname}` if `{port}`

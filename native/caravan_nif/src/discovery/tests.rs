@@ -7,7 +7,6 @@ use hickory_resolver::proto::rr::{Name, RData, Record};
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::membership::Limits;
 use crate::resolver::Type;
 
 /// A VM that knows nothing.
@@ -49,7 +48,7 @@ async fn server(host: &'static str) -> SocketAddr {
     address
 }
 
-fn config(own: &str, server: SocketAddr) -> DiscoveryConfig {
+fn config(server: SocketAddr) -> DiscoveryConfig {
     DiscoveryConfig {
         queries: vec!["_app._tcp.test".into()],
         spec: Spec {
@@ -61,25 +60,28 @@ fn config(own: &str, server: SocketAddr) -> DiscoveryConfig {
             ipv6: false,
             known: None,
         },
-        own: own.into(),
-        long_names: Some(true),
-        bound: None,
         sname: None,
         template: None,
         allow: Vec::new(),
-        limits: Limits {
-            expire_after: Duration::from_secs(300),
-            withdraw_after: None,
-            max_members: 10,
-            probes: true,
-        },
+        expire_after: Duration::from_secs(300),
+        withdraw_after: None,
+        max_members: 10,
+    }
+}
+
+fn identity(name: &str) -> OwnIdentity {
+    OwnIdentity {
+        name: name.into(),
+        long_names: Some(true),
+        bound: None,
+        probes: true,
     }
 }
 
 #[tokio::test]
 async fn whom_dns_took_for_this_node_is_a_member_once_it_was_linked() {
     let (own, peer) = ("twin-3434@127.0.0.1", "twin-3434@twin.test");
-    let discovery = Discovery::new(config(own, server("twin.test.").await)).unwrap();
+    let discovery = Discovery::new(config(server("twin.test.").await), &identity(own)).unwrap();
     for _ in 0..2 {
         let report = discovery.poll(0, own, &Blank).await.unwrap();
         assert_eq!((report.itself, report.members), (vec![peer.into()], 0));

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use rustler::{Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
 
-use crate::discovery::DiscoveryConfig;
+use crate::discovery::{DiscoveryConfig, OwnIdentity};
 use crate::error::Error;
-use crate::membership::Limits;
 use crate::node_name::{Listening, PortRules};
 use crate::probe::Purpose;
 use crate::resolver::{Spec, Type, nameserver};
@@ -129,25 +128,31 @@ pub(crate) struct LookupSpec {
     timeout: u64,
 }
 
-/// `Caravan.Native.membership_new/1`'s argument.
+/// A topology's options, `Caravan.Topology.Config`.
 #[derive(NifMap)]
 #[rustler(decode)]
-pub(crate) struct MembershipSpec {
+pub(crate) struct ConfigSpec {
     queries: Vec<String>,
     r#type: ExType,
     nameservers: Nameservers,
     transport: ExTransport,
     timeout: u64,
-    own: String,
-    long_names: Option<bool>,
-    bound: Option<Ip>,
     sname: Option<String>,
     template: Option<String>,
     expire_after: u64,
     withdraw_after: Option<u64>,
     max_members: usize,
-    probes: bool,
     allow: Vec<String>,
+}
+
+/// On whose behalf `Caravan.Native.membership_new/2` makes names.
+#[derive(NifMap)]
+#[rustler(decode)]
+pub(crate) struct IdentitySpec {
+    own: String,
+    long_names: Option<bool>,
+    bound: Option<Ip>,
+    probes: bool,
 }
 
 fn spec(
@@ -196,7 +201,7 @@ impl LookupSpec {
     }
 }
 
-impl MembershipSpec {
+impl ConfigSpec {
     pub(crate) fn read(self) -> Result<DiscoveryConfig, Error> {
         Ok(DiscoveryConfig {
             spec: spec(
@@ -207,18 +212,23 @@ impl MembershipSpec {
                 self.timeout,
             )?,
             queries: self.queries,
-            own: self.own,
-            long_names: self.long_names,
-            bound: self.bound.map(|ip| ip.0),
             sname: self.sname,
             template: self.template,
             allow: self.allow,
-            limits: Limits {
-                expire_after: Duration::from_millis(self.expire_after),
-                withdraw_after: self.withdraw_after.map(Duration::from_millis),
-                max_members: self.max_members,
-                probes: self.probes,
-            },
+            expire_after: Duration::from_millis(self.expire_after),
+            withdraw_after: self.withdraw_after.map(Duration::from_millis),
+            max_members: self.max_members,
         })
+    }
+}
+
+impl IdentitySpec {
+    pub(crate) fn read(self) -> OwnIdentity {
+        OwnIdentity {
+            name: self.own,
+            long_names: self.long_names,
+            bound: self.bound.map(|ip| ip.0),
+            probes: self.probes,
+        }
     }
 }
