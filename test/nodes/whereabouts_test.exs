@@ -41,6 +41,25 @@ defmodule Caravan.Nodes.WhereaboutsTest do
     Vm.await(elsewhere, said, [{127, 0, 0, 1}])
   end
 
+  test "it says so however late its net_kernel knows of the link", context do
+    for vm <- [context.asked, context.asker], do: Vm.eval(vm, @app)
+    # Neither end of the link gets on without the net_kernel of the node that is dialled.
+    Vm.eval(context.asked, "sys:suspend(net_kernel)")
+    dial = "net_kernel:connect_node('#{context.asked_name}')"
+    Vm.eval(context.asker, "spawn(fun() -> #{dial} end), ok")
+    state = "net_kernel:node_info('#{context.asked_name}', state)"
+    Vm.await(context.asker, state, {:ok, :pending})
+    Vm.eval(context.asker, "sys:suspend(net_kernel)")
+    Vm.eval(context.asked, "sys:resume(net_kernel)")
+
+    # The VM has told of the link, and net_kernel hasn't heard.
+    Vm.await(context.asker, "maps:keys(#{links()})", [context.asked_name])
+    assert Vm.eval(context.asker, state) == {:ok, :pending}
+    Vm.eval(context.asker, "sys:resume(net_kernel)")
+    said = "[maps:get(said, Link) || Link <- maps:values(#{links()})]"
+    Vm.await(context.asked, said, [[{127, 0, 0, 1}]])
+  end
+
   test "where a node that says nothing dials from is told only if it answers there", context do
     Vm.eval(context.asked, @app)
     for ip <- [{127, 0, 0, 2}, {127, 0, 0, 1}], do: dialler(context, ip, nil)
