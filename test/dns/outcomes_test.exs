@@ -192,7 +192,7 @@ defmodule Caravan.OutcomesTest do
     DnsServer.command(server, ~S(add app.test 5 SRV 0 0 3434 ba\032d.test))
     assert kind(server, type: :srv) == :invalid_name
     assert {:error, error} = Caravan.lookup("app.test", nameservers: [server.address])
-    assert error.message =~ "none of the 1 targets" and error.message =~ "ba\\\\032d.test"
+    assert error.message =~ "none of its 1 SRV targets" and error.message =~ "ba\\\\032d.test"
   end
 
   test "hyphens and underscores may stand anywhere in a host's name", %{server: server} do
