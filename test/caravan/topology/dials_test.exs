@@ -136,7 +136,13 @@ defmodule Caravan.Topology.DialsTest do
     publish(context, 4001..4004)
     start(context, dial_concurrency: 1)
     assert {:ok, [_]} = Caravan.await(context.name)
-    diallers = for _ <- 1..3, do: assert_receive({:dial, _, pid}, @wait) && pid
+
+    diallers =
+      for _ <- 1..3 do
+        assert_receive {:dial, _, pid}, @wait
+        pid
+      end
+
     refs = Enum.map(diallers, &Process.monitor/1)
     stop_supervised!(context.name)
     for ref <- refs, do: assert_receive({:DOWN, ^ref, _, _, _}, @wait)
