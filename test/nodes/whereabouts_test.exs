@@ -100,12 +100,14 @@ defmodule Caravan.Nodes.WhereaboutsTest do
   test "and fails soon where nobody could tell", context do
     connect = "timer:tc(net_kernel, connect_node, ['app-4370@nobody-knows.invalid'])"
     {alone, false} = Vm.eval(context.asker, connect)
-    assert alone < 500_000, "took #{alone} µs"
+    # Who has somebody to ask waits a second for an answer.
+    assert alone < 900_000, "took #{alone} µs"
 
     # One that is connected, but says nothing.
     assert connect(context.asker, context.asked_name)
     {silence, false} = Vm.eval(context.asker, connect)
-    assert silence < 1_900_000, "took #{silence} µs"
+    # Less than a set-up may take, 6.5 s.
+    assert silence < 5_000_000, "took #{silence} µs"
   end
 
   test "other callers get a quick answer", context do
@@ -113,7 +115,8 @@ defmodule Caravan.Nodes.WhereaboutsTest do
     assert connect(context.asker, context.asked_name)
     ask = ~S|timer:tc(caravan_epmd, address_please, ["app-4370", "nobody-knows.invalid", inet])|
     assert {time, {:error, :nxdomain}} = Vm.eval(context.asker, ask)
-    assert time < 500_000, "took #{time} µs"
+    # Less than they would wait for nodes that say nothing, 2 s.
+    assert time < 1_900_000, "took #{time} µs"
   end
 
   test "each node that was ever linked is remembered from the first moment, tools aren't",
