@@ -14,8 +14,8 @@ defmodule CaravanEpmdTest do
   end
 
   test "a port that is taken is an error, and no end of a VM that runs" do
-    {:ok, listener} = :gen_tcp.listen(0, [])
-    {:ok, port} = :inet.port(listener)
+    [port] = Caravan.Vm.free_ports(1)
+    {:ok, listener} = :gen_tcp.listen(port, [])
     assert @epmd.listen_port_please(:"app-#{port}", ~c"host") == {:error, :network}
     :gen_tcp.close(listener)
     assert @epmd.listen_port_please(:"app-#{port}", ~c"host") == {:ok, port}

@@ -2,7 +2,9 @@
 # more time or more of the machine than there may be: `mix test --include nodes` and so on.
 ExUnit.start(
   exclude: [:nodes, :releases, :builds, :dns, :netns, :chaos, :tools],
-  capture_log: true
+  capture_log: true,
+  # On a busy machine a process may wait for its turn for longer than the default, 100 ms.
+  assert_receive_timeout: 5_000
 )
 
 # A topology works only on a distributed node; one that doesn't listen needs no port and no epmd.

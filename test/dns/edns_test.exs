@@ -14,6 +14,7 @@ defmodule Caravan.EdnsTest do
     {:ok, server: server}
   end
 
+  # In ms. Of these 2 s a lone server may keep silent for a third of a second before it is asked without EDNS.
   defp timed(servers, options \\ []) do
     options = Keyword.merge([type: :a, nameservers: List.wrap(servers), timeout: 2_000], options)
     {micros, result} = :timer.tc(fn -> Caravan.lookup("app.test", options) end)
@@ -39,7 +40,7 @@ defmodule Caravan.EdnsTest do
 
       for _ <- 1..5 do
         {again, {:ok, _}} = timed(server.address, options)
-        assert again < 200
+        assert again < 300
       end
 
       # Two, then one for each, and with the first of them one that sees whether a packet had only been lost.
@@ -67,7 +68,7 @@ defmodule Caravan.EdnsTest do
       assert {first, {:ok, _}} = timed(server)
       assert first < 1_000
       assert {second, {:ok, _}} = timed(server)
-      assert second < 200
+      assert second < 300
     end
   end
 

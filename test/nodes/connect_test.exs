@@ -204,7 +204,8 @@ defmodule Caravan.Nodes.ConnectTest do
 
       dial = "timer:tc(net_kernel, connect_node, ['#{unquote(name)}'])"
       assert {time, false} = Vm.eval(vm, dial)
-      assert time < 1_000_000, "took #{time} us"
+      # Not the 6.5 s that a set-up may take.
+      assert time < 5_000_000, "took #{time} µs"
 
       Vm.eval(vm, "{nobody, '#{unquote(name)}'} ! hello")
       assert Vm.eval(vm, "net_kernel:connect_node('#{unquote(name)}')") == false

@@ -77,8 +77,8 @@ defmodule Caravan.Nodes.ProtocolsTest do
     assert Vm.backlog(a_port) == Vm.granted(1_024)
     # A node hangs up on the probe that comes before a dial.
     probe = make_ref()
-    _ = Caravan.Native.probe(probe, "app-#{b_port}@#{host}", 2_000, :dial)
-    assert_receive {^probe, :ok}, 3_000
+    _ = Caravan.Native.probe(probe, "app-#{b_port}@#{host}", 10_000, :dial)
+    assert_receive {^probe, :ok}, 15_000
     assert Vm.eval(a, "net_kernel:connect_node('app-#{b_port}@#{host}')") == true
     Vm.await(b, "nodes()", [:"app-#{a_port}@#{host}"])
   end

@@ -50,8 +50,8 @@ defmodule Caravan.Nodes.RefusalTest do
 
     for _ <- 1..2 do
       ref = make_ref()
-      :ok = Caravan.Native.identify(ref, Atom.to_string(name), "app-4370@h", 2_000)
-      assert_receive {^ref, {:ok, {told, creation}}}, 3_000
+      :ok = Caravan.Native.identify(ref, Atom.to_string(name), "app-4370@h", 10_000)
+      assert_receive {^ref, {:ok, {told, creation}}}, 15_000
       assert told == Atom.to_string(name)
       assert creation == Vm.eval(vm, "erts_internal:get_creation()")
     end

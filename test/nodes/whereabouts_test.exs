@@ -41,6 +41,25 @@ defmodule Caravan.Nodes.WhereaboutsTest do
     Vm.await(elsewhere, said, [{127, 0, 0, 1}])
   end
 
+  test "it says so however late its net_kernel knows of the link", context do
+    for vm <- [context.asked, context.asker], do: Vm.eval(vm, @app)
+    # Neither end of the link gets on without the net_kernel of the node that is dialled.
+    Vm.eval(context.asked, "sys:suspend(net_kernel)")
+    dial = "net_kernel:connect_node('#{context.asked_name}')"
+    Vm.eval(context.asker, "spawn(fun() -> #{dial} end), ok")
+    state = "net_kernel:node_info('#{context.asked_name}', state)"
+    Vm.await(context.asker, state, {:ok, :pending})
+    Vm.eval(context.asker, "sys:suspend(net_kernel)")
+    Vm.eval(context.asked, "sys:resume(net_kernel)")
+
+    # The VM has told of the link, and net_kernel hasn't heard.
+    Vm.await(context.asker, "maps:keys(#{links()})", [context.asked_name])
+    assert Vm.eval(context.asker, state) == {:ok, :pending}
+    Vm.eval(context.asker, "sys:resume(net_kernel)")
+    said = "[maps:get(said, Link) || Link <- maps:values(#{links()})]"
+    Vm.await(context.asked, said, [[{127, 0, 0, 1}]])
+  end
+
   test "where a node that says nothing dials from is told only if it answers there", context do
     Vm.eval(context.asked, @app)
     for ip <- [{127, 0, 0, 2}, {127, 0, 0, 1}], do: dialler(context, ip, nil)
@@ -81,12 +100,14 @@ defmodule Caravan.Nodes.WhereaboutsTest do
   test "and fails soon where nobody could tell", context do
     connect = "timer:tc(net_kernel, connect_node, ['app-4370@nobody-knows.invalid'])"
     {alone, false} = Vm.eval(context.asker, connect)
-    assert alone < 500_000, "took #{alone} µs"
+    # Who has somebody to ask waits a second for an answer.
+    assert alone < 900_000, "took #{alone} µs"
 
     # One that is connected, but says nothing.
     assert connect(context.asker, context.asked_name)
     {silence, false} = Vm.eval(context.asker, connect)
-    assert silence < 1_900_000, "took #{silence} µs"
+    # Less than a set-up may take, 6.5 s.
+    assert silence < 5_000_000, "took #{silence} µs"
   end
 
   test "other callers get a quick answer", context do
@@ -94,7 +115,8 @@ defmodule Caravan.Nodes.WhereaboutsTest do
     assert connect(context.asker, context.asked_name)
     ask = ~S|timer:tc(caravan_epmd, address_please, ["app-4370", "nobody-knows.invalid", inet])|
     assert {time, {:error, :nxdomain}} = Vm.eval(context.asker, ask)
-    assert time < 500_000, "took #{time} µs"
+    # Less than they would wait for nodes that say nothing, 2 s.
+    assert time < 1_900_000, "took #{time} µs"
   end
 
   test "each node that was ever linked is remembered from the first moment, tools aren't",

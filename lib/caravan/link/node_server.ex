@@ -15,8 +15,7 @@ defmodule Caravan.Link.NodeServer do
   # How long a guessed address may take to answer.
   @trial_timeout 750
 
-  # How often to ask net_kernel for the address of a new link, and the pause between, in ms.
-  @tries 40
+  # How soon to ask net_kernel again for the address of a new link, in ms.
   @again 50
 
   @spec start_link(term) :: GenServer.on_start()
@@ -120,22 +119,25 @@ defmodule Caravan.Link.NodeServer do
     %{state | known: Whereabouts.up(state.known, node, ref)}
   end
 
-  # The VM reports a link a moment before net_kernel knows its address (dist_util.erl, connection/1). Links that don't
-  # use IP have no such address.
-  defp remote(node, tries \\ @tries) do
-    case :net_kernel.node_info(node, :address) do
-      {:ok, {:net_address, {address, port}, _host, _protocol, _family}} when is_tuple(address) ->
-        {address, port}
+  # The VM tells of a link before net_kernel knows its address (dist_util.erl, connection/1). Until then the link is
+  # pending there, for as long as net_kernel is busy, and shows no address or that of a link before it. Links that are
+  # not made over IP have no such address.
+  defp remote(node) do
+    with {:ok, info} <- :net_kernel.node_info(node) do
+      case Map.new(info) do
+        %{state: :pending} ->
+          Process.sleep(@again)
+          remote(node)
 
-      {:ok, {:net_address, _address, _host, _protocol, _family}} ->
-        nil
+        %{address: {:net_address, {address, port}, _host, _protocol, _family}}
+        when is_tuple(address) ->
+          {address, port}
 
-      _not_yet_or_lost when tries > 1 ->
-        Process.sleep(@again)
-        remote(node, tries - 1)
-
-      _lost ->
-        nil
+        _not_over_ip ->
+          nil
+      end
+    else
+      {:error, _lost} -> nil
     end
   catch
     # Distribution has been stopped.

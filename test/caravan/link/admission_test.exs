@@ -22,9 +22,7 @@ defmodule Caravan.Link.AdmissionTest do
   end
 
   test "nor where nothing listens" do
-    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    {:ok, port} = :inet.port(socket)
-    :ok = :gen_tcp.close(socket)
+    [port] = Caravan.Vm.free_ports(1)
     assert admit("127.0.0.1", port) == {:error, :timeout}
   end
 

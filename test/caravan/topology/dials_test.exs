@@ -93,50 +93,19 @@ defmodule Caravan.Topology.DialsTest do
     assert {:ok, [_, _]} = Caravan.await(context.name, min: 2)
   end
 
-  test "a failing dial is logged once and backs off", context do
-    node = node_on(4001)
-    FakeMesh.answer(context.mesh, node, false)
-    publish(context, [4001])
-
-    log =
-      capture_log(fn ->
-        start(context)
-        for _ <- 1..2, do: await_event([:peer, :dial_failed])
-        assert %{state: :backing_off, attempts: 2, error: error} = peer(context, node)
-        assert error =~ "returned false"
-        FakeMesh.answer(context.mesh, node, true)
-        assert {:ok, [^node]} = Caravan.await(context.name)
-      end)
-
-    assert [_, _] = String.split(log, "[caravan #{context.name}] can't connect to #{node}")
-  end
-
-  test "a dial that raises or answers nonsense is a failed dial", context do
-    FakeMesh.answer(context.mesh, node_on(4001), :raise)
-    FakeMesh.answer(context.mesh, node_on(4002), :nonsense)
-    FakeMesh.answer(context.mesh, node_on(4003), :ignored)
-    publish(context, [4001, 4002, 4003, 4004])
-    topology = start(context)
-    assert {:ok, [_]} = Caravan.await(context.name)
-
-    for {port, sentence} <- [
-          {4001, "no such road"},
-          {4002, "returned :nonsense"},
-          {4003, "not distributed"}
-        ] do
-      await_event([:peer, :dial_failed], &(&1.node == node_on(port) and &1.reason =~ sentence))
-    end
-
-    assert Process.alive?(topology)
-  end
-
   test "a dial that hangs gives up its place after a moment, and ends with the topology",
        context do
     for port <- 4001..4003, do: FakeMesh.answer(context.mesh, node_on(port), :hang)
     publish(context, 4001..4004)
     start(context, dial_concurrency: 1)
     assert {:ok, [_]} = Caravan.await(context.name)
-    diallers = for _ <- 1..3, do: assert_receive({:dial, _, pid}, @wait) && pid
+
+    diallers =
+      for _ <- 1..3 do
+        assert_receive {:dial, _, pid}, @wait
+        pid
+      end
+
     refs = Enum.map(diallers, &Process.monitor/1)
     stop_supervised!(context.name)
     for ref <- refs, do: assert_receive({:DOWN, ^ref, _, _, _}, @wait)
@@ -221,29 +190,6 @@ defmodule Caravan.Topology.DialsTest do
     refute_received {:dial, _, _}
   end
 
-  test "with Erlang's own functions the node that isn't linked is asked why", context do
-    {:ok, closed} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    {:ok, shut} = :inet.port(closed)
-    :gen_tcp.close(closed)
-    open = for speak <- [:other_name, :own_name, :cookie, :http], do: {speak, node_that(speak)}
-    ports = [shut | Keyword.values(open)]
-    DnsServer.publish(context.server, "app.test", ports, "127.0.0.1")
-    start(context, [], %{})
-
-    failures = for _ <- 1..4, do: await_event([:peer, :dial_failed])
-    reason = fn port, stage -> reason(failures, :"app-#{port}@127.0.0.1", stage) end
-    assert reason.(shut, :probe) =~ "nothing listens there"
-    assert reason.(open[:other_name], :dial) =~ "the node there is named x@y"
-    assert reason.(open[:cookie], :dial) =~ "most likely because the cookies differ"
-    assert reason.(open[:http], :dial) =~ "doesn't speak plain Erlang distribution"
-
-    itself = :"app-#{open[:own_name]}@127.0.0.1"
-
-    Caravan.Vm.eventually("#{itself} is this node", fn ->
-      match?(%{state: :self, next_dial: nil}, peer(context, itself))
-    end)
-  end
-
   test "a name of the other kind is refused, told once and never dialled", context do
     listener = hang_up_listener()
     {:ok, port} = :inet.port(listener)
@@ -301,45 +247,6 @@ defmodule Caravan.Topology.DialsTest do
     stop_supervised!(context.name)
     drop_lookups()
     start(context, options, %{})
-  end
-
-  defp reason(failures, node, stage) do
-    [%{reason: reason}] = Enum.filter(failures, &match?(%{node: ^node, stage: ^stage}, &1))
-    reason
-  end
-
-  # Takes every handshake as far as its name, and no further (erl_dist_protocol).
-  defp node_that(speaks) do
-    {:ok, listener} = :gen_tcp.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false])
-    {:ok, port} = :inet.port(listener)
-
-    name =
-      case speaks do
-        :other_name -> "x@y"
-        :own_name -> Atom.to_string(node())
-        :cookie -> "app-#{port}@127.0.0.1"
-        :http -> nil
-      end
-
-    spawn_link(fn -> serve(listener, name) end)
-    port
-  end
-
-  defp serve(listener, name) do
-    {:ok, socket} = :gen_tcp.accept(listener)
-    {:ok, _greeting} = :gen_tcp.recv(socket, 0)
-
-    answer =
-      if name do
-        challenge = <<?N, 0::64, 1::32, 7::32, byte_size(name)::16, name::binary>>
-        for message <- ["sok", challenge], do: [<<byte_size(message)::16>>, message]
-      else
-        "HTTP/1.1 400 Bad Request"
-      end
-
-    :ok = :gen_tcp.send(socket, answer)
-    :gen_tcp.close(socket)
-    serve(listener, name)
   end
 
   # Hangs up when the other side does, and says nothing.

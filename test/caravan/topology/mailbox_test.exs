@@ -16,7 +16,7 @@ defmodule Caravan.Topology.MailboxTest do
   test "an answer that comes after all, as in a VM that was suspended for a while, counts",
        context do
     publish(context, [4001])
-    DnsServer.command(context.server, "fault delay 300")
+    DnsServer.command(context.server, "fault delay 800")
     topology = start(context, timeout: 60_000)
     await_event([:lookup, :start])
     [ref] = Map.keys(:sys.get_state(topology).queries.pending)
