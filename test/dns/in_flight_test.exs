@@ -10,7 +10,7 @@ defmodule Caravan.InFlightTest do
 
   @max_in_flight 2_048
   @max_probes 1_024
-  @deadline 20_000
+  @deadline 60_000
 
   # What a look-up under way may cost: two sockets with their buffers, tasks and timers.
   @memory_each 64_000

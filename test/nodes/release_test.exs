@@ -4,6 +4,8 @@ defmodule Caravan.Nodes.ReleaseTest do
 
   @moduletag :releases
   @moduletag timeout: 300_000
+  # Each look at a release starts a VM, which takes a busy machine seconds.
+  @patience 60_000
   setup do: Vm.no_epmd()
 
   # One build for all tests: it takes longer than they do.
@@ -43,9 +45,8 @@ defmodule Caravan.Nodes.ReleaseTest do
     ReleaseApp.rpc(a, "Application.put_env(:tiny, :mark, 1)")
     assert {0, _} = ReleaseApp.run(a, ["restart"])
 
-    Vm.eventually("it is up again", fn ->
-      ReleaseApp.rpc(a, "Application.get_env(:tiny, :mark)") == "nil"
-    end)
+    forgotten? = fn -> ReleaseApp.rpc(a, "Application.get_env(:tiny, :mark)") == "nil" end
+    Vm.eventually("it is up again", forgotten?, @patience)
 
     assert {0, ^pid} = ReleaseApp.run(a, ["pid"])
     joined(a, b)
@@ -125,13 +126,13 @@ defmodule Caravan.Nodes.ReleaseTest do
 
   defp daemon(app) do
     assert {0, _} = ReleaseApp.run(app, ["daemon"])
-    Vm.eventually("#{app.node} is up", fn -> match?({0, _}, ReleaseApp.run(app, ["pid"])) end)
+    up? = fn -> match?({0, _}, ReleaseApp.run(app, ["pid"])) end
+    Vm.eventually("#{app.node} is up", up?, @patience)
   end
 
   defp joined(app, other) do
-    Vm.eventually("#{app.node} has joined #{other.node}", fn ->
-      ReleaseApp.rpc(app, "Node.list()") == "[:\"#{other.node}\"]"
-    end)
+    joined? = fn -> ReleaseApp.rpc(app, "Node.list()") == "[:\"#{other.node}\"]" end
+    Vm.eventually("#{app.node} has joined #{other.node}", joined?, @patience)
   end
 
   defp alive?(pid), do: match?({_, 0}, System.cmd("kill", ["-0", pid], stderr_to_stdout: true))

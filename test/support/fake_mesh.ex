@@ -1,7 +1,8 @@
 defmodule Caravan.FakeMesh do
   @moduledoc """
   Stands in for Erlang's distribution: the functions to connect, disconnect and list nodes with that a
-  topology is given. Tells the test process of each `{:dial, node}` and `{:disconnect, node}`.
+  topology is given. Tells the test process of each `{:dial, node, dialler}` and `{:disconnect, node}`, and of each
+  list that raises (`:listing_raises`).
 
   A dial answers as told with `answer/3`: `true` (by default), `false`, `:raise` or `:hang`.
   """
@@ -49,10 +50,18 @@ defmodule Caravan.FakeMesh do
   end
 
   def nodes(mesh) do
-    case Agent.get(mesh, & &1.listing) do
-      :raise -> raise "no such list"
-      :hang -> Process.sleep(:infinity)
-      :list -> Agent.get(mesh, &MapSet.to_list(&1.linked))
+    %{test: test, linked: linked, listing: listing} = Agent.get(mesh, & &1)
+
+    case listing do
+      :raise ->
+        send(test, :listing_raises)
+        raise "no such list"
+
+      :hang ->
+        Process.sleep(:infinity)
+
+      :list ->
+        MapSet.to_list(linked)
     end
   end
 

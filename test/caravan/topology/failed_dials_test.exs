@@ -45,17 +45,18 @@ defmodule Caravan.Topology.FailedDialsTest do
     DnsServer.publish(context.server, "app.test", ports, "127.0.0.1")
     start(context, [], %{})
 
-    failures = first_failures(%{}, 4)
+    expected = [
+      {shut, :probe, "nothing listens there"},
+      {open[:other_name], :dial, "the node there is named x@y"},
+      {open[:cookie], :dial, "most likely because the cookies differ"},
+      {open[:http], :dial, "doesn't speak plain Erlang distribution"}
+    ]
 
-    for {port, stage, sentence} <- [
-          {shut, :probe, "nothing listens there"},
-          {open[:other_name], :dial, "the node there is named x@y"},
-          {open[:cookie], :dial, "most likely because the cookies differ"},
-          {open[:http], :dial, "doesn't speak plain Erlang distribution"}
-        ] do
-      assert %{stage: ^stage, reason: reason} = failures[:"app-#{port}@127.0.0.1"]
-      assert reason =~ sentence
-    end
+    await_failures(
+      for {port, stage, sentence} <- expected,
+          into: %{},
+          do: {:"app-#{port}@127.0.0.1", {stage, sentence}}
+    )
 
     itself = :"app-#{open[:own_name]}@127.0.0.1"
 
@@ -64,13 +65,21 @@ defmodule Caravan.Topology.FailedDialsTest do
     end)
   end
 
-  # Of so many nodes. Some may have failed again by the time that the last one has failed first.
-  defp first_failures(failures, count) when map_size(failures) == count, do: failures
+  # On a busy machine a handshake may last so long that it is no refusal. It is tried again.
+  defp await_failures(expected) when map_size(expected) > 0 do
+    %{node: node, stage: stage, reason: reason} = await_event([:peer, :dial_failed])
 
-  defp first_failures(failures, count) do
-    failure = await_event([:peer, :dial_failed])
-    failures |> Map.put_new(failure.node, failure) |> first_failures(count)
+    with %{^node => {expected_stage, sentence}} <- expected,
+         false <- reason =~ "too busy" do
+      assert stage == expected_stage
+      assert reason =~ sentence
+      expected |> Map.delete(node) |> await_failures()
+    else
+      _told_already_or_busy -> await_failures(expected)
+    end
   end
+
+  defp await_failures(_none), do: :ok
 
   # Takes every handshake as far as its name, and no further (erl_dist_protocol).
   defp node_that(speaks) do
@@ -91,7 +100,6 @@ defmodule Caravan.Topology.FailedDialsTest do
 
   defp serve(listener, name) do
     {:ok, socket} = :gen_tcp.accept(listener)
-    {:ok, _greeting} = :gen_tcp.recv(socket, 0)
 
     answer =
       if name do
@@ -101,7 +109,8 @@ defmodule Caravan.Topology.FailedDialsTest do
         "HTTP/1.1 400 Bad Request"
       end
 
-    :ok = :gen_tcp.send(socket, answer)
+    # A probe says nothing.
+    with {:ok, _greeting} <- :gen_tcp.recv(socket, 0), do: :gen_tcp.send(socket, answer)
     :gen_tcp.close(socket)
     serve(listener, name)
   end
