@@ -173,8 +173,7 @@ defmodule Caravan.MixProject do
       start_permanent: Mix.env() == :prod,
       deps: [],
       name: "Caravan",
-      description:
-        "Distributed Erlang and Elixir without epmd: ports from node names, nodes from DNS",
+      description: "Distributed Erlang and Elixir without epmd: ports from node names, nodes from DNS",
       package: package(),
       docs: [main: "readme", extras: Enum.filter(@documents, &(Path.extname(&1) == ".md"))]
     ]

@@ -77,8 +77,7 @@ defmodule Bench.Dns do
     for {what, port} <- [{"a silent server", silent_port}, {"a closed port", closed_port}] do
       [caravan, inet_res | _rest] = subjects("127.0.0.1:#{port}", timeout: 1_000)
 
-      results =
-        for {label, lookup} <- [caravan, inet_res], do: {label, time(fn -> lookup.("x.test") end)}
+      results = for {label, lookup} <- [caravan, inet_res], do: {label, time(fn -> lookup.("x.test") end)}
 
       table("time to the error of #{what} (Caravan with timeout: 1_000), µs", results, &format/1)
     end
@@ -97,8 +96,7 @@ defmodule Bench.Dns do
 
     [
       {"Caravan.lookup", fn name -> Caravan.lookup(name, options) end},
-      {"inet_res.lookup",
-       fn name -> :inet_res.lookup(to_charlist(name), :in, :a, nameservers: nameservers) end},
+      {"inet_res.lookup", fn name -> :inet_res.lookup(to_charlist(name), :in, :a, nameservers: nameservers) end},
       {"inet_res.getbyname", fn name -> :inet_res.getbyname(to_charlist(name), :a) end},
       {"inet.getaddrs", fn name -> :inet.getaddrs(to_charlist(name), :inet) end}
     ]

@@ -36,8 +36,7 @@ defmodule Bench.Mesh do
   end
 
   defp scenario("holes", all, found) do
-    rows =
-      for {n, values} <- Scenarios.holes(found, [0, 2, 8], @rounds), do: {"#{n} of them", values}
+    rows = for {n, values} <- Scenarios.holes(found, [0, 2, 8], @rounds), do: {"#{n} of them", values}
 
     heading = "8 nodes, black-holed addresses first, until the full mesh (once, if over 10 s)"
     Table.print(heading, all, rows, &Table.seconds/1)

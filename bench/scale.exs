@@ -139,8 +139,7 @@ defmodule Bench.Scale do
 
     if count in 1..(size - 1),
       do: count,
-      else:
-        fail("expected --restart of 1 to #{size - 1} of #{size} nodes, such as 10%, got #{text}")
+      else: fail("expected --restart of 1 to #{size - 1} of #{size} nodes, such as 10%, got #{text}")
   end
 
   defp flags!(options) do

@@ -18,8 +18,7 @@ defmodule :caravan_epmd do
   # Since R14 every OTP release answers 5 or 6 here; 25 and later expect 6.
   @version 6
 
-  @failed {:error,
-           {:internal, "the native library failed; this is a bug in Caravan, please report it"}}
+  @failed {:error, {:internal, "the native library failed; this is a bug in Caravan, please report it"}}
 
   @doc "Loads the library. A fatal misconfiguration stops the boot with a one-line message and exit status 1."
   @spec start_link() :: :ignore

@@ -70,8 +70,7 @@ defmodule CaravanTest do
       assert {:error, %Error{details: details}} = Caravan.lookup("app.test", options)
       address = server.address
 
-      assert %{question: "app.test SRV", servers: [^address], elapsed_ms: elapsed, rcode: ^rcode} =
-               details
+      assert %{question: "app.test SRV", servers: [^address], elapsed_ms: elapsed, rcode: ^rcode} = details
 
       assert is_integer(elapsed) and not is_map_key(details, :partial)
     end
@@ -94,8 +93,7 @@ defmodule CaravanTest do
     DnsServer.command(server, "add app.test 1 A 127.0.0.9")
     options = [query: "app.test", type: :a, node_sname: "app-1"] ++ options
 
-    supervisor =
-      start_supervised!({Caravan, topologies: [alone_a: options, alone_b: options], name: Alone})
+    supervisor = start_supervised!({Caravan, topologies: [alone_a: options, alone_b: options], name: Alone})
 
     assert Process.whereis(Alone) == supervisor
     assert %{alone_a: %Caravan.Status{}, alone_b: %Caravan.Status{}} = Caravan.status()

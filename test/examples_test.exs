@@ -47,8 +47,7 @@ defmodule ExamplesTest do
   defp start_command do
     readme = File.read!("examples/hello/README.md")
 
-    assert [[command]] =
-             Regex.scan(~r/^ERL_LIBS=\S+ (elixir .*)$/m, readme, capture: :all_but_first)
+    assert [[command]] = Regex.scan(~r/^ERL_LIBS=\S+ (elixir .*)$/m, readme, capture: :all_but_first)
 
     command
   end

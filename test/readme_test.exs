@@ -17,13 +17,11 @@ defmodule Caravan.ReadmeTest do
           {"values", "transport: :tcp", "transport: :tpc"},
           {"servers", "[\"127.0.0.1:8600\"],\n", "[\"127.0.0.1:86000\"],\n"},
           {"libcluster's configuration", "config: [query:", "config: [qeury:"},
-          {"the strategy", "strategy: Caravan.Cluster.DnsStrategy",
-           "strategy: Caravan.Cluster.DNSStrategy"},
+          {"the strategy", "strategy: Caravan.Cluster.DnsStrategy", "strategy: Caravan.Cluster.DNSStrategy"},
           {"dependencies", "{:caravan, path: \"../caravan\"}", "{:caravn, path: \"../caravan\"}"},
           {"results", "iex> Caravan.dist_port(\"my_app-3434@node.test\")",
            "iex> Caravan.dist_port(\"my_app@node.test\")"},
-          {"functions", "rpc 'IO.inspect(Caravan.status())'",
-           "rpc 'IO.inspect(Caravan.state())'"},
+          {"functions", "rpc 'IO.inspect(Caravan.status())'", "rpc 'IO.inspect(Caravan.state())'"},
           {"the task's options", "--nameserver 127.0.0.1:8600", "--server 127.0.0.1:8600"},
           {"shell syntax", "rpc 'IO.inspect(", "rpc IO.inspect("},
           {"scripts", "bin/demo\nbin/test\n", "bin/demo\nbin/tests\n"},
@@ -83,8 +81,7 @@ defmodule Caravan.ReadmeTest do
   end
 
   test "the examples of names have these ports" do
-    assert [_, _ | _] =
-             examples = Regex.scan(~r/`(\S+)` → (\d+)/, Readme.text(), capture: :all_but_first)
+    assert [_, _ | _] = examples = Regex.scan(~r/`(\S+)` → (\d+)/, Readme.text(), capture: :all_but_first)
 
     for [name, port] <- examples,
         do: assert(Caravan.dist_port(name) == {:ok, String.to_integer(port)}, "#{name} → #{port}")

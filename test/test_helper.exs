@@ -9,6 +9,5 @@ ExUnit.start(
 
 # A topology works only on a distributed node; one that doesn't listen needs no port and no epmd.
 unless Node.alive?() do
-  {:ok, _} =
-    :net_kernel.start(:"caravan-4999@127.0.0.1", %{name_domain: :longnames, dist_listen: false})
+  {:ok, _} = :net_kernel.start(:"caravan-4999@127.0.0.1", %{name_domain: :longnames, dist_listen: false})
 end

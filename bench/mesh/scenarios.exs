@@ -101,8 +101,7 @@ defmodule Bench.Mesh.Scenarios do
   defp holes_once(subjects, count) do
     clusters =
       for {subject, _number} = place <- placed(subjects) do
-        holes =
-          for i <- 1..count//1, do: Subject.record(subject.id, query(subject), @holes <> "#{i}")
+        holes = for i <- 1..count//1, do: Subject.record(subject.id, query(subject), @holes <> "#{i}")
 
         Dns.run(Enum.map(holes, &("add " <> &1)))
         boot(place, 8)
@@ -178,8 +177,7 @@ defmodule Bench.Mesh.Scenarios do
     queries = for i <- 1..div(size, count), do: "q#{i}.#{query(subject)}"
 
     for {query, index} <- Enum.with_index(queries) do
-      records =
-        for ip <- Subject.addresses(index, count), do: Subject.record(subject.id, query, ip, 0)
+      records = for ip <- Subject.addresses(index, count), do: Subject.record(subject.id, query, ip, 0)
 
       Dns.run(Enum.map(records, &("add " <> &1)))
     end
@@ -202,8 +200,7 @@ defmodule Bench.Mesh.Scenarios do
     do: Vm.boot(cluster.subject, Enum.map(numbers, &ip(cluster.number, &1)))
 
   defp publish(%{subject: subject} = cluster, numbers) do
-    records =
-      for n <- numbers, do: Subject.record(subject.id, query(subject), ip(cluster.number, n))
+    records = for n <- numbers, do: Subject.record(subject.id, query(subject), ip(cluster.number, n))
 
     Dns.run(Enum.map(records, &("add " <> &1)))
   end

@@ -17,8 +17,7 @@ defmodule Caravan.Options do
     node_sname: [
       type: :name,
       shown: "this node's",
-      doc:
-        "the base of the peers' names: by default this node's own, without the port suffix for `:srv`"
+      doc: "the base of the peers' names: by default this node's own, without the port suffix for `:srv`"
     ],
     node_name: [
       type: :string,
@@ -47,8 +46,7 @@ defmodule Caravan.Options do
     poll_interval: [
       type: :ms,
       default: 5_000,
-      doc:
-        "the time between lookups, ±10 %; shorter until the first peer is up and after a peer has gone down"
+      doc: "the time between lookups, ±10 %; shorter until the first peer is up and after a peer has gone down"
     ],
     expire_after: [
       type: :ms,
@@ -72,8 +70,7 @@ defmodule Caravan.Options do
     dial_concurrency: [
       type: {:integer, 1, 1_024},
       default: 32,
-      doc:
-        "how many peers are dialed at once; a dial that takes more than 250 ms no longer counts"
+      doc: "how many peers are dialed at once; a dial that takes more than 250 ms no longer counts"
     ],
     allow: [
       type: :strings,
@@ -140,8 +137,7 @@ defmodule Caravan.Options do
 
   # Options of Caravan 1.0 that no longer mean anything.
   @retired %{
-    dns_client:
-      "Caravan does its own lookups now; remove the option and, if needed, set :nameservers"
+    dns_client: "Caravan does its own lookups now; remove the option and, if needed, set :nameservers"
   }
 
   @type ms :: pos_integer
@@ -196,9 +192,7 @@ defmodule Caravan.Options do
         Map.put(validate!(@lookup, options, where), :query, query)
 
       :error ->
-        raise_invalid(
-          "query of a lookup: expected #{Type.expected(:name)}, got #{inspect(query)}"
-        )
+        raise_invalid("query of a lookup: expected #{Type.expected(:name)}, got #{inspect(query)}")
     end
   end
 
@@ -228,9 +222,7 @@ defmodule Caravan.Options do
 
   defp default!(key, entry, where) do
     if entry[:required] do
-      raise_invalid(
-        "option #{inspect(key)} of #{where.()} is missing: expected #{Type.expected(entry[:type])}"
-      )
+      raise_invalid("option #{inspect(key)} of #{where.()} is missing: expected #{Type.expected(entry[:type])}")
     end
 
     entry[:default]

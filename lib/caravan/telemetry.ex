@@ -1,8 +1,8 @@
 defmodule Caravan.Telemetry do
   @events [
     {[:caravan, :lookup, :start], [:system_time], [:topology, :query], "a lookup started"},
-    {[:caravan, :lookup, :stop], [:duration, :endpoints, :members, :ttl],
-     [:topology, :query, :server, :transport], "a lookup succeeded"},
+    {[:caravan, :lookup, :stop], [:duration, :endpoints, :members, :ttl], [:topology, :query, :server, :transport],
+     "a lookup succeeded"},
     {[:caravan, :lookup, :exception], [:duration], [:topology, :query, :error],
      "a lookup failed; `error` is a `Caravan.Error`"},
     {[:caravan, :member, :added], [:count], [:topology, :node], "a node became a member"},
@@ -13,8 +13,7 @@ defmodule Caravan.Telemetry do
     {[:caravan, :peer, :down], [:count], [:topology, :node, :reason], "a peer disconnected"},
     {[:caravan, :peer, :dial_failed], [:count], [:topology, :node, :stage, :reason],
      "a dial failed; `stage` is `:probe` if no node is there, otherwise `:dial`; `reason` is a sentence"},
-    {[:caravan, :peer, :forgotten], [:count], [:topology, :node],
-     "a former member is no longer dialed"}
+    {[:caravan, :peer, :forgotten], [:count], [:topology, :node], "a former member is no longer dialed"}
   ]
 
   words = fn words -> Enum.map_join(words, ", ", &"`#{&1}`") end

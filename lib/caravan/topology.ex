@@ -83,12 +83,10 @@ defmodule Caravan.Topology do
 
   @impl true
   def handle_cast({:leaving, node}, state),
-    do:
-      {:noreply, state |> Transitions.leaving(facts(state), node) |> apply_change() |> run_due()}
+    do: {:noreply, state |> Transitions.leaving(facts(state), node) |> apply_change() |> run_due()}
 
   def handle_cast({:staying, node}, state),
-    do:
-      {:noreply, state |> Transitions.staying(facts(state), node) |> apply_change() |> run_due()}
+    do: {:noreply, state |> Transitions.staying(facts(state), node) |> apply_change() |> run_due()}
 
   @impl true
   def handle_info({:timeout, timer, :wake}, %{timer: timer} = state),
@@ -227,8 +225,7 @@ defmodule Caravan.Topology do
     do: if(Transitions.unlisted?(state), do: 0, else: Dialer.free_slots(state.dialer))
 
   defp reply_waiters(state, now) do
-    {served, late, waiters} =
-      Waiters.take(state.waiters, now, Peers.count(state.peers), state.peers.changed_at)
+    {served, late, waiters} = Waiters.take(state.waiters, now, Peers.count(state.peers), state.peers.changed_at)
 
     Enum.each(served, &reply(&1, {:ok, Peers.connected(state.peers)}))
     Enum.each(late, &reply(&1, {:error, :timeout, State.status(state, now)}))

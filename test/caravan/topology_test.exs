@@ -163,8 +163,7 @@ defmodule Caravan.TopologyTest do
 
     await_event([:lookup, :exception], &(&1.query == "none.test"))
 
-    assert [%{query: "app.test", outcome: :ok}, %{query: "more.test", outcome: :ok}, none] =
-             status(context).queries
+    assert [%{query: "app.test", outcome: :ok}, %{query: "more.test", outcome: :ok}, none] = status(context).queries
 
     assert {:error, %{kind: :nxdomain, query: "none.test"}} = none.outcome
   end
@@ -180,8 +179,7 @@ defmodule Caravan.TopologyTest do
         assert status(context).members == 2
       end)
 
-    lines =
-      for line <- String.split(log, "\n"), line =~ "[caravan #{context.name}] 3 of", do: line
+    lines = for line <- String.split(log, "\n"), line =~ "[caravan #{context.name}] 3 of", do: line
 
     assert [line] = lines
     assert line =~ "as many members as the option :max_members allows"

@@ -97,8 +97,7 @@ defmodule Caravan.Chaos.PlanTest do
       plan = Plan.new(5, 8)
 
       for {k, n, _, _} <- joins do
-        assert [%{at: 0}] =
-                 for(%{fault: {:leave, ^n}} = step <- Plan.round(plan, k + 1), do: step)
+        assert [%{at: 0}] = for(%{fault: {:leave, ^n}} = step <- Plan.round(plan, k + 1), do: step)
       end
 
       left = for k <- 1..58, %{fault: {:leave, n}} <- Plan.round(plan, k), do: n

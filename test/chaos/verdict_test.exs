@@ -10,8 +10,7 @@ defmodule Caravan.Chaos.VerdictTest do
             for(a <- 1..3, b <- 1..3, a != b, do: {100, a, {:up, b}})
 
   defp plan(changes \\ []),
-    do:
-      struct!(Plan.new(1, 3, ticktime: 4, naming: :address), [{:expire_after, 60_000} | changes])
+    do: struct!(Plan.new(1, 3, ticktime: 4, naming: :address), [{:expire_after, 60_000} | changes])
 
   defp kinds(events, plan \\ plan()) do
     verdict = Verdict.judge(plan, @formed ++ events, @max_members)
@@ -23,10 +22,7 @@ defmodule Caravan.Chaos.VerdictTest do
   defp lost(at, a, b), do: {at, a, {:down, b, :connection_closed}}
 
   defp partition(at, a, b),
-    do:
-      {at, a,
-       {:log, :warning,
-        "'global' at node '#{name(a)}' requested disconnect from node '#{name(b)}' #{@pop}"}}
+    do: {at, a, {:log, :warning, "'global' at node '#{name(a)}' requested disconnect from node '#{name(b)}' #{@pop}"}}
 
   # A round in which node 3 is cut off from 1,000 to 9,000, and its links end and come back.
   defp cut(more, back \\ 9_500) do
@@ -44,8 +40,7 @@ defmodule Caravan.Chaos.VerdictTest do
     assert kinds(cut([])) == []
     verdict = Verdict.judge(plan(), @formed ++ cut([]), @max_members)
 
-    assert %{rounds: 1, faults: 1, excused_losses: 4, slowest: 500, foreseen_partitions: 0} =
-             verdict.figures
+    assert %{rounds: 1, faults: 1, excused_losses: 4, slowest: 500, foreseen_partitions: 0} = verdict.figures
   end
 
   test "the order in which events come in doesn't matter" do
@@ -192,9 +187,7 @@ defmodule Caravan.Chaos.VerdictTest do
     end
 
     test "counts in each life by itself" do
-      assert kinds(
-               gauges({2_000, 0}) ++ [{1_010, 1, :hello}] ++ [{1_020, 1, {:gauge, 90_000, 0}}]
-             ) == []
+      assert kinds(gauges({2_000, 0}) ++ [{1_010, 1, :hello}] ++ [{1_020, 1, {:gauge, 90_000, 0}}]) == []
     end
   end
 

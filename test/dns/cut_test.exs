@@ -40,8 +40,7 @@ defmodule Caravan.CutTest do
       server = server(unquote(fault), unquote(opts))
 
       for {query, type} <- [{"app.test", :a}, {"s.test", :srv}] do
-        {took, {:error, %Error{kind: :truncated} = error}} =
-          lookup(query, server.address, type: type)
+        {took, {:error, %Error{kind: :truncated} = error}} = lookup(query, server.address, type: type)
 
         assert took < @timeout
         assert error.message =~ "was truncated" and error.message =~ unquote(why)
@@ -146,8 +145,7 @@ defmodule Caravan.CutTest do
         &servfail/1
       )
 
-    assert {_, {:ok, %{endpoints: [%{addresses: [{127, 0, 0, 9}]}]}}} =
-             lookup("app.test", server, type: :a)
+    assert {_, {:ok, %{endpoints: [%{addresses: [{127, 0, 0, 9}]}]}}} = lookup("app.test", server, type: :a)
   end
 
   test "more over TCP than one message holds is a part of it, too" do
@@ -173,8 +171,7 @@ defmodule Caravan.CutTest do
   test "the report shows what came, and what is missing" do
     server = server("truncate-no-tcp")
 
-    assert {:error, text} =
-             Caravan.lookup_table("app.test", type: :a, nameservers: [server.address])
+    assert {:error, text} = Caravan.lookup_table("app.test", type: :a, nameservers: [server.address])
 
     assert text =~ "5 endpoints for app.test" and text =~ "127.0.0.4"
     assert text =~ ~r/\nincomplete: looked up "app.test A" .* was truncated/

@@ -88,8 +88,7 @@ defmodule Caravan.HostileTest do
   end
 
   test "a server that could not read the question says so without repeating it" do
-    server =
-      PacketServer.start(fn _, <<id::16, _::binary>> -> [<<id::16, 0x8001::16, 0::64>>] end)
+    server = PacketServer.start(fn _, <<id::16, _::binary>> -> [<<id::16, 0x8001::16, 0::64>>] end)
 
     assert lookup(server) == {:error, :servfail}
   end
@@ -192,8 +191,7 @@ defmodule Caravan.HostileTest do
       assert {:error, %{kind: :timeout, details: %{partial: found}}} = result
       assert div(micros, 1_000) < @timeout + @late
 
-      assert [%{addresses: [{127, 0, 0, 3}]}] =
-               Enum.filter(found.endpoints, &(&1.addresses != []))
+      assert [%{addresses: [{127, 0, 0, 3}]}] = Enum.filter(found.endpoints, &(&1.addresses != []))
 
       assert length(found.unresolved) == 499
     end

@@ -145,8 +145,7 @@ defmodule Caravan.InFlightTest do
     command = ~S(ulimit -n 400 && exec "$0" "$@")
     elixir = System.find_executable("elixir")
 
-    {output, status} =
-      System.cmd("sh", ["-c", command, elixir | arguments], stderr_to_stdout: true)
+    {output, status} = System.cmd("sh", ["-c", command, elixir | arguments], stderr_to_stdout: true)
 
     assert {status, output} == {0, "stood\n"}
   end

@@ -62,8 +62,7 @@ defmodule Caravan.OutcomesTest do
     DnsServer.command(dead, "fault silence")
 
     for second <- [[dead.address, live.address], [live.address, dead.address]] do
-      assert {:ok, %{server: server}} =
-               Caravan.lookup("app.test", type: :a, nameservers: second, timeout: 2_000)
+      assert {:ok, %{server: server}} = Caravan.lookup("app.test", type: :a, nameservers: second, timeout: 2_000)
 
       assert server == live.address
     end
@@ -93,8 +92,7 @@ defmodule Caravan.OutcomesTest do
     for fault <- ["servfail", "refused", "malformed garbage"] do
       DnsServer.command(sick, "fault #{fault}")
 
-      assert {:ok, %{server: server}} =
-               Caravan.lookup("app.test", type: :a, nameservers: [sick.address, live.address])
+      assert {:ok, %{server: server}} = Caravan.lookup("app.test", type: :a, nameservers: [sick.address, live.address])
 
       assert server == live.address
     end
@@ -213,8 +211,7 @@ defmodule Caravan.OutcomesTest do
     DnsServer.command(server, "add s.test 5 SRV 0 0 0 n.test")
     DnsServer.command(server, "add n.test 5 A 127.0.0.3")
 
-    assert {:ok, %{refused: [], endpoints: [endpoint]}} =
-             Caravan.lookup("s.test", nameservers: [server.address])
+    assert {:ok, %{refused: [], endpoints: [endpoint]}} = Caravan.lookup("s.test", nameservers: [server.address])
 
     assert %{host: "n.test", port: nil, addresses: [{127, 0, 0, 3}]} = endpoint
   end

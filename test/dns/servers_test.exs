@@ -73,8 +73,7 @@ defmodule Caravan.ServersTest do
         assert {:ok, %{endpoints: [%{host: nil, port: nil, addresses: [@v6]}]}} =
                  lookup(server, "app.c.test", type: :aaaa)
 
-        assert {:ok, %{endpoints: [_, _, %{addresses: [@v6]}]}} =
-                 lookup(server, "app.c.test", type: :ip)
+        assert {:ok, %{endpoints: [_, _, %{addresses: [@v6]}]}} = lookup(server, "app.c.test", type: :ip)
       end
 
       test "aliases", %{server: server} do
@@ -122,8 +121,7 @@ defmodule Caravan.ServersTest do
     for server <- [context.knot, context.bind] do
       assert kind(server, "elsewhere.test", type: :a) == :refused
 
-      assert {:error, %{kind: :refused, message: message}} =
-               lookup(server, "away.c.test", type: :a)
+      assert {:error, %{kind: :refused, message: message}} = lookup(server, "away.c.test", type: :a)
 
       assert message =~ "app.elsewhere.test"
     end

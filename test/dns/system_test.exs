@@ -35,12 +35,11 @@ defmodule Caravan.SystemTest do
         {"search broken.test b.test", "nope", :servfail},
         {"search a.test", "nodata", :nodata},
         {"search -- a.test", "app", "127.1.0.1"},
-        {"search #{String.duplicate("long", 15)}.#{String.duplicate("long", 15)}.test a.test",
-         "app", "127.1.0.1"},
+        {"search #{String.duplicate("long", 15)}.#{String.duplicate("long", 15)}.test a.test", "app", "127.1.0.1"},
         # Comments, and options that mean nothing here or nowhere.
         {"# search a.test\n; search a.test\nsearch b.test", "app", "127.1.0.2"},
-        {"search a.test\noptions ndots:1 timeout:1 attempts:2 rotate edns0 single-request trust-ad no-such:9",
-         "app", "127.1.0.1"},
+        {"search a.test\noptions ndots:1 timeout:1 attempts:2 rotate edns0 single-request trust-ad no-such:9", "app",
+         "127.1.0.1"},
         {"search a.test\nsortlist 10.0.0.0\nfamily inet4\nnonsense\noptions", "app", "127.1.0.1"}
       ] do
     test "#{name} with #{inspect(conf)} is #{expected}", %{machine: machine, vm: vm} do
@@ -96,8 +95,7 @@ defmodule Caravan.SystemTest do
     assert getent(machine, "app.a.test") == ["127.1.0.1"]
 
     # A deadline that would allow to wait for much longer.
-    assert {:ok, %{server: "127.0.0.1:53", elapsed: elapsed}} =
-             lookup(vm, "app.a.test", type: :a, timeout: 60_000)
+    assert {:ok, %{server: "127.0.0.1:53", elapsed: elapsed}} = lookup(vm, "app.a.test", type: :a, timeout: 60_000)
 
     assert elapsed in 900_000..20_000_000
 

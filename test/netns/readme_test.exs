@@ -31,9 +31,7 @@ defmodule Caravan.Netns.ReadmeTest do
   end
 
   test "a node boots with each flag of the table", %{within: within} do
-    assert [_, _ | _] =
-             rows =
-             Regex.scan(~r/^\| `(-caravan \S+ \S+)` \|/m, Readme.text(), capture: :all_but_first)
+    assert [_, _ | _] = rows = Regex.scan(~r/^\| `(-caravan \S+ \S+)` \|/m, Readme.text(), capture: :all_but_first)
 
     for [flag] <- rows do
       flags = OptionParser.split(flag) ++ ~w(-start_epmd false -epmd_module caravan_epmd)
@@ -119,8 +117,7 @@ defmodule Caravan.Netns.ReadmeTest do
 
   # What the surrounding `mix test` was told about its own build is not for this one.
   defp build_env do
-    unset =
-      for name <- ~w(MIX_ENV MIX_BUILD_PATH MIX_BUILD_ROOT MIX_EXS MIX_DEPS_PATH), do: {name, nil}
+    unset = for name <- ~w(MIX_ENV MIX_BUILD_PATH MIX_BUILD_ROOT MIX_EXS MIX_DEPS_PATH), do: {name, nil}
 
     unset ++
       [

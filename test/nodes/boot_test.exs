@@ -149,8 +149,7 @@ defmodule Caravan.Nodes.BootTest do
     assert {:ok, names} = Vm.eval(plain, "erl_epmd:names({0,0,0,0,0,0,0,1})")
     assert [{~c"app-" ++ _, ^port}, {~c"plain", other}] = Enum.sort(names)
 
-    assert {:port, ^other, 6} =
-             Vm.eval(plain, "erl_epmd:port_please(\"plain\", {0,0,0,0,0,0,0,1})")
+    assert {:port, ^other, 6} = Vm.eval(plain, "erl_epmd:port_please(\"plain\", {0,0,0,0,0,0,0,1})")
   end
 
   test "a missing library", %{tmp_dir: dir} do
@@ -185,8 +184,7 @@ defmodule Caravan.Nodes.BootTest do
 
   # Compiles a module anew with `version` wherever it had Caravan's.
   defp pretend_version(beam, version) do
-    {:ok, {module, [debug_info: {:debug_info_v1, backend, data}]}} =
-      :beam_lib.chunks(~c"#{beam}", [:debug_info])
+    {:ok, {module, [debug_info: {:debug_info_v1, backend, data}]}} = :beam_lib.chunks(~c"#{beam}", [:debug_info])
 
     {:ok, forms} = backend.debug_info(:erlang_v1, module, data, [])
     this = to_charlist(Mix.Project.config()[:version])

@@ -26,8 +26,7 @@ defmodule Caravan.Nodes.BoundTest do
            listen_options: [ip: {127, 0, 0, 2}, ifaddr: {127, 0, 0, 3}],
            listen_options: [ip: {127, 0, 0, 2}, ip: :any]
          ]},
-        {"inet6_tcp", "::1",
-         [use_interface: @loopback6, use_interface: :loopback, use_interface: :any]}
+        {"inet6_tcp", "::1", [use_interface: @loopback6, use_interface: :loopback, use_interface: :any]}
       ] do
     test "the address that #{family} listens on" do
       [port] = Vm.free_ports(1)

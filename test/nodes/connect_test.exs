@@ -33,8 +33,7 @@ defmodule Caravan.Nodes.ConnectTest do
     libs = Path.expand("..", Application.app_dir(:caravan))
     [port] = Vm.free_ports(1)
 
-    _vm =
-      Vm.start(["-name", "app-#{port}@127.0.0.1"], ebin: "/nonexistent", env: [ERL_LIBS: libs])
+    _vm = Vm.start(["-name", "app-#{port}@127.0.0.1"], ebin: "/nonexistent", env: [ERL_LIBS: libs])
 
     assert Vm.listening?(port)
   end
@@ -131,8 +130,7 @@ defmodule Caravan.Nodes.ConnectTest do
     [port] = Vm.free_ports(1)
     args = for arg <- Vm.arguments([]), do: to_charlist(arg)
 
-    options =
-      "\#{name => 'app-#{port}', host => \"127.0.0.1\", args => #{:io_lib.format("~p", [args])}}"
+    options = "\#{name => 'app-#{port}', host => \"127.0.0.1\", args => #{:io_lib.format("~p", [args])}}"
 
     node = :"app-#{port}@127.0.0.1"
     assert {:ok, _, ^node} = Vm.eval(vm, "peer:start(#{options})")

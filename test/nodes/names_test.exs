@@ -21,8 +21,7 @@ defmodule Caravan.Nodes.NamesTest do
     test "a cluster of names with #{what} forms without options" do
       [port] = Vm.free_ports(1)
 
-      [base | flags] =
-        for part <- [unquote(base) | unquote(flags)], do: String.replace(part, "%", "#{port}")
+      [base | flags] = for part <- [unquote(base) | unquote(flags)], do: String.replace(part, "%", "#{port}")
 
       dns = DnsServer.start()
       hosts = for n <- 2..3, do: {n, "n#{n}.names.test"}

@@ -91,8 +91,7 @@ defmodule Caravan.Nodes.UnstartedTest do
     end
 
     # What the VM calls answers all the same.
-    assert {:error, _} =
-             Vm.eval(vm, "caravan_epmd:address_please(\"app-1\", \"127.0.0.1\", inet)")
+    assert {:error, _} = Vm.eval(vm, "caravan_epmd:address_please(\"app-1\", \"127.0.0.1\", inet)")
 
     assert :noport = Vm.eval(vm, "caravan_epmd:port_please(\"app-1\", {127,0,0,1})")
     assert {:ok, []} = Vm.eval(vm, "caravan_epmd:names(\"no-such-host\")")

@@ -31,9 +31,7 @@ defmodule Caravan.BlockYaml do
   end
 
   defp entry(body, number) do
-    case Regex.run(~r/^([A-Za-z_][\w.\/-]*):(?: ([^\s"'\[{&*!|>%@`#][^#]*))?$/, body,
-           capture: :all_but_first
-         ) do
+    case Regex.run(~r/^([A-Za-z_][\w.\/-]*):(?: ([^\s"'\[{&*!|>%@`#][^#]*))?$/, body, capture: :all_but_first) do
       [key] -> {key, nil}
       [key, value] -> {key, value}
       nil -> raise "line #{number} is no mapping or list in block style: #{inspect(body)}"

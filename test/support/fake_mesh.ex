@@ -10,8 +10,7 @@ defmodule Caravan.FakeMesh do
   use Agent
 
   def start_link(test \\ self()) do
-    {:ok, mesh} =
-      Agent.start_link(fn -> %{test: test, linked: MapSet.new(), answers: %{}, listing: :list} end)
+    {:ok, mesh} = Agent.start_link(fn -> %{test: test, linked: MapSet.new(), answers: %{}, listing: :list} end)
 
     mesh
   end

@@ -38,7 +38,6 @@ defmodule Caravan.Knot do
         file: "missing"
     """
 
-    {["-c", Path.join(dir, "knot.conf")],
-     [{"knot.conf", config}, {"zone", Daemon.zone(zone, records)}]}
+    {["-c", Path.join(dir, "knot.conf")], [{"knot.conf", config}, {"zone", Daemon.zone(zone, records)}]}
   end
 end

@@ -291,8 +291,7 @@ defmodule Caravan.Vm do
       for {name, value} <- Keyword.get(opts, :env, []),
           do: {~c"#{name}", value != nil && ~c"#{value}"}
 
-    clean =
-      for name <- @inherited, not List.keymember?(env, ~c"#{name}", 0), do: {~c"#{name}", false}
+    clean = for name <- @inherited, not List.keymember?(env, ~c"#{name}", 0), do: {~c"#{name}", false}
 
     cd = if dir = opts[:cd], do: [cd: dir], else: []
 

@@ -31,8 +31,7 @@ defmodule Caravan.Link.SetUp do
 
         with {:ok, address} <- find(host, family, deadline),
              # An admission that crashes holds nobody up.
-             do:
-               guarded(fn -> admitted(name, host, family, address, deadline) end, {:ok, address})
+             do: guarded(fn -> admitted(name, host, family, address, deadline) end, {:ok, address})
 
       :selection ->
         with {:error, _unknown} <- known(host, family), do: {:ok, placeholder(family)}

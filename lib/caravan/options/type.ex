@@ -78,8 +78,7 @@ defmodule Caravan.Options.Type do
     do: "a name or a list of 1 to #{@max_queries} names (strings or charlists)"
 
   def expected(:nameservers),
-    do:
-      ~s(:system or a list of addresses with an optional port, such as ["127.0.0.1:8600", "[::1]:53"])
+    do: ~s(:system or a list of addresses with an optional port, such as ["127.0.0.1:8600", "[::1]:53"])
 
   def expected(:disconnect), do: "false or [after: ms]"
 

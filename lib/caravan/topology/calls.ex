@@ -35,8 +35,7 @@ defmodule Caravan.Topology.Calls do
   def disconnect(calls, node) do
     if Enum.any?(calls.pending, &match?({_, {{:disconnect, ^node}, _}}, &1)),
       do: calls,
-      else:
-        start(calls, {:disconnect, node}, fn -> Connector.disconnect(calls.connector, node) end)
+      else: start(calls, {:disconnect, node}, fn -> Connector.disconnect(calls.connector, node) end)
   end
 
   @doc "Handles a message that carries `ref`, if it belongs to one of the calls."

@@ -68,9 +68,7 @@ defmodule Caravan.Topology.Log do
     )
 
     if outcome.newly_cut? do
-      Logger.warning(
-        "#{prefix(topology)}#{report.incomplete}. The complete records add peers; none are removed"
-      )
+      Logger.warning("#{prefix(topology)}#{report.incomplete}. The complete records add peers; none are removed")
     end
 
     if outcome.alias, do: called_otherwise(topology, query, outcome.alias)

@@ -110,8 +110,7 @@ defmodule Caravan.Topology.Peers do
         {[{:down, reason, false}, :forgotten], Store.forget(peers, peer)}
 
       peer.state == :leaving ->
-        {[{:down, reason, false}],
-         Store.enqueue(peers, Peer.since(peer, now), :leaving, now + Retry.left())}
+        {[{:down, reason, false}], Store.enqueue(peers, Peer.since(peer, now), :leaving, now + Retry.left())}
 
       true ->
         flaps = Retry.flaps(now - peer.since, peer.flaps)
@@ -195,8 +194,7 @@ defmodule Caravan.Topology.Peers do
     may_go = Enum.reject(peers.withdrawn, fn {node, _} -> wants?.(node) end)
     chosen = may_go |> Enum.sort_by(&elem(&1, 1)) |> Enum.take(share)
 
-    withdrawn =
-      Enum.reduce(chosen, peers.withdrawn, fn {node, n}, all -> %{all | node => n + 1} end)
+    withdrawn = Enum.reduce(chosen, peers.withdrawn, fn {node, n}, all -> %{all | node => n + 1} end)
 
     {for({node, n} <- chosen, do: {node, n == 0}), %{peers | withdrawn: withdrawn}}
   end

@@ -51,8 +51,7 @@ defmodule Caravan.Topology.Registry do
         running = names() |> Enum.sort() |> Enum.map_join(", ", &inspect/1)
 
         raise Error.new(
-                {:unknown_topology,
-                 "no topology #{inspect(name)} runs on this node; expected one of [#{running}]"}
+                {:unknown_topology, "no topology #{inspect(name)} runs on this node; expected one of [#{running}]"}
               )
     end
   end

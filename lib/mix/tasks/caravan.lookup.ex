@@ -42,8 +42,7 @@ defmodule Mix.Tasks.Caravan.Lookup do
         {:ok, query, options(switches)}
 
       {_, _, [{switch, value} | _]} ->
-        {:error,
-         "unknown or invalid option #{String.trim("#{switch} #{value}")}: expected #{@usage}"}
+        {:error, "unknown or invalid option #{String.trim("#{switch} #{value}")}: expected #{@usage}"}
 
       {_, names, []} ->
         {:error, "expected one name to look up, got #{length(names)}: #{@usage}"}

@@ -20,11 +20,7 @@ static RECENT_TRIES: Lazy<Mutex<ExpiringSet<String>>> =
     Lazy::new(|| Mutex::new(ExpiringSet::new(Duration::from_secs(10))));
 
 /// Forgets the hosts in `gone` for this owner, and records the addresses of others.
-pub fn update<'a>(
-    owner: Owner,
-    gone: &[String],
-    found: impl Iterator<Item = (&'a str, Arc<[IpAddr]>)>,
-) {
+pub fn update<'a>(owner: Owner, gone: &[String], found: impl Iterator<Item = (&'a str, Arc<[IpAddr]>)>) {
     BOOK.update(owner, gone, found);
 }
 
@@ -47,12 +43,7 @@ impl SharedBook {
     }
 
     /// A single write, so that a host that goes and comes back in one answer is never missing in between.
-    fn update<'a>(
-        &self,
-        owner: Owner,
-        gone: &[String],
-        found: impl Iterator<Item = (&'a str, Arc<[IpAddr]>)>,
-    ) {
+    fn update<'a>(&self, owner: Owner, gone: &[String], found: impl Iterator<Item = (&'a str, Arc<[IpAddr]>)>) {
         self.write(|book| {
             for host in gone {
                 book.remove(owner, host);

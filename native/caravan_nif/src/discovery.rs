@@ -119,12 +119,7 @@ impl Discovery {
     ///
     /// # Errors
     /// Those of a lookup.
-    pub async fn poll(
-        &self,
-        index: u32,
-        self_name: &str,
-        vm: &impl Vm,
-    ) -> Result<PollReport, Error> {
+    pub async fn poll(&self, index: u32, self_name: &str, vm: &impl Vm) -> Result<PollReport, Error> {
         let place = index as usize;
         let known = match self.state().known.get(place) {
             Some(Some(known)) if known.self_name == self_name => Some(known.digest),
@@ -201,16 +196,11 @@ impl Discovery {
     }
 
     fn names(&self, lookup: &Lookup, self_name: &str) -> NodeNames {
-        let Settings {
-            rules,
-            listening,
-            ipv6,
-        } = settings();
+        let Settings { rules, listening, ipv6 } = settings();
         let own = OwnNode {
             name: self_name,
             long_names: self.long_names,
-            port: node_name::outer_port(self_name.as_bytes(), &rules, listening)
-                .filter(|_| self.long_names.is_some()),
+            port: node_name::outer_port(self_name.as_bytes(), &rules, listening).filter(|_| self.long_names.is_some()),
             mapped: listening.port.is_some(),
             is_here: &|address| local_host::is_local(address, self.bound),
             is_other: &known_nodes::was_linked,
@@ -241,10 +231,7 @@ impl Discovery {
         address_book::update(self.owner, &changes.gone, found);
         // A name that both came and went is gone.
         node_refs::retain(self.owner.id, changes.added.iter().chain(&changes.returned));
-        node_refs::release(
-            self.owner.id,
-            changes.expired.iter().chain(&changes.withdrawn),
-        );
+        node_refs::release(self.owner.id, changes.expired.iter().chain(&changes.withdrawn));
     }
 
     /// Is the node a member of another topology of this VM?

@@ -25,9 +25,7 @@ pub enum Error {
         nor: Vec<String>,
     },
     /// The name exists but has no record of the type asked for, or the service is declared absent (RFC 2782).
-    #[error(
-        "{context}: the name exists but {reason}; check the `type` option and the published records"
-    )]
+    #[error("{context}: the name exists but {reason}; check the `type` option and the published records")]
     NoData {
         /// Who was asked for what, and for how long.
         context: Context,
@@ -35,9 +33,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// SERVFAIL, or another response code saying that the server failed.
-    #[error(
-        "{context}: the server answered {code}; it is up but could not resolve the name, see its log"
-    )]
+    #[error("{context}: the server answered {code}; it is up but could not resolve the name, see its log")]
     ServFail {
         /// Who was asked for what, and for how long.
         context: Context,
@@ -55,9 +51,7 @@ pub enum Error {
         context: Context,
     },
     /// Nobody answered before the deadline.
-    #[error(
-        "{context}: no answer in time; check that the server runs there and that firewalls allow UDP and TCP"
-    )]
+    #[error("{context}: no answer in time; check that the server runs there and that firewalls allow UDP and TCP")]
     Timeout {
         /// Who was asked for what, and for how long.
         context: Context,
@@ -233,10 +227,7 @@ impl Error {
     pub fn too_many_lookups(context: Context) -> Self {
         Self::Overloaded {
             context,
-            reason: format!(
-                "{} requests are under way already",
-                request_limit::MAX_REQUESTS
-            ),
+            reason: format!("{} requests are under way already", request_limit::MAX_REQUESTS),
             cure: "look up less often, or wait for earlier lookups to finish",
         }
     }
@@ -264,9 +255,7 @@ impl Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Truncation {
     /// The answer did not fit into UDP, and TCP does not get through.
-    #[error(
-        "and the rest could not be fetched over TCP: {0}; allow TCP to that server's port, too"
-    )]
+    #[error("and the rest could not be fetched over TCP: {0}; allow TCP to that server's port, too")]
     NoTcp(String),
     /// The answer did not fit into UDP, and over TCP the server answered differently.
     #[error("and over TCP the server answered {0}; see its log")]

@@ -25,8 +25,7 @@ impl<T: Hash + Eq> ExpiringSet<T> {
     pub fn insert(&mut self, element: T, now: Instant) -> bool {
         let keep = self.keep;
         // Cheap enough each time: the set holds only what is inserted within `keep`.
-        self.inserted
-            .retain(|_, at| now.saturating_duration_since(*at) < keep);
+        self.inserted.retain(|_, at| now.saturating_duration_since(*at) < keep);
         self.inserted.insert(element, now).is_some()
     }
 

@@ -6,8 +6,7 @@ use std::fmt;
 use crate::node_name::{MAX_NAME, host_of};
 
 /// The flags that a node must have since OTP 25; the digest stands for all of them (`dist.hrl`).
-const MANDATORY_25: u64 =
-    0x4 | 0x10 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x2_0000 | 0x4_0000;
+const MANDATORY_25: u64 = 0x4 | 0x10 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x2_0000 | 0x4_0000;
 const MANDATORY_25_DIGEST: u64 = 0x400_0000;
 
 /// Those that OTP 26 added: `DFLAG_UNLINK_ID` and `DFLAG_V4_NC`. A node rejects and logs a peer without them.
@@ -70,10 +69,7 @@ pub fn send_name(name: &str) -> Vec<u8> {
     body.extend(1_u32.to_be_bytes());
     body.extend(u16::try_from(name.len()).unwrap_or(0).to_be_bytes());
     body.extend(name.as_bytes());
-    let mut message = u16::try_from(body.len())
-        .unwrap_or(0)
-        .to_be_bytes()
-        .to_vec();
+    let mut message = u16::try_from(body.len()).unwrap_or(0).to_be_bytes().to_vec();
     message.extend(body);
     message
 }

@@ -47,10 +47,7 @@ pub async fn identify(name: String, own: &str, patience: Duration) -> Result<Ide
 async fn greet(mut stream: TcpStream, from: &str) -> Result<Identity, HandshakeError> {
     // A peer that hangs up, or sends anything but a message, doesn't speak this protocol.
     let broken = |_: io::Error| HandshakeError::NotErlang;
-    stream
-        .write_all(&handshake::send_name(from))
-        .await
-        .map_err(broken)?;
+    stream.write_all(&handshake::send_name(from)).await.map_err(broken)?;
     handshake::read_status(&message(&mut stream).await.map_err(broken)?)?;
     handshake::read_challenge(&message(&mut stream).await.map_err(broken)?)
 }

@@ -34,10 +34,7 @@ pub fn has_answered(name: &str) -> bool {
 }
 
 fn contains(names: &Names, name: &str) -> bool {
-    names
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .contains(name)
+    names.read().unwrap_or_else(PoisonError::into_inner).contains(name)
 }
 
 fn insert(names: &Names, name: &str) {

@@ -93,13 +93,7 @@ impl Membership {
     }
 
     /// Applies a successful answer at time `now`. An incomplete one only adds.
-    pub fn answer(
-        &mut self,
-        now: Duration,
-        answer: Listing,
-        self_name: &str,
-        vm: &impl Vm,
-    ) -> Changes {
+    pub fn answer(&mut self, now: Duration, answer: Listing, self_name: &str, vm: &impl Vm) -> Changes {
         let source = 1 << answer.query;
         let mut pass = Pass::new(now, vm);
         if answer.incomplete {
@@ -195,9 +189,7 @@ impl Membership {
             if member.missed != member.sources || member.sources & source == 0 {
                 return true;
             }
-            let since = member
-                .missing_since
-                .map_or(now, |since| now.min(since + unknown));
+            let since = member.missing_since.map_or(now, |since| now.min(since + unknown));
             member.missing_since = Some(since);
             let missing = now.saturating_sub(since);
             if member.absent != member.sources || member.sources & failed != 0 {

@@ -65,13 +65,7 @@ pub enum Mismatch {
 
 impl Naming {
     /// The names of the nodes at `endpoints`. `ipv6` tells which family is dialed.
-    pub fn names(
-        &self,
-        endpoints: &[Endpoint],
-        own: &OwnNode<'_>,
-        rules: &PortRules,
-        ipv6: bool,
-    ) -> NodeNames {
+    pub fn names(&self, endpoints: &[Endpoint], own: &OwnNode<'_>, rules: &PortRules, ipv6: bool) -> NodeNames {
         let mut listed: HashMap<String, Listed> = HashMap::with_capacity(endpoints.len());
         let mut names = NodeNames::default();
         // Address records carry no port, so nodes found through them share ours.
@@ -151,11 +145,7 @@ impl Naming {
             listed
                 .entry(name.clone())
                 .and_modify(|known| known.addresses.extend(&addresses))
-                .or_insert(Listed {
-                    name,
-                    host,
-                    addresses,
-                });
+                .or_insert(Listed { name, host, addresses });
         }
         names.listed = listed.into_values().collect();
         names
@@ -193,11 +183,7 @@ impl Naming {
     fn allowed(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
         let mut addresses = addresses.to_vec();
         if !self.allow.is_empty() {
-            addresses.retain(|ip| {
-                self.allow
-                    .iter()
-                    .any(|network| network.contains(&ip.to_canonical()))
-            });
+            addresses.retain(|ip| self.allow.iter().any(|network| network.contains(&ip.to_canonical())));
         }
         addresses
     }
@@ -223,14 +209,8 @@ impl OwnNode<'_> {
     }
 
     /// Whether what listens on this node's port at one of the `addresses` is this node, whatever DNS calls it.
-    fn is_at<'a>(
-        &self,
-        name: &str,
-        mut addresses: impl Iterator<Item = &'a IpAddr>,
-        own: &[IpAddr],
-    ) -> bool {
-        !(self.is_other)(name)
-            && addresses.any(|ip| own.contains(ip) || (!self.mapped && (self.is_here)(*ip)))
+    fn is_at<'a>(&self, name: &str, mut addresses: impl Iterator<Item = &'a IpAddr>, own: &[IpAddr]) -> bool {
+        !(self.is_other)(name) && addresses.any(|ip| own.contains(ip) || (!self.mapped && (self.is_here)(*ip)))
     }
 
     /// The addresses that this node's name leads to: its host's, if the host is an address or the port is mapped.
@@ -245,8 +225,7 @@ impl OwnNode<'_> {
             self.mapped && named.is_some_and(|named| named.eq_ignore_ascii_case(host))
         };
         let own = endpoints.iter().filter(is_own);
-        own.flat_map(|endpoint| endpoint.addresses.iter().copied())
-            .collect()
+        own.flat_map(|endpoint| endpoint.addresses.iter().copied()).collect()
     }
 }
 

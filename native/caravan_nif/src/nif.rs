@@ -96,17 +96,13 @@ fn inner_port<'a>(env: Env<'a>, own: Term<'a>, name: Term<'a>) -> Term<'a> {
 fn address<'a>(env: Env<'a>, host: Term<'a>, family: ExFamily) -> Term<'a> {
     let mut buffer = TextBuffer::new();
     let host = text(host, &mut buffer).and_then(|host| std::str::from_utf8(host).ok());
-    found(
-        env,
-        host.and_then(|host| address_book::address(host, family.is_ipv6())),
-    )
+    found(env, host.and_then(|host| address_book::address(host, family.is_ipv6())))
 }
 
 #[rustler::nif]
 fn local_address<'a>(env: Env<'a>, remote: Term<'a>) -> Term<'a> {
     let mut buffer = TextBuffer::new();
-    let remote =
-        text(remote, &mut buffer).and_then(|ip| std::str::from_utf8(ip).ok()?.parse().ok());
+    let remote = text(remote, &mut buffer).and_then(|ip| std::str::from_utf8(ip).ok()?.parse().ok());
     found(env, remote.and_then(crate::local_host::source_address))
 }
 
@@ -149,9 +145,7 @@ fn check(config: ConfigSpec) -> Outcome<()> {
 
 #[rustler::nif]
 fn membership_new(env: Env<'_>, config: ConfigSpec, own: IdentitySpec) -> Term<'_> {
-    let discovery = config
-        .read()
-        .and_then(|config| Discovery::new(config, &own.read()));
+    let discovery = config.read().and_then(|config| Discovery::new(config, &own.read()));
     match discovery {
         Ok(discovery) => {
             let discovery = std::sync::Arc::new(discovery);
@@ -164,10 +158,7 @@ fn membership_new(env: Env<'_>, config: ConfigSpec, own: IdentitySpec) -> Term<'
 }
 
 #[rustler::nif]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "NIF arguments arrive by value"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "NIF arguments arrive by value")]
 fn poll<'a>(
     env: Env<'a>,
     membership: ResourceArc<MembershipRef>,
@@ -184,10 +175,7 @@ fn poll<'a>(
 }
 
 #[rustler::nif]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "NIF arguments arrive by value"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "NIF arguments arrive by value")]
 fn probe_candidates<'a>(
     env: Env<'a>,
     membership: ResourceArc<MembershipRef>,
@@ -201,10 +189,7 @@ fn probe_candidates<'a>(
 }
 
 #[rustler::nif]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "NIF arguments arrive by value"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "NIF arguments arrive by value")]
 fn others_want(membership: ResourceArc<MembershipRef>, node: Term<'_>) -> bool {
     let mut buffer = TextBuffer::new();
     let name = text(node, &mut buffer).and_then(|name| std::str::from_utf8(name).ok());
@@ -212,13 +197,7 @@ fn others_want(membership: ResourceArc<MembershipRef>, node: Term<'_>) -> bool {
 }
 
 #[rustler::nif]
-fn probe<'a>(
-    env: Env<'a>,
-    tag: Term<'a>,
-    name: String,
-    timeout: u64,
-    purpose: ExPurpose,
-) -> Term<'a> {
+fn probe<'a>(env: Env<'a>, tag: Term<'a>, name: String, timeout: u64, purpose: ExPurpose) -> Term<'a> {
     let context = Context::new("probed", &name);
     let patience = Duration::from_millis(timeout);
     let work = async move { Outcome(crate::probe::probe(name, patience, purpose.into()).await) };
@@ -277,10 +256,7 @@ fn epmd<'a>(env: Env<'a>, address: Term<'a>, name: Term<'a>, port: u16) -> Term<
 }
 
 #[rustler::nif]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "NIF arguments arrive by value"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "NIF arguments arrive by value")]
 fn epmd_linked(epmd: ResourceArc<EpmdRef>, own: Term<'_>, peer: Term<'_>, up: bool) -> Atom {
     let (mut own_buffer, mut peer_buffer) = (TextBuffer::new(), TextBuffer::new());
     let own = text(own, &mut own_buffer).and_then(|name| std::str::from_utf8(name).ok());

@@ -83,9 +83,7 @@ pub fn listen_port(name: &[u8], rules: &PortRules, listening: Listening) -> Resu
         Ok(port) => match listening.port {
             None => Ok(port),
             Some(inner) if rules.dist_port.is_some() || has_number(name) => Ok(inner),
-            Some(_) => Err(Error::NoOuterPort {
-                name: name.to_vec(),
-            }),
+            Some(_) => Err(Error::NoOuterPort { name: name.to_vec() }),
         },
         Err(error) => Err(error),
     }
@@ -99,11 +97,7 @@ pub fn outer_port(name: &[u8], rules: &PortRules, listening: Listening) -> Optio
 /// Whether `own` is the name of a tool that connects to the node `name`, with or without its host:
 /// `rpc-1a-app-3434@host` for `app-3434@host`.
 pub fn asks(own: &[u8], name: &[u8]) -> bool {
-    let at = |text: &[u8]| {
-        text.iter()
-            .position(|byte| *byte == b'@')
-            .unwrap_or(text.len())
-    };
+    let at = |text: &[u8]| text.iter().position(|byte| *byte == b'@').unwrap_or(text.len());
     let (base, host) = own.split_at(at(own));
     let (asked, asked_host) = name.split_at(at(name));
     tools::target_base(base) == Some(asked) && (asked_host.is_empty() || asked_host == host)
@@ -154,13 +148,9 @@ fn fault(name: &[u8]) -> &'static str {
     match name {
         [] => "it is empty",
         _ if name.len() > MAX_NAME => "it is longer than 255 characters",
-        _ if !name.iter().all(u8::is_ascii_graphic) => {
-            "it has a space or a character outside ASCII"
-        }
+        _ if !name.iter().all(u8::is_ascii_graphic) => "it has a space or a character outside ASCII",
         [b'@', ..] => "the part before the @ is empty",
-        [.., b'@'] if name.iter().filter(|byte| **byte == b'@').count() == 1 => {
-            "the part after the @ is empty"
-        }
+        [.., b'@'] if name.iter().filter(|byte| **byte == b'@').count() == 1 => "the part after the @ is empty",
         _ => "it has more than one @",
     }
 }
@@ -188,10 +178,7 @@ fn peer_number(numbers: &[u8]) -> Option<u16> {
 fn taken_for_port(base: &[u8]) -> &'static str {
     let tail = base.rsplit(|byte| matches!(byte, b'-' | b'_')).next();
     let tail = tail.unwrap_or_default();
-    let letters = tail
-        .iter()
-        .filter(|byte| byte.is_ascii_alphabetic())
-        .count();
+    let letters = tail.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     let number = |digits: &[u8]| number_at_end(digits).unwrap_or(0);
     match tail.len() {
         7.. if letters > 0 && tail.iter().all(u8::is_ascii_hexdigit) => {
@@ -246,9 +233,7 @@ pub fn is_name(name: &str) -> bool {
         && !base.is_empty()
         && !host.is_empty()
         && base.bytes().all(plain)
-        && host
-            .bytes()
-            .all(|byte| plain(byte) || byte == b'.' || byte == b':')
+        && host.bytes().all(|byte| plain(byte) || byte == b'.' || byte == b':')
 }
 
 #[cfg(test)]

@@ -33,8 +33,7 @@ const RECOVERY: Duration = Duration::from_millis(500);
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The addresses whose answers still count.
-static ANSWERED: Lazy<Mutex<ExpiringSet<SocketAddr>>> =
-    Lazy::new(|| Mutex::new(ExpiringSet::new(FRESH)));
+static ANSWERED: Lazy<Mutex<ExpiringSet<SocketAddr>>> = Lazy::new(|| Mutex::new(ExpiringSet::new(FRESH)));
 
 /// What follows the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

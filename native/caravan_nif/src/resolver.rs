@@ -158,9 +158,7 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
         match outcome {
             Err(error) if rank(&error) > 0 => {
                 // The first of a kind: the name as given comes first or has no better chance.
-                failure = failure
-                    .filter(|before| rank(before) >= rank(&error))
-                    .or(Some(error));
+                failure = failure.filter(|before| rank(before) >= rank(&error)).or(Some(error));
             }
             decided => return decided,
         }
@@ -177,10 +175,7 @@ pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
 /// # Errors
 /// `InvalidName` for an invalid domain name.
 pub fn name(query: &str) -> Result<String, Error> {
-    let name = query
-        .strip_suffix('.')
-        .unwrap_or(query)
-        .to_ascii_lowercase();
+    let name = query.strip_suffix('.').unwrap_or(query).to_ascii_lowercase();
     if endpoint::is_host(&name) {
         Ok(name)
     } else {

@@ -36,11 +36,7 @@ pub fn settings() -> Settings {
 /// # Errors
 /// Those of the name, and `PortTaken`.
 pub fn listen(name: &[u8], bound: Option<IpAddr>) -> Result<u16, Error> {
-    let Settings {
-        rules,
-        listening,
-        ipv6,
-    } = settings();
+    let Settings { rules, listening, ipv6 } = settings();
     let port = node_name::listen_port(name, &rules, listening)?;
     if port != 0 && local_host::is_port_taken(port, bound, ipv6) {
         return Err(Error::PortTaken {

@@ -17,11 +17,7 @@ const MIN_SOCKETS: usize = 64;
 static PERMITS: Lazy<[Semaphore; 2]> = Lazy::new(|| {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     // Windows limits its handles by memory only.
-    let bound = if cfg!(windows) {
-        MAX_SOCKETS
-    } else {
-        bound(&limits)
-    };
+    let bound = if cfg!(windows) { MAX_SOCKETS } else { bound(&limits) };
     [Semaphore::new(bound), Semaphore::new(bound / 2)]
 });
 

@@ -76,11 +76,7 @@ impl Template {
     /// # Errors
     /// `InvalidOption` for an invalid template, for one that needs a host if the records carry none, and for an invalid
     /// base.
-    pub fn of_options(
-        sname: Option<&str>,
-        template: Option<&str>,
-        by_host: bool,
-    ) -> Result<Option<Self>, Error> {
+    pub fn of_options(sname: Option<&str>, template: Option<&str>, by_host: bool) -> Result<Option<Self>, Error> {
         let form = match (template, sname) {
             (Some(text), _) => Self::parse(text)?,
             (None, Some(_)) => Self::with_sname(by_host),
@@ -89,9 +85,7 @@ impl Template {
         if form.has_host() && !by_host {
             return Err(Error::InvalidOption {
                 option: "node_name",
-                expected:
-                    "no {host} unless type is :srv, since address records name no host; use {ip}"
-                        .into(),
+                expected: "no {host} unless type is :srv, since address records name no host; use {ip}".into(),
                 got: template.unwrap_or_default().into(),
             });
         }
@@ -119,11 +113,7 @@ impl Template {
             return Self::of([text(base), text("@"), Part::Host]);
         }
         let (stem, digits) = split_number(base);
-        let length = if digits.starts_with('0') {
-            digits.len()
-        } else {
-            0
-        };
+        let length = if digits.starts_with('0') { digits.len() } else { 0 };
         let own = match node_name::number_at_end(base.as_bytes()) {
             None => OwnNumber::Missing,
             Some(..=MAX_ORDINAL) => OwnNumber::Ordinal { length },
@@ -185,10 +175,7 @@ impl Template {
         parts.push(Part::Text(rest.into()));
         let template = Self::of(parts);
         // Filled with plain values it must make a valid node name: this catches a missing @ and odd characters alike.
-        if template
-            .render_sample("a")
-            .is_some_and(|name| is_name(&name))
-        {
+        if template.render_sample("a").is_some_and(|name| is_name(&name)) {
             Ok(template)
         } else {
             Err(invalid())
@@ -257,11 +244,7 @@ pub fn own_sname(base: &str, by_host: bool) -> &str {
 pub fn sname_of(base: &str) -> &str {
     let (stem, _) = split_number(base);
     let sname = stem.strip_suffix(['-', '_']).unwrap_or(stem);
-    if sname.is_empty() || stem == base {
-        base
-    } else {
-        sname
-    }
+    if sname.is_empty() || stem == base { base } else { sname }
 }
 
 #[cfg(test)]

@@ -88,19 +88,11 @@ pub fn tool(base: &[u8]) -> Option<&'static Tool> {
         | [b'r', b'a', b'b', b'b', b'i', b't', b'm', ..]
         | [b'm', b'a', b'i', b'n', b't', ..] => among(base),
         [one, two, three, b'-', b'c' | b'd' | b't' | b'p', ..]
-        | [
-            one,
-            two,
-            three,
-            _,
-            _,
-            _,
-            _,
-            _,
-            b'-',
-            b'c' | b'd' | b't' | b'p',
-            ..,
-        ] if [one, two, three].into_iter().all(u8::is_ascii_hexdigit) => among(base),
+        | [one, two, three, _, _, _, _, _, b'-', b'c' | b'd' | b't' | b'p', ..]
+            if [one, two, three].into_iter().all(u8::is_ascii_hexdigit) =>
+        {
+            among(base)
+        }
         _ => None,
     }
 }
@@ -118,9 +110,7 @@ pub fn target_base(base: &[u8]) -> Option<&[u8]> {
 impl Tool {
     /// What follows the tool's own part of `base`; `None` if it isn't the name of such a tool.
     fn target_base<'a>(&self, base: &'a [u8]) -> Option<&'a [u8]> {
-        self.shape
-            .iter()
-            .try_fold(base, |rest, part| part.skip(rest))
+        self.shape.iter().try_fold(base, |rest, part| part.skip(rest))
     }
 }
 

@@ -192,8 +192,7 @@ defmodule Caravan.Link.DrainTest do
     assert [_, _] = String.split(log, "this node is not distributed")
 
     # Under another name than before, which changes the peers' names where node_sname isn't given.
-    {:ok, _} =
-      :net_kernel.start(:"later-4998@127.0.0.1", %{name_domain: :longnames, dist_listen: false})
+    {:ok, _} = :net_kernel.start(:"later-4998@127.0.0.1", %{name_domain: :longnames, dist_listen: false})
 
     assert {:ok, [_]} = Caravan.await(:draining_test)
 

@@ -58,8 +58,7 @@ defmodule Caravan.Link.WhereaboutsTest do
     for asker <- [@far, :"app-4370@stranger.test"],
         do: assert(Whereabouts.where(dialled, @host, :inet, asker) == :unknown)
 
-    said =
-      known |> link(@node, @loopback, false) |> Whereabouts.said(@node, [@loopback, @listens])
+    said = known |> link(@node, @loopback, false) |> Whereabouts.said(@node, [@loopback, @listens])
 
     assert Whereabouts.where(said, @host, :inet, @near) == {:ok, @loopback}
     assert where(said) == {:try, @node, [@listens]}

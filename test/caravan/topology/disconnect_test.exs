@@ -47,8 +47,7 @@ defmodule Caravan.Topology.DisconnectTest do
 
     assert log =~ "disconnecting app-4002@localhost"
 
-    assert [_, _] =
-             String.split(log, "[caravan #{context.name}] disconnecting app-4003@localhost")
+    assert [_, _] = String.split(log, "[caravan #{context.name}] disconnecting app-4003@localhost")
 
     assert [_, why] =
              String.split(
@@ -77,8 +76,7 @@ defmodule Caravan.Topology.DisconnectTest do
     for _ <- 1..5, do: await_event([:lookup, :stop])
     refute_received {:hangs, _, _}
 
-    [ref] =
-      for {ref, {{:disconnect, ^node}, _}} <- :sys.get_state(topology).calls.pending, do: ref
+    [ref] = for {ref, {{:disconnect, ^node}, _}} <- :sys.get_state(topology).calls.pending, do: ref
 
     send(topology, {:overdue, ref})
     assert_receive {:DOWN, ^monitor, _, _, :killed}, @wait

@@ -56,8 +56,7 @@ defmodule Caravan.Topology.MembersTest do
 
         for _ <- 1..2, do: :ok = Caravan.poll(context.name)
 
-        assert %{count: count} =
-                 await_event([:member, :refused], &(&1.reason == :no_answer)) |> counted(context)
+        assert %{count: count} = await_event([:member, :refused], &(&1.reason == :no_answer)) |> counted(context)
 
         assert count == length(later)
         refute Enum.any?(later, &atom?(name(context, &1)))

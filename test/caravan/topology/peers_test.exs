@@ -35,8 +35,7 @@ defmodule Caravan.Topology.PeersTest do
     {[:up], peers} = Peers.up(peers, 10, @a)
     assert [%{state: :connected, error: nil, attempts: 0, next_dial: nil}] = Peers.list(peers, 10)
 
-    {events, _} =
-      run(peers, down: [20, @a, "gone"], due: [370, 9], dial_failed: [380, @a, :probe, "no"])
+    {events, _} = run(peers, down: [20, @a, "gone"], due: [370, 9], dial_failed: [380, @a, :probe, "no"])
 
     assert events == [{:down, "gone", true}, @a, {:dial_failed, :probe, "no", true}]
   end
@@ -169,8 +168,7 @@ defmodule Caravan.Topology.PeersTest do
   end
 
   test "a peer that said good-bye is left alone for a minute" do
-    {events, peers} =
-      run(connected(@a, 0), left: [5, @a], left: [6, @a], down: [20_000, @a, "gone"])
+    {events, peers} = run(connected(@a, 0), left: [5, @a], left: [6, @a], down: [20_000, @a, "gone"])
 
     assert events == [:leaving, {:down, "gone", false}]
     assert Peers.count(peers) == 0

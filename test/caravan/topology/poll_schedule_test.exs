@@ -15,8 +15,7 @@ defmodule Caravan.Topology.PollScheduleTest do
   end
 
   test "the interval, give or take a tenth, once a peer is or was up" do
-    [_, second | more] =
-      delays(PollSchedule.new(5_000, :seed), [false, true | List.duplicate(false, 500)])
+    [_, second | more] = delays(PollSchedule.new(5_000, :seed), [false, true | List.duplicate(false, 500)])
 
     for delay <- [second | more], do: assert(delay in 4_500..5_500)
     assert Enum.max(more) - Enum.min(more) > 900

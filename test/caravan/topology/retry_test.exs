@@ -24,8 +24,7 @@ defmodule Caravan.Topology.RetryTest do
   end
 
   test "the jitter fills its range", %{rand: rand} do
-    {delays, _} =
-      Enum.map_reduce(1..1_000, rand, fn _, rand -> Retry.spread(1_000, 0.2, rand) end)
+    {delays, _} = Enum.map_reduce(1..1_000, rand, fn _, rand -> Retry.spread(1_000, 0.2, rand) end)
 
     assert Enum.min(delays) in 800..810
     assert Enum.max(delays) in 1_190..1_200

@@ -64,8 +64,7 @@ defmodule Caravan.Topology.TransitionsTest do
     test "forgets who has expired, unless it is live" do
       state = state() |> up(@b) |> Map.update!(:peers, &elem(Peers.add(&1, 0, @a, false), 1))
 
-      {effects, state} =
-        Transitions.admitted(state, facts(), %{added: [], expired: ["#{@a}", "#{@b}"]})
+      {effects, state} = Transitions.admitted(state, facts(), %{added: [], expired: ["#{@a}", "#{@b}"]})
 
       assert effects == [
                log: {:member, @a, :expired},
@@ -148,8 +147,7 @@ defmodule Caravan.Topology.TransitionsTest do
       assert effects == [log: {:peer, @a, {:down, "net_tick_timeout", true}}]
       assert state.poll_at == 1_000
 
-      {_, expired} =
-        Transitions.admitted(up(state(), @a), facts(), %{added: [], expired: ["#{@a}"]})
+      {_, expired} = Transitions.admitted(up(state(), @a), facts(), %{added: [], expired: ["#{@a}"]})
 
       {_, gone} = Transitions.link(expired, facts(), :nodedown, @a, nodedown_reason: {:a, 1})
       assert gone.poll_at == @interval
@@ -182,8 +180,7 @@ defmodule Caravan.Topology.TransitionsTest do
     test "stays as it is where list_nodes fails, which is told once" do
       state = up(polled(), @a)
 
-      assert {[log: {:unlisted, "no"}], failed} =
-               Transitions.listed(state, facts(), {:error, "no"}, 50)
+      assert {[log: {:unlisted, "no"}], failed} = Transitions.listed(state, facts(), {:error, "no"}, 50)
 
       assert %{state: :connected} = peer(failed, @a)
       refute Transitions.unlisted?(failed)

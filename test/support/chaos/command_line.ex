@@ -35,9 +35,7 @@ defmodule Caravan.Chaos.CommandLine do
     else
       [{_, at, _} | _] = verdict.violations
 
-      IO.puts(
-        "\nUntil a little after the first of them:\n#{Timeline.said(events, at + @later)}\n"
-      )
+      IO.puts("\nUntil a little after the first of them:\n#{Timeline.said(events, at + @later)}\n")
 
       fail("#{length(verdict.violations)} violations; again: #{again}")
     end
@@ -55,9 +53,7 @@ defmodule Caravan.Chaos.CommandLine do
       {_, rest, invalid} ->
         unknown = rest ++ Enum.map(invalid, &elem(&1, 0))
 
-        fail(
-          "expected --minutes N, --nodes N, --seed N and --restart P%, got #{Enum.join(unknown, " ")}"
-        )
+        fail("expected --minutes N, --nodes N, --seed N and --restart P%, got #{Enum.join(unknown, " ")}")
     end
   end
 

@@ -130,8 +130,7 @@ defmodule Caravan.Chaos.Stage do
   defp start_node(stage, n, from \\ :at_once) do
     options = stage.options |> :erlang.term_to_binary() |> Base.encode64()
 
-    code =
-      "'Elixir.Caravan.Chaos.Node':start(binary_to_term(base64:decode(\"#{options}\")), #{from})"
+    code = "'Elixir.Caravan.Chaos.Node':start(binary_to_term(base64:decode(\"#{options}\")), #{from})"
 
     args =
       ["-name", Plan.name(stage.plan, n), "-kernel", "net_ticktime", "#{stage.plan.ticktime}"] ++

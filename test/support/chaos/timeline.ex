@@ -52,8 +52,7 @@ defmodule Caravan.Chaos.Timeline do
       "at most #{figures.atoms} atoms and #{div(figures.bytes, 1024)} KiB more than a node had when it was young"
     ]
 
-    violated =
-      for {kind, at, text} <- violations, do: "VIOLATED (#{kind}) " <> line(at - start, text)
+    violated = for {kind, at, text} <- violations, do: "VIOLATED (#{kind}) " <> line(at - start, text)
 
     figures ++ Enum.take(violated, @tail)
   end
@@ -71,8 +70,7 @@ defmodule Caravan.Chaos.Timeline do
     |> Enum.group_by(&elem(&1, 1))
     |> Enum.sort()
     |> Enum.map_join("\n", fn {node, events} ->
-      lines =
-        events |> Enum.sort_by(&elem(&1, 0)) |> Enum.take(-@tail) |> Enum.map(&told(&1, start))
+      lines = events |> Enum.sort_by(&elem(&1, 0)) |> Enum.take(-@tail) |> Enum.map(&told(&1, start))
 
       Enum.join(["node #{node}" | lines], "\n")
     end)

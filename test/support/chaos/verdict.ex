@@ -77,9 +77,7 @@ defmodule Caravan.Chaos.Verdict do
 
   defp losses(events, windows) do
     {excused, lost} =
-      Enum.split_with(for({_, _, {:down, _, _}} = event <- events, do: event), fn {at, node,
-                                                                                   {:down, peer,
-                                                                                    _}} ->
+      Enum.split_with(for({_, _, {:down, _, _}} = event <- events, do: event), fn {at, node, {:down, peer, _}} ->
         struck?(windows, at, [node, peer])
       end)
 
@@ -187,8 +185,7 @@ defmodule Caravan.Chaos.Verdict do
       for {key, bound} <- [atoms: 2 * max_members + @atoms, bytes: @bytes],
           worst = Enum.max_by(growths, & &1[key], fn -> nil end),
           worst[key] > bound do
-        {key, worst.at,
-         "#{worst.node} has #{worst[key]} more #{key} than when it was young, bound #{bound}"}
+        {key, worst.at, "#{worst.node} has #{worst[key]} more #{key} than when it was young, bound #{bound}"}
       end
 
     {violations, %{atoms: most.(:atoms), bytes: most.(:bytes)}}
@@ -229,8 +226,7 @@ defmodule Caravan.Chaos.Verdict do
           again? = subject != nil and get_in(said, [node, subject]) == state
           again = if again?, do: [{:repeated, at, "#{node} again: #{text}"}], else: []
 
-          {again ++ violations,
-           Map.update(said, node, %{subject => state}, &Map.put(&1, subject, state))}
+          {again ++ violations, Map.update(said, node, %{subject => state}, &Map.put(&1, subject, state))}
 
         _, acc ->
           acc

@@ -65,9 +65,7 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
         }
         ["list"] => Ok(Command::List),
         ["clear"] => Ok(Command::Clear),
-        ["fault", fault @ ..] => {
-            fault::parse(fault).map(|(fault, name)| Command::Fault { fault, name })
-        }
+        ["fault", fault @ ..] => fault::parse(fault).map(|(fault, name)| Command::Fault { fault, name }),
         ["additional", "on"] => Ok(Command::Additional(ADDRESSES)),
         ["additional", "off"] => Ok(Command::Additional(&[])),
         ["additional", "a"] => Ok(Command::Additional(&[RecordType::A])),
@@ -77,9 +75,7 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
                 name: parse_name(name)?,
                 count: count.into(),
             }),
-            Err(_) => Err(format!(
-                "expected a number of targets from 0 to 65535, got {count:?}"
-            )),
+            Err(_) => Err(format!("expected a number of targets from 0 to 65535, got {count:?}")),
         },
         ["stats"] => Ok(Command::Stats),
         ["quit"] => Ok(Command::Quit),
@@ -143,10 +139,7 @@ mod tests {
         ] {
             assert_eq!(parse(line), Ok(expected), "{line}");
         }
-        for line in [
-            "add app.test 5 A 127.0.0.2",
-            "add app.test 0 SRV 0 10 3434 n1.test",
-        ] {
+        for line in ["add app.test 5 A 127.0.0.2", "add app.test 0 SRV 0 10 3434 n1.test"] {
             let Ok(Command::Add(record)) = parse(line) else {
                 panic!("{line}")
             };

@@ -52,11 +52,7 @@ pub(crate) async fn listen(listener: TcpListener, state: Arc<State>, done: Arc<N
     }
 }
 
-async fn obey_connection(
-    stream: TcpStream,
-    state: Arc<State>,
-    done: Arc<Notify>,
-) -> io::Result<()> {
+async fn obey_connection(stream: TcpStream, state: Arc<State>, done: Arc<Notify>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();

@@ -56,10 +56,7 @@ pub(crate) fn parse(words: &[&str]) -> Result<(Option<Fault>, Option<Name>), Str
         ["malformed", kind] => Fault::Malformed(Malformation::parse(kind)?),
         ["slow-tcp", time] => Fault::SlowTcp(milliseconds(time)?),
         _ => {
-            return Err(format!(
-                "expected a fault ({EXPECTED}), got {:?}",
-                words.join(" ")
-            ));
+            return Err(format!("expected a fault ({EXPECTED}), got {:?}", words.join(" ")));
         }
     };
     Ok((Some(fault), name))
@@ -72,10 +69,7 @@ fn number(text: &str) -> Result<usize, String> {
 }
 
 fn milliseconds(text: &str) -> Result<Duration, String> {
-    let time = text
-        .parse::<u32>()
-        .map(u64::from)
-        .map(Duration::from_millis);
+    let time = text.parse::<u32>().map(u64::from).map(Duration::from_millis);
     time.map_err(|_| format!("expected milliseconds as a whole number, got {text:?}"))
 }
 
@@ -132,10 +126,7 @@ mod tests {
             ("truncate-silent-tcp", Some(Fault::TruncateSilentTcp)),
             ("shorten 3", Some(Fault::Shorten(3))),
             ("malformed loop", Some(Fault::Malformed(Malformation::Loop))),
-            (
-                "slow-tcp 10",
-                Some(Fault::SlowTcp(Duration::from_millis(10))),
-            ),
+            ("slow-tcp 10", Some(Fault::SlowTcp(Duration::from_millis(10)))),
         ] {
             assert_eq!(fault(text), Ok((expected, None)), "{text}");
             let name = parse_name("app.test").expect("a name");
@@ -174,10 +165,7 @@ mod tests {
     fn names_have_their_own_fault_before_the_one_for_all() {
         let name = |text| parse_name(text).expect("a name");
         let (a, b) = (name("a.test"), name("B.test"));
-        let (lower_a, lower_b) = (
-            LowerName::new(&name("A.test")),
-            LowerName::new(&name("b.test")),
-        );
+        let (lower_a, lower_b) = (LowerName::new(&name("A.test")), LowerName::new(&name("b.test")));
         let mut faults = Faults::default();
         faults.set(Some(Fault::Silence), Some(&a));
         faults.set(Some(Fault::Truncate), Some(&b));

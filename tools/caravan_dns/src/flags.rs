@@ -36,9 +36,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Flags
             }
             "--help" | "-h" => flags.help = true,
             _ => {
-                return Err(format!(
-                    "expected one of the flags that --help lists, got {flag:?}"
-                ));
+                return Err(format!("expected one of the flags that --help lists, got {flag:?}"));
             }
         }
     }
@@ -70,9 +68,8 @@ fn control_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        format!("expected an address and a port, such as 127.0.0.1:5353 or [::1]:0, got {text:?}")
-    })
+    text.parse()
+        .map_err(|_| format!("expected an address and a port, such as 127.0.0.1:5353 or [::1]:0, got {text:?}"))
 }
 
 #[cfg(test)]
@@ -87,10 +84,7 @@ mod tests {
     fn every_flag_is_taken_and_documented() {
         let line = "--listen 127.0.0.1:5353 --listen [::1]:0 --control 127.0.0.1:0 --keep-running --no-tcp --seed 7";
         let expected = Flags {
-            listen: vec![
-                ([127, 0, 0, 1], 5353).into(),
-                "[::1]:0".parse().expect("an address"),
-            ],
+            listen: vec![([127, 0, 0, 1], 5353).into(), "[::1]:0".parse().expect("an address")],
             control: Some(([127, 0, 0, 1], 0).into()),
             keep_running: true,
             no_tcp: true,

@@ -44,8 +44,7 @@ fn start(flags: Flags) -> Result<(), String> {
     }
     // One thread: the other cores are for what is tested and measured.
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| format!("the event loop could not be started: {error}"))?;
+    let runtime = runtime.map_err(|error| format!("the event loop could not be started: {error}"))?;
     runtime.block_on(run(flags))
 }
 
@@ -55,8 +54,8 @@ async fn run(flags: Flags) -> Result<(), String> {
     let mut servers = JoinSet::new();
     let mut ready = String::new();
     for address in flags.listen {
-        let sockets = Sockets::bind(address, !flags.no_tcp)
-            .map_err(|error| format!("can't listen on {address}: {error}"))?;
+        let sockets =
+            Sockets::bind(address, !flags.no_tcp).map_err(|error| format!("can't listen on {address}: {error}"))?;
         ready += &format!("listening {}\n", sockets.address);
         servers.spawn(sockets.serve(state.clone()));
     }
@@ -64,8 +63,7 @@ async fn run(flags: Flags) -> Result<(), String> {
         let bound = TcpListener::bind(address)
             .await
             .and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) =
-            bound.map_err(|error| format!("can't listen on {address}: {error}"))?;
+        let (address, listener) = bound.map_err(|error| format!("can't listen on {address}: {error}"))?;
         ready += &format!("control {address}\n");
         tokio::spawn(control::listen(listener, state.clone(), done.clone()));
     }

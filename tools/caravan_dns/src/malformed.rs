@@ -43,19 +43,10 @@ impl Malformation {
                 // A label before the pointer to itself: a careless decoder not only runs forever, but also eats memory.
                 let start = question_end(&message) as u16;
                 let [high, low] = (0xC000 | start).to_be_bytes();
-                only_record(
-                    message,
-                    &[&[1, b'a', high, low], &A_RECORD, &[0, 4, 127, 0, 0, 1]],
-                )
+                only_record(message, &[&[1, b'a', high, low], &A_RECORD, &[0, 4, 127, 0, 0, 1]])
             }
-            Self::Label => only_record(
-                message,
-                &[&[0x80 | 1, b'a', 0], &A_RECORD, &[0, 4, 127, 0, 0, 1]],
-            ),
-            Self::Data => only_record(
-                message,
-                &[&QUESTION_NAME, &A_RECORD, &[0x03, 0xE8, 127, 0, 0, 1]],
-            ),
+            Self::Label => only_record(message, &[&[0x80 | 1, b'a', 0], &A_RECORD, &[0, 4, 127, 0, 0, 1]]),
+            Self::Data => only_record(message, &[&QUESTION_NAME, &A_RECORD, &[0x03, 0xE8, 127, 0, 0, 1]]),
             Self::Counts => {
                 let count = u16::from_be_bytes([message[6], message[7]]).saturating_add(100);
                 message[ANSWER_COUNT].copy_from_slice(&count.to_be_bytes());
@@ -68,11 +59,7 @@ impl Malformation {
             }
             Self::Question => {
                 // The first letter of the name; the root has none, so its type is changed.
-                let changed = if message[HEADER] == 0 {
-                    HEADER + 2
-                } else {
-                    HEADER + 1
-                };
+                let changed = if message[HEADER] == 0 { HEADER + 2 } else { HEADER + 1 };
                 message[changed] = if message[changed].eq_ignore_ascii_case(&b'x') {
                     b'y'
                 } else {

@@ -31,11 +31,7 @@ pub(crate) fn encode(response: &Response<'_>, limit: u16) -> Result<Vec<u8>, Pro
     let mut bytes = Vec::with_capacity(512);
     let mut encoder = BinEncoder::new(&mut bytes);
     encoder.set_name_encoding(NameEncoding::Uncompressed);
-    encoder.set_max_size(if response.edns {
-        limit - OPT_SIZE
-    } else {
-        limit
-    });
+    encoder.set_max_size(if response.edns { limit - OPT_SIZE } else { limit });
     let header = encoder.place::<Header>()?;
     let mut owners = HashMap::new();
     if let Some(question) = response.question {
@@ -78,11 +74,7 @@ pub(crate) fn encode(response: &Response<'_>, limit: u16) -> Result<Vec<u8>, Pro
 type Owners<'a> = HashMap<&'a Name, usize>;
 
 /// Writes complete records only; returns how many.
-fn emit_fitting<'a>(
-    encoder: &mut BinEncoder<'_>,
-    owners: &mut Owners<'a>,
-    records: &'a [Cow<'a, Record>],
-) -> usize {
+fn emit_fitting<'a>(encoder: &mut BinEncoder<'_>, owners: &mut Owners<'a>, records: &'a [Cow<'a, Record>]) -> usize {
     for (index, record) in records.iter().enumerate() {
         let start = encoder.offset();
         if emit(encoder, owners, record).is_err() {
@@ -94,11 +86,7 @@ fn emit_fitting<'a>(
     records.len()
 }
 
-fn emit<'a>(
-    encoder: &mut BinEncoder<'_>,
-    owners: &mut Owners<'a>,
-    record: &'a Record,
-) -> Result<(), ProtoError> {
+fn emit<'a>(encoder: &mut BinEncoder<'_>, owners: &mut Owners<'a>, record: &'a Record) -> Result<(), ProtoError> {
     match owners.get(&record.name) {
         Some(&offset) => encoder.emit_u16(0xC000 | offset as u16)?,
         None => {
@@ -154,12 +142,7 @@ mod tests {
             .collect()
     }
 
-    fn encoded(
-        answer: &[Cow<'_, Record>],
-        additional: &[Cow<'_, Record>],
-        edns: bool,
-        limit: u16,
-    ) -> (usize, Message) {
+    fn encoded(answer: &[Cow<'_, Record>], additional: &[Cow<'_, Record>], edns: bool, limit: u16) -> (usize, Message) {
         let question = LowerQuery::query(Query::query(name("App.test"), RecordType::A));
         let metadata = Metadata::new(7, MessageType::Response, OpCode::Query);
         let response = Response {
@@ -201,20 +184,9 @@ mod tests {
     #[test]
     fn four_thousand_addresses_or_two_thousand_targets_fit() {
         let (size, message) = encoded(&addresses("app.test", 4_000), &[], true, u16::MAX);
-        assert_eq!(
-            (size, message.answers.len()),
-            (12 + 14 + 4_000 * 16 + 11, 4_000)
-        );
-        let (_, message) = encoded(
-            &targets(2_000),
-            &addresses("n1.test", 2_000),
-            true,
-            u16::MAX,
-        );
-        assert_eq!(
-            (message.answers.len(), message.additionals.len()),
-            (2_000, 0)
-        );
+        assert_eq!((size, message.answers.len()), (12 + 14 + 4_000 * 16 + 11, 4_000));
+        let (_, message) = encoded(&targets(2_000), &addresses("n1.test", 2_000), true, u16::MAX);
+        assert_eq!((message.answers.len(), message.additionals.len()), (2_000, 0));
         assert!(!message.metadata.truncation && message.edns.is_some());
     }
 
@@ -223,33 +195,19 @@ mod tests {
         let alias = RData::CNAME(CNAME(name("other.test")));
         let mut answer = vec![Cow::Owned(Record::from_rdata(name("app.test"), 5, alias))];
         answer.extend(addresses("other.test", 4_000));
-        assert_eq!(
-            encoded(&answer, &[], false, u16::MAX).1.answers.len(),
-            4_001
-        );
+        assert_eq!(encoded(&answer, &[], false, u16::MAX).1.answers.len(), 4_001);
     }
 
     #[test]
     fn the_additional_section_goes_before_tc_is_set() {
-        let (size, message) = encoded(
-            &addresses("app.test", 30),
-            &addresses("n.test", 1),
-            false,
-            512,
-        );
-        assert_eq!(
-            (size, message.answers.len(), message.additionals.len()),
-            (506, 30, 0)
-        );
+        let (size, message) = encoded(&addresses("app.test", 30), &addresses("n.test", 1), false, 512);
+        assert_eq!((size, message.answers.len(), message.additionals.len()), (506, 30, 0));
         assert!(!message.metadata.truncation);
         let (size, message) = encoded(&addresses("app.test", 31), &[], false, 512);
         assert_eq!((size, message.answers.len()), (506, 30));
         assert!(message.metadata.truncation);
         let (size, message) = encoded(&addresses("app.test", 31), &[], true, 512);
-        assert_eq!(
-            (size, message.answers.len(), message.edns.is_some()),
-            (501, 29, true)
-        );
+        assert_eq!((size, message.answers.len(), message.edns.is_some()), (501, 29, true));
         assert!(message.metadata.truncation);
     }
 }

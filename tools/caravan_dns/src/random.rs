@@ -58,10 +58,7 @@ mod tests {
             items.dedup();
             assert_eq!(items.len(), 3);
         }
-        assert!(
-            seen.iter().all(|&times| (200..400).contains(&times)),
-            "{seen:?}"
-        );
+        assert!(seen.iter().all(|&times| (200..400).contains(&times)), "{seen:?}");
     }
 
     #[test]

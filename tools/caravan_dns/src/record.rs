@@ -38,8 +38,7 @@ fn split_labels(text: &str) -> Result<Vec<Vec<u8>>, String> {
 }
 
 fn unescape(bytes: &mut impl Iterator<Item = u8>) -> Result<u8, String> {
-    let wrong =
-        || "a backslash must be followed by a character or by three digits up to 255".to_string();
+    let wrong = || "a backslash must be followed by a character or by three digits up to 255".to_string();
     let first = bytes.next().ok_or_else(wrong)?;
     if !first.is_ascii_digit() {
         return Ok(first);
@@ -47,9 +46,7 @@ fn unescape(bytes: &mut impl Iterator<Item = u8>) -> Result<u8, String> {
     let digits = [Some(first), bytes.next(), bytes.next()];
     digits
         .into_iter()
-        .try_fold(0u32, |value, digit| {
-            Some(value * 10 + char::from(digit?).to_digit(10)?)
-        })
+        .try_fold(0u32, |value, digit| Some(value * 10 + char::from(digit?).to_digit(10)?))
         .and_then(|value| u8::try_from(value).ok())
         .ok_or_else(wrong)
 }
@@ -81,9 +78,7 @@ pub(crate) fn parse_type(text: &str) -> Result<RecordType, String> {
         "AAAA" => Ok(RecordType::AAAA),
         "SRV" => Ok(RecordType::SRV),
         "CNAME" => Ok(RecordType::CNAME),
-        _ => Err(format!(
-            "expected the type A, AAAA, SRV or CNAME, got {text:?}"
-        )),
+        _ => Err(format!("expected the type A, AAAA, SRV or CNAME, got {text:?}")),
     }
 }
 
@@ -158,10 +153,7 @@ mod tests {
             assert_eq!(show_name(&name), text);
             assert!(name.is_fqdn());
         }
-        assert_eq!(
-            show_name(&parse_name("app.test.").expect("a name")),
-            "app.test"
-        );
+        assert_eq!(show_name(&parse_name("app.test.").expect("a name")), "app.test");
     }
 
     #[test]
@@ -181,10 +173,7 @@ mod tests {
             &long_name,
         ] {
             let sentence = parse_name(text).expect_err(text);
-            assert!(
-                sentence.starts_with("expected a DNS name, got "),
-                "{sentence}"
-            );
+            assert!(sentence.starts_with("expected a DNS name, got "), "{sentence}");
         }
     }
 

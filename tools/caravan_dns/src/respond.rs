@@ -119,9 +119,7 @@ fn check(request: &Request) -> Result<&LowerQuery, ResponseCode> {
         return Err(ResponseCode::NotImp);
     }
     match request.queries.queries() {
-        [question] if matches!(question.query_class(), DNSClass::IN | DNSClass::ANY) => {
-            Ok(question)
-        }
+        [question] if matches!(question.query_class(), DNSClass::IN | DNSClass::ANY) => Ok(question),
         [_] => Err(ResponseCode::Refused),
         _ => Err(ResponseCode::FormErr),
     }
@@ -147,12 +145,7 @@ fn metadata(request: &Request, code: ResponseCode) -> Metadata {
     metadata
 }
 
-fn message(
-    request: &Request,
-    answer: &Answer<'_>,
-    additional: &[Cow<'_, Record>],
-    truncated: bool,
-) -> Vec<u8> {
+fn message(request: &Request, answer: &Answer<'_>, additional: &[Cow<'_, Record>], truncated: bool) -> Vec<u8> {
     let mut metadata = metadata(request, answer.code);
     metadata.truncation = truncated;
     let question = match request.queries.queries() {

@@ -12,9 +12,7 @@ use std::time::Duration;
 use hickory_server::Server;
 use hickory_server::net::runtime::Time;
 use hickory_server::net::xfer::Protocol;
-use hickory_server::proto::op::{
-    Header, HeaderCounts, Message, MessageType, Metadata, OpCode, ResponseCode,
-};
+use hickory_server::proto::op::{Header, HeaderCounts, Message, MessageType, Metadata, OpCode, ResponseCode};
 use hickory_server::proto::serialize::binary::{BinDecodable, BinDecoder};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,11 +77,7 @@ struct Handler {
 
 #[async_trait::async_trait]
 impl RequestHandler for Handler {
-    async fn handle_request<R: ResponseHandler, T: Time>(
-        &self,
-        request: &Request,
-        _: R,
-    ) -> ResponseInfo {
+    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, _: R) -> ResponseInfo {
         if let Delivery::Send { bytes, after, .. } = self.state.respond(request) {
             pause(after).await;
             // It doesn't matter if the client is gone.
@@ -150,25 +144,18 @@ fn delivery(state: &State, bytes: Vec<u8>, peer: SocketAddr) -> Delivery {
     match Request::from_bytes(bytes, peer, Protocol::Tcp) {
         Ok(request) if request.metadata.message_type == MessageType::Response => Delivery::Silence,
         Ok(request) => state.respond(&request),
-        Err(_) => {
-            match Message::error_msg(header.id, OpCode::Query, ResponseCode::FormErr).to_vec() {
-                Ok(bytes) => Delivery::Send {
-                    bytes,
-                    after: Duration::ZERO,
-                    pace: Duration::ZERO,
-                },
-                Err(_) => Delivery::Close,
-            }
-        }
+        Err(_) => match Message::error_msg(header.id, OpCode::Query, ResponseCode::FormErr).to_vec() {
+            Ok(bytes) => Delivery::Send {
+                bytes,
+                after: Duration::ZERO,
+                pace: Duration::ZERO,
+            },
+            Err(_) => Delivery::Close,
+        },
     }
 }
 
-async fn send(
-    writer: Arc<Mutex<OwnedWriteHalf>>,
-    bytes: Vec<u8>,
-    after: Duration,
-    pace: Duration,
-) -> io::Result<()> {
+async fn send(writer: Arc<Mutex<OwnedWriteHalf>>, bytes: Vec<u8>, after: Duration, pace: Duration) -> io::Result<()> {
     pause(after).await;
     let mut framed = Vec::with_capacity(bytes.len() + 2);
     framed.extend_from_slice(&(bytes.len() as u16).to_be_bytes());

@@ -77,11 +77,7 @@ impl State {
             Command::Flood { name, count } => script.zone.flood(&name, count),
             Command::Stats => {
                 let seen = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-                return Ok(format!(
-                    "ok udp={} tcp={}",
-                    seen(&self.udp),
-                    seen(&self.tcp)
-                ));
+                return Ok(format!("ok udp={} tcp={}", seen(&self.udp), seen(&self.tcp)));
             }
             Command::Quit => {}
         }

@@ -43,10 +43,7 @@ impl Answer<'_> {
 impl Zone {
     /// Adding a record again only changes its TTL: the records of a name are a set.
     pub(crate) fn add(&mut self, record: Record) {
-        let records = self
-            .records
-            .entry(LowerName::new(&record.name))
-            .or_default();
+        let records = self.records.entry(LowerName::new(&record.name)).or_default();
         match records.iter_mut().find(|known| known.data == record.data) {
             Some(known) => known.ttl = record.ttl,
             None => records.push(record),
@@ -54,18 +51,12 @@ impl Zone {
     }
 
     /// Nothing to remove is an error: in a test it is a typo.
-    pub(crate) fn remove(
-        &mut self,
-        name: &Name,
-        kind: Option<RecordType>,
-        data: Option<&RData>,
-    ) -> Result<(), String> {
+    pub(crate) fn remove(&mut self, name: &Name, kind: Option<RecordType>, data: Option<&RData>) -> Result<(), String> {
         let name = LowerName::new(name);
         let records = self.records.entry(name.clone()).or_default();
         let before = records.len();
         records.retain(|record| {
-            kind.is_some_and(|kind| kind != record.record_type())
-                || data.is_some_and(|data| *data != record.data)
+            kind.is_some_and(|kind| kind != record.record_type()) || data.is_some_and(|data| *data != record.data)
         });
         let removed = before - records.len();
         if records.is_empty() {
@@ -97,11 +88,7 @@ impl Zone {
     pub(crate) fn list(&self) -> Vec<String> {
         let mut names: Vec<_> = self.records.iter().collect();
         names.sort_unstable_by_key(|(name, _)| *name);
-        names
-            .into_iter()
-            .flat_map(|(_, records)| records)
-            .map(show)
-            .collect()
+        names.into_iter().flat_map(|(_, records)| records).map(show).collect()
     }
 
     /// Follows aliases inside the zone, as a recursive server would.
@@ -131,11 +118,7 @@ impl Zone {
     }
 
     /// The addresses of the SRV targets in an answer, those of each target once.
-    pub(crate) fn additional(
-        &self,
-        answer: &[Cow<'_, Record>],
-        types: &[RecordType],
-    ) -> Vec<Cow<'_, Record>> {
+    pub(crate) fn additional(&self, answer: &[Cow<'_, Record>], types: &[RecordType]) -> Vec<Cow<'_, Record>> {
         let mut seen = HashSet::new();
         let mut addresses = Vec::new();
         for record in answer {
@@ -166,9 +149,7 @@ impl Zone {
         }
         if self.is_flood_target(name) {
             let address = Record::from_rdata(name.into(), 0, RData::A(FLOOD_ADDRESS.into()));
-            return Some(Vec::from_iter(
-                wanted(RecordType::A).then_some(Cow::Owned(address)),
-            ));
+            return Some(Vec::from_iter(wanted(RecordType::A).then_some(Cow::Owned(address))));
         }
         self.floods.contains_key(name).then(Vec::new)
     }
@@ -176,8 +157,7 @@ impl Zone {
     fn fresh_targets(&self, name: &LowerName, count: u64) -> Vec<Cow<'_, Record>> {
         let owner: Name = name.into();
         let first = self.fresh.fetch_add(count, Ordering::Relaxed);
-        let targets = (first..first + count)
-            .filter_map(|number| owner.prepend_label(format!("f{number}")).ok());
+        let targets = (first..first + count).filter_map(|number| owner.prepend_label(format!("f{number}")).ok());
         targets
             .map(|target| RData::SRV(SRV::new(0, 0, FLOOD_PORT, target)))
             .map(|data| Cow::Owned(Record::from_rdata(owner.clone(), 0, data)))
@@ -188,12 +168,8 @@ impl Zone {
         if self.floods.is_empty() || !self.floods.contains_key(&name.base_name()) {
             return false;
         }
-        let number = name
-            .iter()
-            .next()
-            .and_then(|label| label.strip_prefix(b"f"));
-        let number =
-            number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
+        let number = name.iter().next().and_then(|label| label.strip_prefix(b"f"));
+        let number = number.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
         number.is_some_and(|number| number < self.fresh.load(Ordering::Relaxed))
     }
 }

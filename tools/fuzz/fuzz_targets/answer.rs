@@ -17,10 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
             Ok(Decoded::Endpoints(endpoints, refused)) => {
                 assert!(!endpoints.is_empty() || refused.count > 0);
                 assert!(endpoints.is_sorted(), "{endpoints:?}");
-                assert!(
-                    endpoints.windows(2).all(|two| two[0] != two[1]),
-                    "{endpoints:?}"
-                );
+                assert!(endpoints.windows(2).all(|two| two[0] != two[1]), "{endpoints:?}");
                 for endpoint in &endpoints {
                     fits(endpoint, record_type);
                 }
@@ -42,10 +39,7 @@ fn fits(endpoint: &Endpoint, record_type: Type) {
             let host = endpoint.host.as_deref().unwrap_or_default();
             // Written independently of the library, which is what this tests.
             let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
-            assert!(
-                (1..=253).contains(&host.len()) && host.bytes().all(plain),
-                "{host:?}"
-            );
+            assert!((1..=253).contains(&host.len()) && host.bytes().all(plain), "{host:?}");
             assert!(endpoint.port.is_none_or(|port| port > 0));
         }
         _ => {

@@ -14,10 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         Some(Request::Port(name)) => {
             readable(&name);
             let node = names.find(&name);
-            assert!(
-                node.as_deref()
-                    .is_none_or(|node| node.name == name && node.port != 0)
-            );
+            assert!(node.as_deref().is_none_or(|node| node.name == name && node.port != 0));
             assert!(port_answer(node.as_deref()).len() <= MAX_REQUEST + 2);
         }
         Some(Request::Names | Request::Kill) | None => {}
@@ -28,10 +25,7 @@ fn registered(names: &mut Names, node: Node) {
     readable(&node.name);
     let request = alive_request(&node);
     assert!(request.len() <= MAX_REQUEST + 2);
-    assert_eq!(
-        Request::read(&request[2..]),
-        Some(Request::Alive(node.clone()))
-    );
+    assert_eq!(Request::read(&request[2..]), Some(Request::Alive(node.clone())));
     let own = node.name == "app-3999";
     assert_ne!(names.register(node.clone()), own);
     assert!(!names.register(node.clone()));
@@ -42,10 +36,7 @@ fn registered(names: &mut Names, node: Node) {
     let list = names_answer(4369, names.present());
     let list = std::str::from_utf8(&list[4..]).expect("text");
     let line = format!("name {} at port {}", node.name, node.port);
-    assert_eq!(
-        list.lines().collect::<Vec<_>>(),
-        ["name app-3999 at port 3999", &line]
-    );
+    assert_eq!(list.lines().collect::<Vec<_>>(), ["name app-3999 at port 3999", &line]);
     names.unregister(&node.name);
     assert_eq!(names.present().count(), 1);
 }

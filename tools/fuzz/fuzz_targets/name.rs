@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use caravan_nif::endpoint::is_host;
 use caravan_nif::error::{Error, Kind};
 use caravan_nif::node_name::{PortRules, dist_port, is_name};
-use caravan_nif::template::{TemplateValues, Template};
+use caravan_nif::template::{Template, TemplateValues};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -38,10 +38,7 @@ fuzz_target!(|bytes: &[u8]| {
         if is_name(text) {
             // Discovery never admits a name that is invalid by the rules for ports.
             let error = dist_port(bytes, &PortRules::default()).err();
-            assert!(
-                error.is_none_or(|error| error.kind() != Kind::InvalidName),
-                "{text}"
-            );
+            assert!(error.is_none_or(|error| error.kind() != Kind::InvalidName), "{text}");
         }
     }
 });

@@ -26,10 +26,7 @@ pub(super) struct Book {
 impl Book {
     /// Records the addresses of a host, replacing what `owner` recorded before.
     pub(super) fn put(&mut self, owner: Owner, host: &str, addresses: Arc<[IpAddr]>) {
-        let entries = self
-            .hosts
-            .entry(host.to_ascii_lowercase().into())
-            .or_default();
+        let entries = self.hosts.entry(host.to_ascii_lowercase().into()).or_default();
         match entries.iter_mut().find(|(other, _)| *other == owner) {
             Some(entry) => entry.1 = addresses,
             None if owner.bound => entries.insert(0, (owner, addresses)),

@@ -6,12 +6,8 @@ use super::*;
 fn a_host_that_moves_is_never_missing() {
     loom::model(|| {
         let book = loom::sync::Arc::new(SharedBook::new());
-        let owner = Owner {
-            id: 1,
-            bound: false,
-        };
-        let at =
-            |last: u8| std::iter::once(("n1.test", Arc::from([IpAddr::from([10, 0, 0, last])])));
+        let owner = Owner { id: 1, bound: false };
+        let at = |last: u8| std::iter::once(("n1.test", Arc::from([IpAddr::from([10, 0, 0, last])])));
         book.update(owner, &[], at(1));
         let dial = {
             let book = loom::sync::Arc::clone(&book);

@@ -65,8 +65,7 @@ impl DiscoveryConfig {
         let own_sname = || template::own_sname(base, self.by_host()).to_owned();
         Ok(Naming {
             sname: self.sname.clone().unwrap_or_else(own_sname),
-            template: template
-                .unwrap_or_else(|| Template::like(base, self.by_host(), &settings().rules)),
+            template: template.unwrap_or_else(|| Template::like(base, self.by_host(), &settings().rules)),
             both_families: self.spec.record_type == Type::Ip,
             allow,
         })

@@ -78,19 +78,13 @@ impl Discovery {
                 return;
             };
             under_way.spawn(async move {
-                let is_there =
-                    probe::is_there(&candidate.name, &candidate.addresses, PATIENCE).await;
+                let is_there = probe::is_there(&candidate.name, &candidate.addresses, PATIENCE).await;
                 (candidate.name, is_there)
             });
         }
     }
 
-    fn probed(
-        &self,
-        ended: &[(String, bool)],
-        under_way: &JoinSet<(String, bool)>,
-        vm: &impl Vm,
-    ) -> ProbeReport {
+    fn probed(&self, ended: &[(String, bool)], under_way: &JoinSet<(String, bool)>, vm: &impl Vm) -> ProbeReport {
         let mut state = self.state();
         let changes = state.membership.probed(START.elapsed(), ended, vm);
         self.apply(&mut state, &changes);

@@ -33,10 +33,7 @@ async fn server(host: &'static str) -> SocketAddr {
         while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
             let mut message = Message::from_vec(&buffer[..length]).unwrap();
             message.metadata.message_type = MessageType::Response;
-            let (owner, host) = (
-                message.queries[0].name.clone(),
-                Name::from_ascii(host).unwrap(),
-            );
+            let (owner, host) = (message.queries[0].name.clone(), Name::from_ascii(host).unwrap());
             let service = RData::SRV(SRV::new(0, 0, 3434, host.clone()));
             message.answers = vec![Record::from_rdata(owner, 5, service)];
             let ip = RData::A(A([127, 0, 0, 1].into()));
@@ -89,10 +86,7 @@ async fn whom_dns_took_for_this_node_is_a_member_once_it_was_linked() {
     // That it is another's changes no answer.
     known_nodes::note_link(peer);
     let report = discovery.poll(0, own, &Blank).await.unwrap();
-    assert_eq!(
-        (report.itself, report.changes.added),
-        (vec![], vec![peer.into()])
-    );
+    assert_eq!((report.itself, report.changes.added), (vec![], vec![peer.into()]));
     let again = discovery.poll(0, own, &Blank).await.unwrap();
     assert!(again.lookup.unchanged && again.members == 1);
 }

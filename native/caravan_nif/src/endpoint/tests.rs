@@ -128,16 +128,7 @@ proptest! {
 fn a_host_has_a_bounded_number_of_addresses_of_each_family() {
     let v4 = (0..200).map(|last| IpAddr::from([10, 0, 0, last]));
     let v6 = (0..200).map(|last| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, last]));
-    let all = bounded(
-        v6.clone()
-            .rev()
-            .chain(v4.clone().rev())
-            .chain(v4.clone())
-            .collect(),
-    );
-    let first: Vec<_> = v4
-        .take(MAX_ADDRESSES)
-        .chain(v6.take(MAX_ADDRESSES))
-        .collect();
+    let all = bounded(v6.clone().rev().chain(v4.clone().rev()).chain(v4.clone()).collect());
+    let first: Vec<_> = v4.take(MAX_ADDRESSES).chain(v6.take(MAX_ADDRESSES)).collect();
     assert_eq!(all, first);
 }

@@ -72,9 +72,7 @@ impl Names {
         }
         match self.registered.get(name) {
             Some(node) => Some(Cow::Borrowed(node)),
-            None => self
-                .by_rule(name)
-                .map(|port| Cow::Owned(Node::ordinary(name, port))),
+            None => self.by_rule(name).map(|port| Cow::Owned(Node::ordinary(name, port))),
         }
     }
 

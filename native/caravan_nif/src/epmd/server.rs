@@ -14,10 +14,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::names::Names;
-use super::{
-    MAX_REQUEST, Node, REFUSAL, Request, alive_answer, alive_request, is_alive, names_answer,
-    port_answer,
-};
+use super::{MAX_REQUEST, Node, REFUSAL, Request, alive_answer, alive_request, is_alive, names_answer, port_answer};
 
 /// Where epmd listens.
 pub const PORT: u16 = 4369;
@@ -49,9 +46,7 @@ pub enum ServerEvent {
 pub fn address(text: &str, ipv6: bool) -> Option<SocketAddr> {
     let pair = inside(text).and_then(|pair| pair.rsplit_once(','));
     let (host, port) = match pair {
-        Some((host, port)) if host == LOCALHOST || host.ends_with('}') => {
-            (host, port.parse().ok()?)
-        }
+        Some((host, port)) if host == LOCALHOST || host.ends_with('}') => (host, port.parse().ok()?),
         _no_pair => (text, PORT),
     };
     let ip = match (host, ipv6) {
@@ -69,18 +64,12 @@ fn inside(tuple: &str) -> Option<&str> {
 }
 
 fn tuple(numbers: &str) -> Option<IpAddr> {
-    let numbers: Option<Vec<u16>> = numbers
-        .split(',')
-        .map(|number| number.parse().ok())
-        .collect();
+    let numbers: Option<Vec<u16>> = numbers.split(',').map(|number| number.parse().ok()).collect();
     let numbers = numbers?;
     if let Ok(segments) = <[u16; 8]>::try_from(numbers.as_slice()) {
         return Some(segments.into());
     }
-    let octets: Option<Vec<u8>> = numbers
-        .into_iter()
-        .map(|number| number.try_into().ok())
-        .collect();
+    let octets: Option<Vec<u8>> = numbers.into_iter().map(|number| number.try_into().ok()).collect();
     Some(<[u8; 4]>::try_from(octets?).ok()?.into())
 }
 
@@ -122,11 +111,7 @@ pub async fn serve(address: SocketAddr, known: Arc<SharedNames>, tell: impl Fn(S
     }
 }
 
-async fn listen(
-    address: SocketAddr,
-    known: &SharedNames,
-    tell: impl Fn(ServerEvent),
-) -> TcpListener {
+async fn listen(address: SocketAddr, known: &SharedNames, tell: impl Fn(ServerEvent)) -> TcpListener {
     let mut told = None;
     let mut pause = SOON;
     loop {
@@ -251,21 +236,13 @@ async fn answer_patiently(
     Ok(None)
 }
 
-async fn register(
-    mut stream: TcpStream,
-    node: Node,
-    known: Arc<SharedNames>,
-) -> io::Result<Option<Registration>> {
+async fn register(mut stream: TcpStream, node: Node, known: Arc<SharedNames>) -> io::Result<Option<Registration>> {
     let (name, highest) = (node.name.clone(), node.highest);
     if !known.names().register(node) {
         stream.write_all(&alive_answer(highest, None)).await?;
         return Ok(None);
     }
-    let mut alive = Registration {
-        name,
-        stream,
-        known,
-    };
+    let mut alive = Registration { name, stream, known };
     let answer = alive_answer(highest, Some(random()));
     alive.stream.write_all(&answer).await?;
     Ok(Some(alive))

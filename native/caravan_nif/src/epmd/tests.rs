@@ -18,10 +18,7 @@ fn node(name: &str, port: u16) -> Node {
 
 #[test]
 fn requests() {
-    assert_eq!(
-        Request::read(b"zapp-3999"),
-        Some(Request::Port("app-3999".into()))
-    );
+    assert_eq!(Request::read(b"zapp-3999"), Some(Request::Port("app-3999".into())));
     // Old clients send the NUL that ends a string in C.
     assert_eq!(Request::read(b"zapp\0"), Some(Request::Port("app".into())));
     assert_eq!(Request::read(b"n"), Some(Request::Names));
@@ -34,10 +31,7 @@ fn requests() {
     let Some(Request::Alive(grüße)) = grüße else {
         panic!("{grüße:?}");
     };
-    assert_eq!(
-        (grüße.name.as_str(), grüße.extra.as_slice()),
-        ("grüße", &b"\0\xff"[..])
-    );
+    assert_eq!((grüße.name.as_str(), grüße.extra.as_slice()), ("grüße", &b"\0\xff"[..]));
 }
 
 #[test]

@@ -9,9 +9,7 @@ pub fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::TimedOut => "no answer in time".into(),
         io::ErrorKind::ConnectionRefused => "nothing listens there (connection refused)".into(),
-        io::ErrorKind::UnexpectedEof => {
-            "the server closed the connection before it answered".into()
-        }
+        io::ErrorKind::UnexpectedEof => "the server closed the connection before it answered".into(),
         _ => error.to_string(),
     }
 }

@@ -4,10 +4,7 @@ use super::{Context, Error};
 
 /// The closed list of kinds; `nif/encode.rs` turns each into the atom of the same spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "each variant is documented at the error of its name"
-)]
+#[allow(missing_docs, reason = "each variant is documented at the error of its name")]
 pub enum Kind {
     Nxdomain,
     Nodata,
@@ -43,17 +40,12 @@ impl Error {
             Self::NoData { .. } => Kind::Nodata,
             Self::ServFail { .. } => Kind::Servfail,
             Self::Refused { .. } => Kind::Refused,
-            Self::Timeout { .. }
-            | Self::Silent { .. }
-            | Self::Unresponsive { .. }
-            | Self::Late { .. } => Kind::Timeout,
+            Self::Timeout { .. } | Self::Silent { .. } | Self::Unresponsive { .. } | Self::Late { .. } => Kind::Timeout,
             Self::Truncated { .. } => Kind::Truncated,
             Self::Network { .. } | Self::PortTaken { .. } => Kind::Network,
             Self::Handshake { .. } => Kind::Handshake,
             Self::Malformed { .. } => Kind::Malformed,
-            Self::InvalidName { .. } | Self::NoHost { .. } | Self::NoOuterPort { .. } => {
-                Kind::InvalidName
-            }
+            Self::InvalidName { .. } | Self::NoHost { .. } | Self::NoOuterPort { .. } => Kind::InvalidName,
             Self::InvalidOption { .. } => Kind::InvalidOption,
             Self::PortOutOfRange { .. } => Kind::PortOutOfRange,
             Self::ToolNode { .. } => Kind::ToolNode,

@@ -15,9 +15,7 @@ fn a_sentence_names_the_question_the_servers_and_the_time() {
     assert_eq!(error.kind(), Kind::Timeout);
     let sentence = error.to_string();
     assert!(
-        sentence.starts_with(
-            r#"looked up "app.test A" at 127.0.0.1:53 and [::1]:53 (2000 ms): no answer"#
-        ),
+        sentence.starts_with(r#"looked up "app.test A" at 127.0.0.1:53 and [::1]:53 (2000 ms): no answer"#),
         "{sentence}"
     );
 }
@@ -56,21 +54,10 @@ fn details_are_what_the_sentence_tells() {
         ),
     ] {
         let details = error.details().expect("details");
-        assert_eq!(
-            (details.context, details.rcode),
-            (&context, rcode),
-            "{error}"
-        );
+        assert_eq!((details.context, details.rcode), (&context, rcode), "{error}");
     }
     let name = b"rem-1-a".to_vec();
-    assert!(
-        Error::ToolNode {
-            name,
-            whose: "a tool"
-        }
-        .details()
-        .is_none()
-    );
+    assert!(Error::ToolNode { name, whose: "a tool" }.details().is_none());
 }
 
 #[test]
@@ -79,10 +66,7 @@ fn hostile_bytes_are_escaped_and_cut() {
         name: b"rem-1-\"\n\x1b[31m".to_vec(),
         whose: "a tool",
     };
-    assert!(
-        error.to_string().contains(r#""rem-1-\"\n\x1b[31m""#),
-        "{error}"
-    );
+    assert!(error.to_string().contains(r#""rem-1-\"\n\x1b[31m""#), "{error}");
     let long = Error::ToolNode {
         name: vec![b'a'; 1000],
         whose: "a tool",
@@ -96,9 +80,7 @@ fn a_bound_is_told_by_what_met_it_with_a_cure_that_fits() {
     let lookup = Error::too_many_lookups(Context::new("looked up", "app.test")).to_string();
     assert!(lookup.contains("2048 requests are under way already; look up less often"));
     let probe = Error::too_many_probes(Context::new("probed", "app-4370@h")).to_string();
-    assert!(
-        probe.contains("1024 probes are under way already; lower the option :dial_concurrency")
-    );
+    assert!(probe.contains("1024 probes are under way already; lower the option :dial_concurrency"));
     assert!(!probe.contains("look"), "{probe}");
     let socket = Error::no_socket(Context::new("probed", "app-4370@h")).to_string();
     assert!(!socket.contains("look"), "{socket}");

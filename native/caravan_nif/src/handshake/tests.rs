@@ -28,10 +28,7 @@ fn a_challenge_tells_name_and_creation() {
         creation: 7,
     };
     assert_eq!(read_challenge(&message), Ok(expected));
-    assert_eq!(
-        read_challenge(&message[..21]),
-        Err(HandshakeError::NotErlang)
-    );
+    assert_eq!(read_challenge(&message[..21]), Err(HandshakeError::NotErlang));
     // It ends up in a log.
     message[19..22].copy_from_slice(b"x\n@");
     assert_eq!(read_challenge(&message), Err(HandshakeError::NotErlang));
@@ -40,10 +37,7 @@ fn a_challenge_tells_name_and_creation() {
 #[test]
 fn statuses() {
     assert_eq!(read_status(b"sok"), Ok(()));
-    assert_eq!(
-        read_status(b"snot_allowed"),
-        Err(HandshakeError::NotAllowed)
-    );
+    assert_eq!(read_status(b"snot_allowed"), Err(HandshakeError::NotAllowed));
     assert_eq!(read_status(b"snok"), Err(HandshakeError::Busy));
     assert_eq!(read_status(b"HTTP/1.1 400"), Err(HandshakeError::NotErlang));
 }

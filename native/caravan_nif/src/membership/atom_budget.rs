@@ -62,8 +62,7 @@ impl AtomBudget {
 
     /// Forgives those of long ago: where no probe can prove later names, these would wait forever.
     pub(super) fn forgive(&mut self, now: Duration) {
-        self.unproven
-            .retain(|_, at| now.saturating_sub(*at) < FORGIVEN);
+        self.unproven.retain(|_, at| now.saturating_sub(*at) < FORGIVEN);
     }
 
     fn spent(&self, now: Duration) -> Duration {

@@ -72,26 +72,24 @@ impl Candidates {
     /// Has it waited in vain or long, or may it, with so many others waiting?
     pub(super) fn is_late(&self, now: Duration, name: &str) -> bool {
         self.by_name.len() > self.most / 2
-            || self.by_name.get(name).is_some_and(|candidate| {
-                candidate.failures > 0 || now.saturating_sub(candidate.since) >= LONG
-            })
+            || self
+                .by_name
+                .get(name)
+                .is_some_and(|candidate| candidate.failures > 0 || now.saturating_sub(candidate.since) >= LONG)
     }
 
     /// Records that an answer lists it.
     pub(super) fn see(&mut self, now: Duration, source: u64, node: Listed) -> &mut Candidate {
-        let candidate = self
-            .by_name
-            .entry(node.name.clone())
-            .or_insert_with(|| Candidate {
-                node: node.clone(),
-                sources: 0,
-                missed: 0,
-                answered: false,
-                seen: now,
-                since: now,
-                failures: 0,
-                due: false,
-            });
+        let candidate = self.by_name.entry(node.name.clone()).or_insert_with(|| Candidate {
+            node: node.clone(),
+            sources: 0,
+            missed: 0,
+            answered: false,
+            seen: now,
+            since: now,
+            failures: 0,
+            due: false,
+        });
         candidate.sources |= source;
         candidate.missed &= !source;
         candidate.seen = now;
@@ -142,13 +140,7 @@ impl Candidates {
     pub(super) fn tidy(&mut self, now: Duration, keep: Duration) {
         self.by_name
             .retain(|_, candidate| now.saturating_sub(candidate.seen) < keep);
-        let order = |candidate: &Candidate| {
-            (
-                !candidate.answered,
-                Reverse(candidate.seen),
-                candidate.failures,
-            )
-        };
+        let order = |candidate: &Candidate| (!candidate.answered, Reverse(candidate.seen), candidate.failures);
         if self.by_name.len() > self.most {
             let mut ranks: Vec<_> = self
                 .by_name

@@ -213,9 +213,7 @@ impl Membership {
             self.make_room(&mut pass.changes, &idle);
         }
         let Listed {
-            host,
-            mut addresses,
-            ..
+            host, mut addresses, ..
         } = candidate.node;
         addresses.sort_unstable();
         addresses.dedup();

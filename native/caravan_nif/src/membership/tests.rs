@@ -85,10 +85,7 @@ fn a_member_goes_only_after_its_time_and_by_repeated_answers() {
     assert_eq!(answer(&mut set, 105, 0, &["b@h"]).withdrawn, ["a@h"]);
     assert_eq!(answer(&mut set, 106, 0, &["a@h", "b@h"]).returned, ["a@h"]);
     answer(&mut set, 107, 0, &["b@h"]);
-    assert_eq!(
-        answer(&mut set, 116, 0, &["b@h"]).expired,
-        Vec::<String>::new()
-    );
+    assert_eq!(answer(&mut set, 116, 0, &["b@h"]).expired, Vec::<String>::new());
     assert_eq!(answer(&mut set, 117, 0, &["b@h"]).expired, ["a@h"]);
     assert_eq!(set.len(), 1);
 }
@@ -126,15 +123,9 @@ fn a_host_is_gone_with_the_last_member_on_it() {
     };
     answer(0, &["a-4001@h.test", "a-4002@h.test"]);
     answer(1, &["a-4002@h.test"]);
-    assert_eq!(
-        answer(12, &["a-4002@h.test"]),
-        (vec!["a-4001@h.test".into()], vec![])
-    );
+    assert_eq!(answer(12, &["a-4002@h.test"]), (vec!["a-4001@h.test".into()], vec![]));
     answer(13, &[]);
-    assert_eq!(
-        answer(24, &[]),
-        (vec!["a-4002@h.test".into()], vec!["h.test".into()])
-    );
+    assert_eq!(answer(24, &[]), (vec!["a-4002@h.test".into()], vec!["h.test".into()]));
 }
 
 #[test]
@@ -143,10 +134,7 @@ fn a_member_of_two_queries_stays_while_one_stands_behind_it() {
     answer(&mut set, 0, 0, &["a@h"]);
     answer(&mut set, 0, 1, &["a@h"]);
     for now in 1..50 {
-        assert_eq!(
-            answer(&mut set, now, 0, &["b@h"]).expired,
-            Vec::<String>::new()
-        );
+        assert_eq!(answer(&mut set, now, 0, &["b@h"]).expired, Vec::<String>::new());
     }
     assert_eq!(set.len(), 2);
 }
@@ -159,11 +147,7 @@ fn an_answer_to_another_query_proves_no_absence() {
     // A random subset; from now on only the other query is answered.
     answer(&mut set, 1, 0, &[]);
     for now in 1..50 {
-        assert_eq!(
-            answer(&mut set, now, 1, &["b@h"]),
-            Changes::default(),
-            "at {now}"
-        );
+        assert_eq!(answer(&mut set, now, 1, &["b@h"]), Changes::default(), "at {now}");
     }
 }
 
@@ -204,13 +188,8 @@ fn new_addresses_are_a_move_and_no_addresses_are_not() {
         }]
     };
     let mut take = |addresses| {
-        set.answer(
-            Duration::from_secs(1),
-            whole(0, listed(addresses)),
-            SELF,
-            &THERE,
-        )
-        .moved
+        set.answer(Duration::from_secs(1), whole(0, listed(addresses)), SELF, &THERE)
+            .moved
     };
     assert_eq!(take(vec![]), Vec::<String>::new());
     assert_eq!(take(vec![[10, 0, 0, 2].into()]), ["a@h"]);

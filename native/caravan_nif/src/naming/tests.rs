@@ -29,11 +29,7 @@ fn naming(template: &str, allow: &[&str]) -> Naming {
 type Named = (String, Vec<IpAddr>);
 
 /// The names listed, and the names refused.
-fn names(
-    template: &str,
-    allow: &[&str],
-    endpoints: &[Endpoint],
-) -> (Vec<Named>, Vec<(String, Refusal)>) {
+fn names(template: &str, allow: &[&str], endpoints: &[Endpoint]) -> (Vec<Named>, Vec<(String, Refusal)>) {
     names_in(false, template, allow, endpoints)
 }
 
@@ -77,10 +73,7 @@ const BY_IP: &str = "{sname}-{port}@{ip}";
 fn a_name_is_made_of_an_address_that_is_allowed() {
     let endpoints = [endpoint(Some("n1.test"), &["10.9.0.1", "10.0.0.2"])];
     let (listed, refused) = names(BY_IP, &["10.0.0.0/24"], &endpoints);
-    assert_eq!(
-        listed,
-        [("app-4370@10.0.0.2".to_owned(), vec![ip("10.0.0.2")])]
-    );
+    assert_eq!(listed, [("app-4370@10.0.0.2".to_owned(), vec![ip("10.0.0.2")])]);
     assert_eq!(refused, []);
 }
 
@@ -92,10 +85,7 @@ fn a_host_keeps_only_the_addresses_that_are_allowed() {
         endpoint(Some("n3.test"), &[]),
     ];
     let (listed, refused) = names(BY_HOST, &["10.0.0.0/24"], &endpoints);
-    assert_eq!(
-        listed,
-        [("app-4370@n1.test".to_owned(), vec![ip("10.0.0.2")])]
-    );
+    assert_eq!(listed, [("app-4370@n1.test".to_owned(), vec![ip("10.0.0.2")])]);
     assert_eq!(
         refused,
         [
@@ -110,15 +100,9 @@ fn a_target_that_is_an_address_is_judged_by_itself() {
     let endpoints = [endpoint(Some("10.9.0.1"), &["10.0.0.2"])];
     let (listed, refused) = names(BY_HOST, &["10.0.0.0/24"], &endpoints);
     assert_eq!(listed, []);
-    assert_eq!(
-        refused,
-        [("app-4370@10.9.0.1".to_owned(), Refusal::NotAllowed)]
-    );
+    assert_eq!(refused, [("app-4370@10.9.0.1".to_owned(), Refusal::NotAllowed)]);
     let (listed, _) = names(BY_HOST, &[], &endpoints);
-    assert_eq!(
-        listed,
-        [("app-4370@10.9.0.1".to_owned(), vec![ip("10.9.0.1")])]
-    );
+    assert_eq!(listed, [("app-4370@10.9.0.1".to_owned(), vec![ip("10.9.0.1")])]);
 }
 
 #[test]
@@ -126,10 +110,7 @@ fn a_host_that_only_the_other_family_reaches_would_be_looked_up_elsewhere() {
     let endpoints = [endpoint(Some("n1.test"), &["fd00::1"])];
     let (listed, refused) = names(BY_HOST, &["fd00::/8"], &endpoints);
     assert_eq!(listed, []);
-    assert_eq!(
-        refused,
-        [("app-4370@n1.test".to_owned(), Refusal::NotAllowed)]
-    );
+    assert_eq!(refused, [("app-4370@n1.test".to_owned(), Refusal::NotAllowed)]);
     // Without the option nothing depends on where it is looked up, and an address that can't be dialed
     // takes the place of none that can.
     let (listed, _) = names(BY_HOST, &[], &endpoints);
@@ -200,12 +181,7 @@ fn another_port_is_another_node() {
         port: None,
         ..own(SELF)
     };
-    let names = found(
-        &by_host,
-        &[endpoint(Some("app.test"), &["10.0.0.1"])],
-        &hidden,
-        false,
-    );
+    let names = found(&by_host, &[endpoint(Some("app.test"), &["10.0.0.1"])], &hidden, false);
     assert_eq!(members(&names), ["app-4370@app.test"]);
 }
 
@@ -263,20 +239,14 @@ fn long_names_and_short_ones_are_strangers() {
     let by_host = naming(BY_HOST, &[]);
     let long = found(&by_host, &endpoints, &own(SELF), false);
     assert_eq!(members(&long), ["app-4370@n2.test"]);
-    assert_eq!(
-        long.refused,
-        [("app-4370@n1".to_owned(), Refusal::ShortName)]
-    );
+    assert_eq!(long.refused, [("app-4370@n1".to_owned(), Refusal::ShortName)]);
     let short = OwnNode {
         long_names: Some(false),
         ..own("app-4370@h")
     };
     let short = found(&by_host, &endpoints, &short, false);
     assert_eq!(members(&short), ["app-4370@n1"]);
-    assert_eq!(
-        short.refused,
-        [("app-4370@n2.test".to_owned(), Refusal::LongName)]
-    );
+    assert_eq!(short.refused, [("app-4370@n2.test".to_owned(), Refusal::LongName)]);
     let any = OwnNode {
         long_names: None,
         ..own(SELF)
@@ -317,11 +287,7 @@ fn what_of_the_options_does_not_suit_the_own_name() {
         (BY_HOST, "app-4370@10.0.0.1", None),
         (BY_HOST, "app4370@n1.test", other("app-4370@n1.test")),
         (BY_HOST, "web-4370@n1.test", other("app-4370@n1.test")),
-        (
-            BY_HOST,
-            "app-4370@N1.test",
-            Some(Mismatch::Capitals("N1.test".into())),
-        ),
+        (BY_HOST, "app-4370@N1.test", Some(Mismatch::Capitals("N1.test".into()))),
         (BY_IP, "app-4370@10.0.0.1", None),
         (BY_IP, "app-4370@n1.test", Some(Mismatch::ByHost)),
         (BY_IP, "app-4370@fd00:0::1", other("app-4370@fd00::1")),
@@ -329,13 +295,7 @@ fn what_of_the_options_does_not_suit_the_own_name() {
     ] {
         assert_eq!(note(template, own), expected, "{template} {own}");
     }
-    for own in [
-        "app4370@h",
-        "my_app_3434@h",
-        "1-3434@h",
-        "my-app-0@h",
-        "app@h",
-    ] {
+    for own in ["app4370@h", "my_app_3434@h", "1-3434@h", "my-app-0@h", "app@h"] {
         let like = Naming {
             template: Template::like(own.split_once('@').unwrap().0, true, &rules),
             ..naming(BY_HOST, &[])

@@ -61,10 +61,7 @@ pub(crate) struct Ip(pub(crate) IpAddr);
 impl<'a> Decoder<'a> for Ip {
     fn decode(term: Term<'a>) -> NifResult<Self> {
         let parts = rustler::types::tuple::get_tuple(term)?;
-        let parts: Vec<u16> = parts
-            .into_iter()
-            .map(Term::decode)
-            .collect::<Result<_, _>>()?;
+        let parts: Vec<u16> = parts.into_iter().map(Term::decode).collect::<Result<_, _>>()?;
         let address = match *parts.as_slice() {
             [a, b, c, d] => {
                 let octet = |part: u16| u8::try_from(part).map_err(|_| rustler::Error::BadArg);

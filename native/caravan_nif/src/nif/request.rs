@@ -131,10 +131,7 @@ where
 ///
 /// # Errors
 /// If the thread could not be started.
-pub(crate) fn serve(
-    env: Env<'_>,
-    work: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+pub(crate) fn serve(env: Env<'_>, work: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
     spawn(env, runtime()?, work);
     Ok(())
 }

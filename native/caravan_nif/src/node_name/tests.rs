@@ -68,14 +68,8 @@ fn base_port_and_dist_port() {
         dist_port: Some(9100),
     };
     assert_eq!(dist_port(b"app-99999", &fixed), Ok(9100));
-    assert_eq!(
-        dist_port(b"rpc-1a-app", &fixed).unwrap_err().kind(),
-        Kind::ToolNode
-    );
-    assert_eq!(
-        dist_port(b"", &fixed).unwrap_err().kind(),
-        Kind::InvalidName
-    );
+    assert_eq!(dist_port(b"rpc-1a-app", &fixed).unwrap_err().kind(), Kind::ToolNode);
+    assert_eq!(dist_port(b"", &fixed).unwrap_err().kind(), Kind::InvalidName);
 }
 
 #[test]
@@ -114,14 +108,9 @@ fn what_a_number_is_that_is_no_port() {
 #[test]
 fn where_a_node_listens() {
     let rules = PortRules::default();
-    let listen = |name: &str, listening| {
-        listen_port(name.as_bytes(), &rules, listening).map_err(|error| error.kind())
-    };
+    let listen = |name: &str, listening| listen_port(name.as_bytes(), &rules, listening).map_err(|error| error.kind());
     let own = Listening::default();
-    let anywhere = Listening {
-        anywhere: true,
-        ..own
-    };
+    let anywhere = Listening { anywhere: true, ..own };
     let inner = Listening {
         port: Some(3434),
         ..own

@@ -51,19 +51,15 @@ struct Heartbeat {
 
 impl Heartbeat {
     fn beat(&mut self, now: Duration) {
-        if self
-            .last
-            .is_some_and(|last| now.saturating_sub(last) >= SUSPENDED)
-        {
+        if self.last.is_some_and(|last| now.saturating_sub(last) >= SUSPENDED) {
             self.resumed = Some(now);
         }
         self.last = Some(now);
     }
 
     fn remaining(&self, grace: Duration, now: Duration) -> Duration {
-        self.resumed.map_or(Duration::ZERO, |at| {
-            grace.saturating_sub(now.saturating_sub(at))
-        })
+        self.resumed
+            .map_or(Duration::ZERO, |at| grace.saturating_sub(now.saturating_sub(at)))
     }
 }
 

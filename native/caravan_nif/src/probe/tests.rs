@@ -101,10 +101,7 @@ async fn who_accepts_and_says_nothing_is_not() {
         panic!("nobody accepts there")
     };
     assert_eq!(error.kind(), crate::error::Kind::Timeout);
-    assert!(
-        error.to_string().contains("the node did not respond"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the node did not respond"), "{error}");
 }
 
 #[tokio::test]

@@ -32,8 +32,7 @@ pub(super) struct Digest {
 
 /// The digest of an answer with records; `None` for any other, and for one that needs a careful look.
 pub(super) fn digest(bytes: &[u8]) -> Option<Digest> {
-    let [questions, answers, authorities, additionals] =
-        [4, 6, 8, 10].map(|at| number(bytes, at).unwrap_or(0));
+    let [questions, answers, authorities, additionals] = [4, 6, 8, 10].map(|at| number(bytes, at).unwrap_or(0));
     let failed = bytes.get(3)? & 0b1111 != 0;
     if failed || questions != 1 || answers == 0 {
         return None;

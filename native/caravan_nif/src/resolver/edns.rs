@@ -85,10 +85,7 @@ impl EdnsSupport {
             // One lost packet may be all there was to it.
             Evidence::Silence => now,
         };
-        let plain = Plain {
-            noted: now,
-            check_at,
-        };
+        let plain = Plain { noted: now, check_at };
         self.plain.entry(server).or_insert(plain).noted = now;
         if self.plain.len() > MAX_SERVERS {
             let oldest = self.plain.iter().min_by_key(|(_, plain)| plain.noted);

@@ -41,8 +41,7 @@ pub(super) async fn exchange(
     match reply {
         ServerReply::Whole(answer, transport) => Ok((answer, transport)),
         ServerReply::Truncated(bytes) => {
-            let answer =
-                retry_over_tcp(server, &request, known, &bytes, timeouts.whole_until).await?;
+            let answer = retry_over_tcp(server, &request, known, &bytes, timeouts.whole_until).await?;
             Ok((answer, Transport::Tcp))
         }
     }

@@ -75,8 +75,5 @@ pub(super) fn in_hosts(session: &Session, name: &str, wanted: Type) -> Option<Lo
 
 /// The addresses of a host according to the hosts file.
 pub(super) fn static_addresses<'a>(session: &'a Session, name: &str) -> &'a [IpAddr] {
-    session
-        .system
-        .as_ref()
-        .map_or(&[], |system| system.hosts.get(name))
+    session.system.as_ref().map_or(&[], |system| system.hosts.get(name))
 }

@@ -21,8 +21,7 @@ pub fn nameserver(text: &str) -> Result<SocketAddr, Error> {
         .filter(|server| server.port() != 0)
         .ok_or_else(|| Error::InvalidOption {
             option: "nameservers",
-            expected: "addresses with an optional port, such as \"127.0.0.1:8600\" or \"[::1]:53\""
-                .into(),
+            expected: "addresses with an optional port, such as \"127.0.0.1:8600\" or \"[::1]:53\"".into(),
             got: text.into(),
         })
 }

@@ -45,11 +45,7 @@ pub(super) enum Received {
 }
 
 /// Reads what came after `request` was sent. The records of an answer with the digest `known` are not read.
-pub(super) fn read(
-    bytes: &[u8],
-    request: &Message,
-    known: Option<u64>,
-) -> Result<Received, String> {
+pub(super) fn read(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received, String> {
     if bytes.get(..2) != Some(&request.metadata.id.to_be_bytes()[..]) {
         return Ok(Received::Other);
     }
@@ -66,8 +62,7 @@ fn head(decoder: &mut BinDecoder<'_>, request: &Message) -> Result<Option<Header
     if header.metadata.message_type != MessageType::Response {
         return Err("it is a query, too".into());
     }
-    let queries = Message::read_queries(decoder, header.counts.queries.into())
-        .map_err(|error| error.to_string())?;
+    let queries = Message::read_queries(decoder, header.counts.queries.into()).map_err(|error| error.to_string())?;
     // A server that could not parse the query can't repeat it.
     let unread = queries.is_empty()
         && !matches!(
@@ -118,20 +113,13 @@ fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received
         }));
     }
     let mut records = Section::default();
-    records
-        .read(&mut decoder, counts.answers)
-        .map_err(text_of)?;
+    records.read(&mut decoder, counts.answers).map_err(text_of)?;
     let mut authorities = Section::default();
-    authorities
-        .read(&mut decoder, counts.authorities)
-        .map_err(text_of)?;
+    authorities.read(&mut decoder, counts.authorities).map_err(text_of)?;
     // RFC 2308, section 2.2: "no data" comes with authority or with a SOA record, or with nothing at all.
-    let referral =
-        counts.answers == 0 && !metadata.authoritative && authorities.ns && !authorities.soa;
+    let referral = counts.answers == 0 && !metadata.authoritative && authorities.ns && !authorities.soa;
     let mut additionals = Section::default();
-    additionals
-        .read(&mut decoder, counts.additionals)
-        .map_err(text_of)?;
+    additionals.read(&mut decoder, counts.additionals).map_err(text_of)?;
     // EDNS holds the upper bits of the response code (RFC 6891, 6.1.3).
     let code = match &additionals.edns {
         Some(edns) => ResponseCode::from(edns.rcode_high(), metadata.response_code.low()),

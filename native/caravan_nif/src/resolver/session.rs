@@ -178,9 +178,7 @@ impl Session {
             rcode: answer.code.into(),
         };
         match answer.code {
-            ResponseCode::NoError if answer.referral => {
-                Err(failed("with a referral: it is not a recursive resolver"))
-            }
+            ResponseCode::NoError if answer.referral => Err(failed("with a referral: it is not a recursive resolver")),
             ResponseCode::NoError => Ok(()),
             ResponseCode::NXDomain => Err(Error::NxDomain {
                 context: context(),

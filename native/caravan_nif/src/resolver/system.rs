@@ -51,9 +51,11 @@ impl System {
         static LAST: Mutex<Last> = Mutex::new((None, None));
         let (resolver, hosts) = &mut *LAST.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
-            resolver: current(platform::resolver(), resolver, || {
-                Resolver::new(platform::resolv_conf())
-            }),
+            resolver: current(
+                platform::resolver(),
+                resolver,
+                || Resolver::new(platform::resolv_conf()),
+            ),
             hosts: current(file(&platform::hosts()), hosts, || {
                 HostsFile::parse(&read(&platform::hosts()).unwrap_or_default())
             }),

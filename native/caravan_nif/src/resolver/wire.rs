@@ -94,11 +94,7 @@ pub(super) async fn retry_over_tcp(
     Err(ExchangeError::Cut(part, cut))
 }
 
-async fn over_udp(
-    server: SocketAddr,
-    request: &Message,
-    known: Option<u64>,
-) -> Result<ServerReply, ExchangeError> {
+async fn over_udp(server: SocketAddr, request: &Message, known: Option<u64>) -> Result<ServerReply, ExchangeError> {
     let any: IpAddr = if server.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
@@ -107,10 +103,7 @@ async fn over_udp(
     let socket = UdpSocket::bind((any, 0)).await.map_err(ExchangeError::Io)?;
     // Connected, so the kernel drops datagrams from elsewhere, and reports a closed port.
     socket.connect(server).await.map_err(ExchangeError::Io)?;
-    socket
-        .send(&bytes(request)?)
-        .await
-        .map_err(ExchangeError::Io)?;
+    socket.send(&bytes(request)?).await.map_err(ExchangeError::Io)?;
     let mut buffer = vec![0; 4096];
     loop {
         let length = socket.recv(&mut buffer).await.map_err(ExchangeError::Io)?;
@@ -132,27 +125,16 @@ async fn over_tcp(
     deadline: Instant,
 ) -> Result<Response, ExchangeError> {
     let work = async {
-        let mut stream = TcpStream::connect(server)
-            .await
-            .map_err(ExchangeError::Io)?;
+        let mut stream = TcpStream::connect(server).await.map_err(ExchangeError::Io)?;
         let body = bytes(request)?;
         // RFC 7766: the length precedes the message, in the same segment.
-        let mut framed = u16::try_from(body.len())
-            .unwrap_or(0)
-            .to_be_bytes()
-            .to_vec();
+        let mut framed = u16::try_from(body.len()).unwrap_or(0).to_be_bytes().to_vec();
         framed.extend(body);
         stream.write_all(&framed).await.map_err(ExchangeError::Io)?;
         let mut length = [0; 2];
-        stream
-            .read_exact(&mut length)
-            .await
-            .map_err(ExchangeError::Io)?;
+        stream.read_exact(&mut length).await.map_err(ExchangeError::Io)?;
         let mut body = vec![0; u16::from_be_bytes(length).into()];
-        stream
-            .read_exact(&mut body)
-            .await
-            .map_err(ExchangeError::Io)?;
+        stream.read_exact(&mut body).await.map_err(ExchangeError::Io)?;
         match read(&body, request, known).map_err(ExchangeError::Malformed)? {
             Received::Response(answer) => Ok(answer),
             Received::Truncated => {
@@ -160,9 +142,7 @@ async fn over_tcp(
                 Err(ExchangeError::Cut(part, Truncation::TooBig))
             }
             // Nobody else writes to this connection, and this was the only query.
-            Received::Other => Err(ExchangeError::Malformed(
-                "it doesn't answer the question".into(),
-            )),
+            Received::Other => Err(ExchangeError::Malformed("it doesn't answer the question".into())),
         }
     };
     timeout_at(deadline, work)

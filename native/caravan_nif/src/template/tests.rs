@@ -13,10 +13,7 @@ fn templates() {
         ip: Some([10, 0, 0, 1].into()),
     };
     let fill = |text: &str| Template::parse(text).map(|template| template.render(&values).unwrap());
-    assert_eq!(
-        fill("{sname}-{port}@{host}").unwrap(),
-        "likes-3434@n1.example"
-    );
+    assert_eq!(fill("{sname}-{port}@{host}").unwrap(), "likes-3434@n1.example");
     assert_eq!(fill("{sname}@{ip}").unwrap(), "likes@10.0.0.1");
     assert_eq!(
         fill("fixed-{port}@{host}.internal").unwrap(),
@@ -37,14 +34,8 @@ fn templates() {
         let error = Template::parse(bad).unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidOption, "{bad:?}");
     }
-    let no_host = TemplateValues {
-        host: None,
-        ..values
-    };
-    assert_eq!(
-        Template::parse("{sname}@{host}").unwrap().render(&no_host),
-        None
-    );
+    let no_host = TemplateValues { host: None, ..values };
+    assert_eq!(Template::parse("{sname}@{host}").unwrap().render(&no_host), None);
 }
 
 #[test]

@@ -57,11 +57,7 @@ const ORDINARY: [&str; 30] = [
 #[test]
 fn names_of_tools_and_whom_they_ask() {
     for (name, asks) in OF_TOOLS {
-        assert_eq!(
-            target_base(name.as_bytes()),
-            Some(asks.as_bytes()),
-            "{name}"
-        );
+        assert_eq!(target_base(name.as_bytes()), Some(asks.as_bytes()), "{name}");
     }
 }
 

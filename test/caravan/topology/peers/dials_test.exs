@@ -40,21 +40,18 @@ defmodule Caravan.Topology.Peers.DialsTest do
   test "a failure backs off, longer each time, and is news once" do
     peers = dialling(@a)
 
-    assert {[{:dial_failed, :probe, "no", true}], peers} =
-             Peers.dial_failed(peers, 0, @a, :probe, "no")
+    assert {[{:dial_failed, :probe, "no", true}], peers} = Peers.dial_failed(peers, 0, @a, :probe, "no")
 
     assert Peers.next_wakeup(peers) in 800..1_200
 
     {[], peers} = Peers.due(peers, 700, 9)
     {[@a], peers} = Peers.due(peers, 1_200, 9)
 
-    assert {[{:dial_failed, :dial, "no", false}], peers} =
-             Peers.dial_failed(peers, 1_200, @a, :dial, "no")
+    assert {[{:dial_failed, :dial, "no", false}], peers} = Peers.dial_failed(peers, 1_200, @a, :dial, "no")
 
     assert Peers.next_wakeup(peers) in (1_200 + 1_280)..(1_200 + 1_920)
 
-    assert [%{state: :backing_off, attempts: 2, error: "no", next_dial: ms}] =
-             Peers.list(peers, 1_200)
+    assert [%{state: :backing_off, attempts: 2, error: "no", next_dial: ms}] = Peers.list(peers, 1_200)
 
     assert ms in 1_280..1_920
   end
@@ -99,8 +96,7 @@ defmodule Caravan.Topology.Peers.DialsTest do
         peers
       end)
 
-    assert [%{state: :backing_off, attempts: 21, next_dial: left}] =
-             Peers.list(peers, now + 90_000)
+    assert [%{state: :backing_off, attempts: 21, next_dial: left}] = Peers.list(peers, now + 90_000)
 
     assert left == ms - 90_000
   end

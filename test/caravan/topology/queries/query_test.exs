@@ -71,8 +71,7 @@ defmodule Caravan.Topology.Queries.QueryTest do
     assert outcome([{0, other}, {1, other}]).alias == nil
     assert outcome([{0, other}, {1, own}, {2, other}]).alias == "app-1@alias"
 
-    assert {_, %{itself: %{since: 3, alias: "app-1@alias"}}} =
-             run([{3, own}, {4, other}, {5, @failed}])
+    assert {_, %{itself: %{since: 3, alias: "app-1@alias"}}} = run([{3, own}, {4, other}, {5, @failed}])
 
     assert {_, %{itself: nil}} = run([{3, own}, {4, answer()}])
   end
@@ -80,10 +79,8 @@ defmodule Caravan.Topology.Queries.QueryTest do
   test "a failure hides nothing of the last answer" do
     {_, query} = run([{10, answer()}, {20, @failed}])
 
-    assert %{outcome: {:error, %Error{kind: :timeout}}, age: 5, ttl: 5, endpoints: 1} =
-             Query.status(query, 25)
+    assert %{outcome: {:error, %Error{kind: :timeout}}, age: 5, ttl: 5, endpoints: 1} = Query.status(query, 25)
 
-    assert %{outcome: nil, age: nil, ttl: nil, server: nil} =
-             Query.status(%Query{query: "app.test"}, 25)
+    assert %{outcome: nil, age: nil, ttl: nil, server: nil} = Query.status(%Query{query: "app.test"}, 25)
   end
 end

@@ -9,10 +9,7 @@ fn script(lines: &[&str]) -> Script {
     for number in 1..=10 {
         let line = format!("add app.test 5 SRV 0 10 3434 n{number}.test");
         run(&mut script, &line);
-        run(
-            &mut script,
-            &format!("add n{number}.test 5 A 127.0.0.{number}"),
-        );
+        run(&mut script, &format!("add n{number}.test 5 A 127.0.0.{number}"));
     }
     run(&mut script, "add alias.test 5 CNAME app.test");
     lines.iter().for_each(|line| run(&mut script, line));
@@ -75,14 +72,8 @@ fn without_faults_it_is_the_zones_answer() {
         (7, 10, 10)
     );
     assert!(message.authoritative && message.recursion_available && message.recursion_desired);
-    assert_eq!(
-        shape(&script(&[]), "alias.test", Protocol::Udp),
-        (OK, false, 11, 10)
-    );
-    assert_eq!(
-        shape(&script(&[]), "n1.test", Protocol::Udp),
-        (OK, false, 0, 0)
-    );
+    assert_eq!(shape(&script(&[]), "alias.test", Protocol::Udp), (OK, false, 11, 10));
+    assert_eq!(shape(&script(&[]), "n1.test", Protocol::Udp), (OK, false, 0, 0));
     assert_eq!(
         shape(&script(&[]), "none.test", Protocol::Udp),
         (ResponseCode::NXDomain, false, 0, 0)
@@ -119,26 +110,14 @@ fn each_fault_over_udp_and_tcp() {
         assert_eq!(shape(&script, "app.test", Protocol::Tcp), tcp, "{line}");
     }
     let silent = script(&["fault silence"]);
-    assert_eq!(
-        delivery(&silent, "app.test", Protocol::Udp),
-        Delivery::Silence
-    );
-    assert_eq!(
-        delivery(&silent, "app.test", Protocol::Tcp),
-        Delivery::Silence
-    );
+    assert_eq!(delivery(&silent, "app.test", Protocol::Udp), Delivery::Silence);
+    assert_eq!(delivery(&silent, "app.test", Protocol::Tcp), Delivery::Silence);
     let closed = script(&["fault truncate-no-tcp"]);
     assert!(shape(&closed, "app.test", Protocol::Udp).1);
-    assert_eq!(
-        delivery(&closed, "app.test", Protocol::Tcp),
-        Delivery::Close
-    );
+    assert_eq!(delivery(&closed, "app.test", Protocol::Tcp), Delivery::Close);
     let stuck = script(&["fault truncate-silent-tcp"]);
     assert!(shape(&stuck, "app.test", Protocol::Udp).1);
-    assert_eq!(
-        delivery(&stuck, "app.test", Protocol::Tcp),
-        Delivery::Silence
-    );
+    assert_eq!(delivery(&stuck, "app.test", Protocol::Tcp), Delivery::Silence);
 }
 
 #[test]
@@ -161,10 +140,7 @@ fn servers_older_than_edns_answer_those_who_do_not_speak_it() {
         let script = script(&[line]);
         for protocol in [Protocol::Udp, Protocol::Tcp] {
             let failed = sent(delivery(&script, "app.test", protocol));
-            assert_eq!(
-                (failed.response_code, failed.queries.len()),
-                (code, questions)
-            );
+            assert_eq!((failed.response_code, failed.queries.len()), (code, questions));
             assert!(failed.edns.is_none() && failed.answers.is_empty());
             let plain = request(&query("app.test", RecordType::SRV), protocol);
             let answer = sent(respond(&script, &Dice::new(1), &plain));
@@ -181,10 +157,7 @@ fn a_fault_for_a_name_is_for_that_name_only() {
         (OK, false, 3, 2),
         "the alias stays in the answer"
     );
-    assert_eq!(
-        shape(&script, "app.test", Protocol::Udp),
-        (OK, false, 10, 10)
-    );
+    assert_eq!(shape(&script, "app.test", Protocol::Udp), (OK, false, 10, 10));
 }
 
 #[test]
@@ -207,10 +180,7 @@ fn the_additional_section_has_the_types_told() {
         (ADDRESSES, 11),
     ] {
         script.additional = types;
-        assert_eq!(
-            shape(&script, "app.test", Protocol::Udp),
-            (OK, false, 10, count)
-        );
+        assert_eq!(shape(&script, "app.test", Protocol::Udp), (OK, false, 10, count));
     }
 }
 
@@ -219,20 +189,13 @@ fn the_clients_udp_size_is_kept() {
     let more = |last| {
         let mut script = script(&[]);
         for number in 11..=last {
-            run(
-                &mut script,
-                &format!("add app.test 5 SRV 0 10 3434 n{number}.test"),
-            );
+            run(&mut script, &format!("add app.test 5 SRV 0 10 3434 n{number}.test"));
         }
         script
     };
     let ask = |script: &Script| {
         let message = query("app.test", RecordType::SRV);
-        sent(respond(
-            script,
-            &Dice::new(1),
-            &request(&message, Protocol::Udp),
-        ))
+        sent(respond(script, &Dice::new(1), &request(&message, Protocol::Udp)))
     };
     let no_room = ask(&more(15));
     assert_eq!((no_room.answers.len(), no_room.additionals.len()), (15, 0));
@@ -244,22 +207,13 @@ fn the_clients_udp_size_is_kept() {
 
 #[test]
 fn what_is_no_question_gets_an_error() {
-    let code = |message: &Message| {
-        sent(respond(
-            &script(&[]),
-            &Dice::new(1),
-            &request(message, Protocol::Udp),
-        ))
-        .response_code
-    };
+    let code =
+        |message: &Message| sent(respond(&script(&[]), &Dice::new(1), &request(message, Protocol::Udp))).response_code;
     let mut message = query("app.test", RecordType::A);
     message.metadata.op_code = OpCode::Notify;
     assert_eq!(code(&message), ResponseCode::NotImp);
     let mut message = query("app.test", RecordType::A);
-    message.add_query(Query::query(
-        parse_name("b.test").expect("a name"),
-        RecordType::A,
-    ));
+    message.add_query(Query::query(parse_name("b.test").expect("a name"), RecordType::A));
     assert_eq!(code(&message), ResponseCode::FormErr);
     let mut message = query("app.test", RecordType::A);
     message.queries[0].set_query_class(DNSClass::CH);

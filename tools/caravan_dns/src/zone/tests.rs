@@ -20,17 +20,11 @@ fn zone(lines: &[&str]) -> Zone {
 
 fn ask(zone: &Zone, asked: &str, kind: RecordType) -> (ResponseCode, Vec<String>) {
     let answer = zone.answer(&LowerName::new(&name(asked)), kind);
-    (
-        answer.code,
-        answer.records.iter().map(|record| show(record)).collect(),
-    )
+    (answer.code, answer.records.iter().map(|record| show(record)).collect())
 }
 
 fn found(lines: &[&str]) -> (ResponseCode, Vec<String>) {
-    (
-        ResponseCode::NoError,
-        lines.iter().map(ToString::to_string).collect(),
-    )
+    (ResponseCode::NoError, lines.iter().map(ToString::to_string).collect())
 }
 
 #[test]
@@ -77,10 +71,7 @@ fn removes_one_a_type_or_all() {
     assert_eq!(zone.list(), lines[2..]);
     assert!(zone.remove(&app, Some(RecordType::A), None).is_err());
     assert_eq!(zone.remove(&app, None, None), Ok(()));
-    assert_eq!(
-        ask(&zone, "app.test", RecordType::A).0,
-        ResponseCode::NXDomain
-    );
+    assert_eq!(ask(&zone, "app.test", RecordType::A).0, ResponseCode::NXDomain);
     assert_eq!(zone.list(), lines[3..]);
     zone.clear();
     assert!(zone.list().is_empty());
@@ -96,20 +87,13 @@ fn follows_aliases() {
     ]);
     assert_eq!(
         ask(&zone, "a.test", RecordType::A),
-        found(&[
-            "a.test 5 CNAME b.test",
-            "b.test 5 CNAME C.test",
-            "c.test 5 A 127.0.0.2"
-        ])
+        found(&["a.test 5 CNAME b.test", "b.test 5 CNAME C.test", "c.test 5 A 127.0.0.2"])
     );
     assert_eq!(
         ask(&zone, "a.test", RecordType::CNAME),
         found(&["a.test 5 CNAME b.test"])
     );
-    assert_eq!(
-        ask(&zone, "a.test", RecordType::ANY),
-        found(&["a.test 5 CNAME b.test"])
-    );
+    assert_eq!(ask(&zone, "a.test", RecordType::ANY), found(&["a.test 5 CNAME b.test"]));
     let (code, records) = ask(&zone, "d.test", RecordType::A);
     assert_eq!((code, records.len()), (ResponseCode::NXDomain, 1));
 }
@@ -156,19 +140,10 @@ fn a_flood_never_repeats_and_its_targets_resolve() {
         found(&["f999.app.test 0 A 127.255.255.254"])
     );
     assert_eq!(ask(&zone, "f1.app.test", RecordType::AAAA), found(&[]));
-    assert_eq!(
-        ask(&zone, "f1000.app.test", RecordType::A).0,
-        ResponseCode::NXDomain
-    );
-    assert_eq!(
-        ask(&zone, "g1.app.test", RecordType::A).0,
-        ResponseCode::NXDomain
-    );
+    assert_eq!(ask(&zone, "f1000.app.test", RecordType::A).0, ResponseCode::NXDomain);
+    assert_eq!(ask(&zone, "g1.app.test", RecordType::A).0, ResponseCode::NXDomain);
     let answer = zone.answer(&LowerName::new(&name("app.test")), RecordType::SRV);
     assert_eq!(zone.additional(&answer.records, ADDRESSES).len(), 100);
     zone.flood(&name("app.test"), 0);
-    assert_eq!(
-        ask(&zone, "app.test", RecordType::SRV).0,
-        ResponseCode::NXDomain
-    );
+    assert_eq!(ask(&zone, "app.test", RecordType::SRV).0, ResponseCode::NXDomain);
 }

@@ -56,9 +56,7 @@ fn servers_older_than_edns() {
     for (fault, code, length) in [("formerr", 1, 12), ("notimp", 4, asked.len())] {
         server.ok(&format!("fault {fault}"));
         let socket = server.udp();
-        socket
-            .send(&question(7, "a.test", A, Some(1_232)))
-            .expect("sent");
+        socket.send(&question(7, "a.test", A, Some(1_232))).expect("sent");
         let failed = receive(&socket);
         assert_eq!(
             (failed[3] & 15, failed.len(), &failed[10..12]),
@@ -66,11 +64,7 @@ fn servers_older_than_edns() {
             "{fault}"
         );
         socket.send(&asked).expect("sent");
-        assert_eq!(
-            Answer::read(receive(&socket)).shape(),
-            (0, false, 1, 0),
-            "{fault}"
-        );
+        assert_eq!(Answer::read(receive(&socket)).shape(), (0, false, 1, 0), "{fault}");
     }
 }
 
@@ -100,10 +94,7 @@ fn silence_says_nothing_and_holds_up_nobody() {
         assert_eq!(Answer::read(receive(&socket)).id, 2);
         send_framed(&mut stream, &silent);
         send_framed(&mut stream, &other);
-        assert_eq!(
-            Answer::read(receive_framed(&mut stream).expect("an answer")).id,
-            2
-        );
+        assert_eq!(Answer::read(receive_framed(&mut stream).expect("an answer")).id, 2);
     }
 }
 
@@ -111,10 +102,7 @@ fn silence_says_nothing_and_holds_up_nobody() {
 fn delay_is_for_its_name_only() {
     let server = Server::with(&["fault delay 300 for late.test", "add a.test 5 A 127.0.0.2"]);
     let start = Instant::now();
-    let (late, other) = (
-        question(1, "late.test", A, None),
-        question(2, "a.test", A, None),
-    );
+    let (late, other) = (question(1, "late.test", A, None), question(2, "a.test", A, None));
     let socket = server.udp();
     let mut stream = server.tcp();
     socket.send(&late).expect("sent");
@@ -122,8 +110,7 @@ fn delay_is_for_its_name_only() {
     send_framed(&mut stream, &late);
     send_framed(&mut stream, &other);
     let over_udp = [(); 2].map(|()| Answer::read(receive(&socket)).id);
-    let over_tcp =
-        [(); 2].map(|()| Answer::read(receive_framed(&mut stream).expect("an answer")).id);
+    let over_tcp = [(); 2].map(|()| Answer::read(receive_framed(&mut stream).expect("an answer")).id);
     assert_eq!((over_udp, over_tcp), ([2, 1], [2, 1]));
     assert!(start.elapsed().as_millis() >= 300);
 }
@@ -149,15 +136,11 @@ fn malformed_messages_are_on_the_wire() {
     let broken: [(&str, Broken<'_>); 7] = [
         ("loop", &|m| m[end + 2..end + 4] == [0xC0, end as u8]),
         ("counts", &|m| m[6..8] == [0, 101]),
-        ("rdata", &|m| {
-            m[end + 10..end + 12] == [3, 0xE8] && m.len() == end + 16
-        }),
+        ("rdata", &|m| m[end + 10..end + 12] == [3, 0xE8] && m.len() == end + 16),
         ("id", &|m| m[..2] == [!0x12, !0x34]),
         ("question", &|m| m[12..end] != asked[12..]),
         ("label", &|m| m[end] == 0x81),
-        ("garbage", &|m| {
-            m[12..end] != asked[12..] && m.len() == end + 16
-        }),
+        ("garbage", &|m| m[12..end] != asked[12..] && m.len() == end + 16),
     ];
     for (kind, broken) in broken {
         server.ok(&format!("fault malformed {kind}"));

@@ -21,17 +21,11 @@ const RECORDS: [&str; 6] = [
 #[test]
 fn records_come_and_go() {
     let mut server = Server::with(&RECORDS);
-    for answer in [
-        server.ask_udp("App.test", SRV),
-        server.ask_tcp("App.test", SRV),
-    ] {
+    for answer in [server.ask_udp("App.test", SRV), server.ask_tcp("App.test", SRV)] {
         assert_eq!(answer.shape(), (0, false, 2, 3));
         assert_eq!(answer.id, 7);
         assert_eq!(answer.answers[0].2, b"\0\0\0\x0A\x0D\x6A\x02n1\x04test\0");
-        assert_eq!(
-            answer.additionals[0],
-            ("n1.test".into(), A, vec![127, 0, 0, 2])
-        );
+        assert_eq!(answer.additionals[0], ("n1.test".into(), A, vec![127, 0, 0, 2]));
     }
     let chain = server.ask_udp("www.test", AAAA).answers;
     assert_eq!((chain.len(), chain[0].1, chain[1].1), (2, CNAME, AAAA));
@@ -97,20 +91,12 @@ fn large_answers_are_whole_over_tcp() {
 #[test]
 fn floods_never_repeat() {
     let mut server = Server::with(&["flood app.test 50"]);
-    let (first, second) = (
-        server.ask_tcp("app.test", SRV),
-        server.ask_tcp("app.test", SRV),
-    );
+    let (first, second) = (server.ask_tcp("app.test", SRV), server.ask_tcp("app.test", SRV));
     assert_eq!(
         (first.shape(), second.shape()),
         ((0, false, 50, 50), (0, false, 50, 50))
     );
-    assert!(
-        first
-            .answers
-            .iter()
-            .all(|target| !second.answers.contains(target))
-    );
+    assert!(first.answers.iter().all(|target| !second.answers.contains(target)));
     let (host, _, address) = &second.additionals[49];
     assert_eq!(&server.ask_udp(host, A).answers[0].2, address);
     server.ok("flood app.test 0");
@@ -143,9 +129,7 @@ fn ends_with_its_owner_or_on_command() {
     assert!(server.ended().success());
 
     let mut server = Server::with(&[]);
-    let kill = Command::new("kill")
-        .args(["-TERM", &server.id().to_string()])
-        .status();
+    let kill = Command::new("kill").args(["-TERM", &server.id().to_string()]).status();
     assert!(kill.expect("kill runs").success());
     assert!(!server.ended().success());
 }

@@ -212,12 +212,7 @@ impl Answer {
 
     pub(crate) fn shape(&self) -> (u8, bool, usize, usize) {
         let addresses = self.additionals.iter().filter(|(_, kind, _)| *kind != 41);
-        (
-            self.code,
-            self.truncated,
-            self.answers.len(),
-            addresses.count(),
-        )
+        (self.code, self.truncated, self.answers.len(), addresses.count())
     }
 }
 

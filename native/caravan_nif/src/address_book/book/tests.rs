@@ -19,10 +19,7 @@ fn the_book_keeps_families_and_owners_apart() {
     );
     assert_eq!(book.get("n1.TEST", true).collect::<Vec<_>>(), [ip("::1")]);
     book.remove(owner(1), "N1.test");
-    assert_eq!(
-        book.get("n1.test", false).collect::<Vec<_>>(),
-        [ip("10.0.0.2")]
-    );
+    assert_eq!(book.get("n1.test", false).collect::<Vec<_>>(), [ip("10.0.0.2")]);
     book.remove_owner(owner(2));
     assert_eq!(book.hosts.len(), 0);
 }

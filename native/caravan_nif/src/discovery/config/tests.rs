@@ -13,9 +13,7 @@ fn networks() {
     assert!(!net("0.0.0.0/0").contains(&ip("::1")));
     assert!(net("fd00::/8").contains(&ip("fdaa::3")));
     assert!(!net("fd00::/8").contains(&ip("2001:db8::1")));
-    assert!(
-        net("127.0.0.1").contains(&ip("127.0.0.1")) && !net("127.0.0.1").contains(&ip("127.0.0.2"))
-    );
+    assert!(net("127.0.0.1").contains(&ip("127.0.0.1")) && !net("127.0.0.1").contains(&ip("127.0.0.2")));
     for bad in [
         "",
         "10.0.0.0/33",

@@ -15,19 +15,13 @@ fn port(names: &Names, name: &str) -> Option<u16> {
 }
 
 fn present(names: &Names) -> Vec<(String, u16)> {
-    let mut present: Vec<_> = names
-        .present()
-        .map(|(name, port)| (name.into(), port))
-        .collect();
+    let mut present: Vec<_> = names.present().map(|(name, port)| (name.into(), port)).collect();
     present.sort();
     present
 }
 
 fn listed(names: &[(&str, u16)]) -> Vec<(String, u16)> {
-    names
-        .iter()
-        .map(|(name, port)| ((*name).into(), *port))
-        .collect()
+    names.iter().map(|(name, port)| ((*name).into(), *port)).collect()
 }
 
 #[test]
@@ -80,10 +74,7 @@ fn a_peer_that_registers_is_where_it_says() {
     assert_eq!(port(&names, "plain"), Some(4370));
     assert!(names.register(node("plain", 40_001)));
     assert_eq!(port(&names, "plain"), Some(40_001));
-    assert_eq!(
-        present(&names),
-        listed(&[("app-3999", 3999), ("plain", 40_001)])
-    );
+    assert_eq!(present(&names), listed(&[("app-3999", 3999), ("plain", 40_001)]));
 }
 
 #[test]

@@ -4,11 +4,7 @@ use super::*;
 use crate::node_name::PortRules;
 
 fn known() -> Arc<SharedNames> {
-    Arc::new(SharedNames::new(Names::new(
-        "app-3999",
-        3999,
-        PortRules::default(),
-    )))
+    Arc::new(SharedNames::new(Names::new("app-3999", 3999, PortRules::default())))
 }
 
 /// A server on a free port of the loopback, and a channel of what it tells.
@@ -29,9 +25,7 @@ async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(Duration::from_secs(20), all)
-        .await
-        .expect("in time");
+    timeout(Duration::from_secs(20), all).await.expect("in time");
 }
 
 async fn send(address: SocketAddr, request: &[u8]) -> TcpStream {

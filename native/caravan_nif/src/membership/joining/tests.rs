@@ -8,9 +8,7 @@ const NOWHERE: Fresh<fn(&str) -> bool> = Fresh(|_| false);
 const HOUR: u64 = 3_600;
 
 fn names(prefix: &str, numbers: std::ops::Range<usize>) -> Vec<String> {
-    numbers
-        .map(|number| format!("{prefix}{number}@h"))
-        .collect()
+    numbers.map(|number| format!("{prefix}{number}@h")).collect()
 }
 
 /// A topology among nodes that answer probes and dials, or don't.
@@ -79,10 +77,7 @@ fn however_many_names_a_long_life_brings_all_are_joined() {
 fn names_that_nobody_serves_cost_half_a_budget_at_the_most_however_many_and_long() {
     let mut trial = Trial::new(limits(1_000), |_| false);
     for poll in 0..1_000 {
-        trial.poll(
-            poll as u64 * HOUR / 4,
-            &names("x", poll * 1_000..(poll + 1) * 1_000),
-        );
+        trial.poll(poll as u64 * HOUR / 4, &names("x", poll * 1_000..(poll + 1) * 1_000));
         assert!(trial.set.candidates.len() <= 1_000);
     }
     assert_eq!(trial.added, 500);
@@ -159,12 +154,7 @@ impl Vm for FullTable {
 fn while_the_table_of_atoms_is_nearly_full_only_names_that_are_atoms_join() {
     let mut set = Membership::new(limits(10));
     let of = |names: &[&str]| whole(0, names.iter().map(|name| node(name)).collect());
-    let changes = set.answer(
-        Duration::ZERO,
-        of(&["a@h", "known@h", "b@h"]),
-        SELF,
-        &FullTable(1),
-    );
+    let changes = set.answer(Duration::ZERO, of(&["a@h", "known@h", "b@h"]), SELF, &FullTable(1));
     assert_eq!(changes.added, ["a@h", "known@h"]);
     assert_eq!(changes.refused, [("b@h".into(), Refusal::AtomLimit)]);
     let later = set.answer(Duration::from_secs(1), of(&["b@h"]), SELF, &FullTable(1));
@@ -189,10 +179,7 @@ fn members_that_never_answered_make_room_for_who_does_and_for_nobody_else() {
     // Now that all are there nobody makes room any more.
     let full = trial.poll(60, &[all, names("up", 2..3)].concat());
     assert_eq!(trial.expired, dead);
-    assert!(
-        full.refused
-            .contains(&("up2@h".into(), Refusal::MaxMembers))
-    );
+    assert!(full.refused.contains(&("up2@h".into(), Refusal::MaxMembers)));
 }
 
 #[test]

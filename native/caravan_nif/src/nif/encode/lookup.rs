@@ -30,11 +30,7 @@ impl Encoder for LookupFailure<'_> {
             details.push((atoms::elapsed_ms(), elapsed.encode(env)));
             details.extend(rcode.map(|code| (atoms::rcode(), code.encode(env))));
         }
-        details.extend(
-            self.1
-                .as_ref()
-                .map(|part| (atoms::partial(), part.encode(env))),
-        );
+        details.extend(self.1.as_ref().map(|part| (atoms::partial(), part.encode(env))));
         let (keys, values): (Vec<_>, Vec<_>) = details.into_iter().unzip();
         let details = Term::map_from_arrays(env, &keys, &values).unwrap_or_else(|_| map_new(env));
         (atoms::error(), (kind, sentence, details)).encode(env)
@@ -46,9 +42,7 @@ impl Encoder for Outcome<Lookup> {
         match &self.0 {
             Ok(lookup) => match &lookup.incomplete {
                 None => (atoms::ok(), ExLookup::from(lookup)).encode(env),
-                Some(missing) => {
-                    LookupFailure(missing.why(), Some(ExLookup::from(lookup))).encode(env)
-                }
+                Some(missing) => LookupFailure(missing.why(), Some(ExLookup::from(lookup))).encode(env),
             },
             Err(error) => LookupFailure(error, None).encode(env),
         }
@@ -191,10 +185,7 @@ fn refused(reason: Atom, refused: &RefusedNames) -> Vec<ExRefused> {
         count: refused.count,
         example: refused.example.clone(),
     };
-    Some(refused)
-        .filter(|refused| refused.count > 0)
-        .into_iter()
-        .collect()
+    Some(refused).filter(|refused| refused.count > 0).into_iter().collect()
 }
 
 impl<'a> From<&'a Lookup> for ExLookup<'a> {

@@ -13,10 +13,7 @@ fn after(beats: &[u64]) -> Heartbeat {
 #[test]
 fn a_steady_heartbeat_asks_for_no_time() {
     let heartbeat = after(&[9_000, 9_500, 10_000, 11_900]);
-    assert_eq!(
-        heartbeat.remaining(HALF, Duration::from_millis(11_900)),
-        Duration::ZERO
-    );
+    assert_eq!(heartbeat.remaining(HALF, Duration::from_millis(11_900)), Duration::ZERO);
 }
 
 #[test]

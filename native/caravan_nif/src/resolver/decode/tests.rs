@@ -13,9 +13,7 @@ fn answer(targets: &[Name]) -> Message {
     message.metadata.message_type = MessageType::Response;
     for target in targets {
         let service = RData::SRV(SRV::new(0, 10, 3434, target.clone()));
-        message
-            .answers
-            .push(Record::from_rdata(owner.clone(), 5, service));
+        message.answers.push(Record::from_rdata(owner.clone(), 5, service));
     }
     message
 }
@@ -41,10 +39,7 @@ fn what_is_no_answer_to_the_question_is_ignored() {
     let error = decoded(&sent_back).expect_err("an error");
     assert_eq!(error.kind(), Kind::Malformed);
     for message in [other_type, unasked] {
-        assert!(
-            matches!(decoded(&message), Ok(Decoded::Ignored)),
-            "{message}"
-        );
+        assert!(matches!(decoded(&message), Ok(Decoded::Ignored)), "{message}");
     }
 }
 
@@ -75,20 +70,8 @@ fn a_referral_is_no_answer_and_plain_emptiness_is_no_referral() {
 
 #[test]
 fn targets_that_can_be_no_host_are_refused_and_counted() {
-    let hostile: [&[u8]; 8] = [
-        b"a b",
-        b"a@b",
-        b"a\"b",
-        b"a\0b",
-        b"a\x1b[31m",
-        b"*a",
-        b"\xff",
-        b"a.b\\",
-    ];
-    let mut targets: Vec<Name> = hostile
-        .iter()
-        .map(|label| name(&[label, b"test"]))
-        .collect();
+    let hostile: [&[u8]; 8] = [b"a b", b"a@b", b"a\"b", b"a\0b", b"a\x1b[31m", b"*a", b"\xff", b"a.b\\"];
+    let mut targets: Vec<Name> = hostile.iter().map(|label| name(&[label, b"test"])).collect();
     targets.push(name(&[&[b'a'; 63], &[b'b'; 63], &[b'c'; 63], &[b'd'; 61]]));
     targets.push(name(&[b"Good", b"TEST"]));
     let Ok(Decoded::Endpoints(endpoints, refused)) = decoded(&answer(&targets)) else {

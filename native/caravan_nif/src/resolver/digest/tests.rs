@@ -38,23 +38,14 @@ fn of(message: &Message) -> Option<Digest> {
 fn order_and_ttl_make_no_difference() {
     let services = [service(1, "n1.test."), service(2, "n2.test.")];
     let hosts = [address("n1.test.", 9, 1), address("n2.test.", 9, 2)];
-    let mut turned = answer(
-        &[&services[1], &services[0]],
-        &[&hosts[1], &address("n1.test.", 3, 1)],
-    );
+    let mut turned = answer(&[&services[1], &services[0]], &[&hosts[1], &address("n1.test.", 3, 1)]);
     turned.set_edns(Edns::new());
     let (one, other) = (
-        of(&answer(
-            &[&services[0], &services[1]],
-            &[&hosts[0], &hosts[1]],
-        )),
+        of(&answer(&[&services[0], &services[1]], &[&hosts[0], &hosts[1]])),
         of(&turned),
     );
     assert_eq!(one.expect("a digest").value, other.expect("a digest").value);
-    assert_eq!(
-        (one.map(|d| d.ttl), other.map(|d| d.ttl)),
-        (Some(5), Some(3))
-    );
+    assert_eq!((one.map(|d| d.ttl), other.map(|d| d.ttl)), (Some(5), Some(3)));
 }
 
 #[test]
@@ -77,10 +68,7 @@ fn everything_else_makes_one() {
         answer(&[&alias("a.test."), &n1], &[]),
         answer(&[&alias("b.test."), &n1], &[]),
     ];
-    let mut values: Vec<_> = all
-        .iter()
-        .map(|message| of(message).expect("a digest").value)
-        .collect();
+    let mut values: Vec<_> = all.iter().map(|message| of(message).expect("a digest").value).collect();
     values.sort_unstable();
     values.dedup();
     assert_eq!(values.len(), all.len());
@@ -101,9 +89,7 @@ fn failures_and_emptiness_have_none() {
 
 #[test]
 fn names_that_point_forward_have_none() {
-    let mut bytes = answer(&[&address("app.test.", 5, 1)], &[])
-        .to_vec()
-        .expect("bytes");
+    let mut bytes = answer(&[&address("app.test.", 5, 1)], &[]).to_vec().expect("bytes");
     let owner = bytes.len() - 16;
     assert_eq!(bytes[owner..owner + 2], [0b1100_0000, 12]);
     bytes[owner + 1] = u8::try_from(bytes.len()).expect("small");
@@ -113,9 +99,7 @@ fn names_that_point_forward_have_none() {
 
 #[test]
 fn names_that_lead_in_a_circle_have_none() {
-    let mut bytes = answer(&[&address("a.test.", 5, 1)], &[])
-        .to_vec()
-        .expect("bytes");
+    let mut bytes = answer(&[&address("a.test.", 5, 1)], &[]).to_vec().expect("bytes");
     let itself = u8::try_from(HEADER).expect("small");
     bytes[HEADER..HEADER + 2].copy_from_slice(&[0b1100_0000, itself]);
     assert_eq!(digest(&bytes), None);

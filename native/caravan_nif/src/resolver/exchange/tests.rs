@@ -66,8 +66,7 @@ async fn query(server: SocketAddr) -> Duration {
         deadline,
     };
     let question = Query::query(name, RecordType::A);
-    let Ok((answer, Transport::Udp)) = exchange(server, &question, None, false, timeouts).await
-    else {
+    let Ok((answer, Transport::Udp)) = exchange(server, &question, None, false, timeouts).await else {
         panic!("an answer expected");
     };
     assert!(matches!(answer.records[0].data, Data::Address(_)));
@@ -110,8 +109,7 @@ fn one_that_drops_edns_is_found_out_once() {
 fn a_lost_packet_is_no_habit() {
     run(async {
         let lost = AtomicUsize::new(1);
-        let (server, counted) =
-            server(move |edns| !edns || lost.swap(0, Ordering::Relaxed) == 0).await;
+        let (server, counted) = server(move |edns| !edns || lost.swap(0, Ordering::Relaxed) == 0).await;
         query(server).await;
         query(server).await;
         let healed = async {

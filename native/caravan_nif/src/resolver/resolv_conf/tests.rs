@@ -18,18 +18,13 @@ fn servers_comments_and_nonsense() {
                 nameserver fe80::1%eth0\nnameserver 10.0.0.4\n";
     assert_eq!(servers(text), ["10.0.0.1", "::1", "fe80::1"]);
     assert_eq!(parse(text).servers[2].1.as_deref(), Some("eth0"));
-    assert_eq!(
-        servers("nameserver 10.0.0.1%eth0\nnameserver fe80::1%"),
-        [""; 0]
-    );
+    assert_eq!(servers("nameserver 10.0.0.1%eth0\nnameserver fe80::1%"), [""; 0]);
     assert_eq!(servers(""), [""; 0]);
 }
 
 #[test]
 fn options_have_the_c_librarys_bounds_and_unknown_ones_do_no_harm() {
-    let conf = parse(
-        "options ndots:5 timeout:1 attempts:3 use-vc rotate edns0 single-request trust-ad x:y",
-    );
+    let conf = parse("options ndots:5 timeout:1 attempts:3 use-vc rotate edns0 single-request trust-ad x:y");
     assert_eq!((conf.ndots, conf.attempts, conf.tcp), (5, 3, true));
     assert_eq!(conf.timeout, Duration::from_secs(1));
     let conf = parse("options ndots:99 timeout:0 attempts:0\noptions timeout:x ndots");
@@ -48,18 +43,9 @@ fn the_search_list() {
         candidates("search a.test\noptions ndots:2", "x.y"),
         ["x.y.a.test", "x.y"]
     );
-    assert_eq!(
-        candidates("search a.test\noptions ndots:0", "x"),
-        ["x", "x.a.test"]
-    );
-    assert_eq!(
-        candidates("search a.test\ndomain b.test", "x")[0],
-        "x.b.test"
-    );
-    assert_eq!(
-        candidates("domain a.test\nsearch b.test", "x")[0],
-        "x.b.test"
-    );
+    assert_eq!(candidates("search a.test\noptions ndots:0", "x"), ["x", "x.a.test"]);
+    assert_eq!(candidates("search a.test\ndomain b.test", "x")[0], "x.b.test");
+    assert_eq!(candidates("domain a.test\nsearch b.test", "x")[0], "x.b.test");
     assert_eq!(candidates("search .", "x"), ["x"]);
     assert_eq!(candidates("search . a.test", "x"), ["x", "x.a.test"]);
     let long = format!("search {}", ["abcdefg"; 31].join("."));

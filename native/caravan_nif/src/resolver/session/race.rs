@@ -74,24 +74,20 @@ impl Session {
                 end
             };
             match timeout_at(until, tries.join_next()).await {
-                Ok(Some(Ok((server, Ok((answer, transport)))))) => {
-                    match self.check_code(&answer, name, of, server) {
-                        Err(error)
-                            if part.is_some() || !matches!(error, Error::NxDomain { .. }) =>
-                        {
-                            failure = Some(error);
-                        }
-                        decided => {
-                            self.answered_by(server);
-                            return decided.map(|()| RaceResult {
-                                answer,
-                                server,
-                                transport,
-                                missing: None,
-                            });
-                        }
+                Ok(Some(Ok((server, Ok((answer, transport)))))) => match self.check_code(&answer, name, of, server) {
+                    Err(error) if part.is_some() || !matches!(error, Error::NxDomain { .. }) => {
+                        failure = Some(error);
                     }
-                }
+                    decided => {
+                        self.answered_by(server);
+                        return decided.map(|()| RaceResult {
+                            answer,
+                            server,
+                            transport,
+                            missing: None,
+                        });
+                    }
+                },
                 Ok(Some(Ok((server, Err(mut failed))))) => {
                     let found = failed.take_part();
                     let error = failed.explained(self.context(name, of, &[server]));
