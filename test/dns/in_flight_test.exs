@@ -35,7 +35,8 @@ defmodule Caravan.InFlightTest do
   test "1,000 silent look-ups leave a 1 ms ticker alone, and answer each caller once", context do
     sockets = sockets()
     resident = resident()
-    idle = p99(1_000)
+    # So few that on a busy machine, too, they are over before the look-ups are.
+    idle = p99(300)
     test = self()
 
     callers =
@@ -53,7 +54,7 @@ defmodule Caravan.InFlightTest do
       end
 
     for pid <- callers, do: assert_receive({^pid, :asked}, @deadline)
-    busy = p99(1_000)
+    busy = p99(300)
     in_flight = sockets()
     cost = resident() - resident
     assert in_flight - sockets >= 64, "the look-ups were not under way while it ticked"
