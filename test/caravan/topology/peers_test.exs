@@ -1,28 +1,16 @@
 defmodule Caravan.Topology.PeersTest do
   use ExUnit.Case, async: true
+  import Caravan.PeersSteps
   alias Caravan.Topology.Peers
 
   @a :"a@10.0.0.1"
   @b :"b@10.0.0.2"
-
-  defp new, do: Peers.new(0, :seed)
-  defp state(peers, node), do: Map.get(peers.by_node[node] || %{}, :state)
-
-  # The events of each change, and the peers after all of them.
-  defp run(peers \\ new(), changes) do
-    Enum.reduce(changes, {[], peers}, fn {function, args}, {events, peers} ->
-      {more, peers} = apply(Peers, function, [peers | args])
-      {events ++ List.wrap(more), peers}
-    end)
-  end
 
   defp connected(node, now),
     do: elem(run(add: [now, node, false], due: [now, 9], up: [now, node]), 1)
 
   defp to_disconnect(peers),
     do: peers |> Peers.to_disconnect() |> elem(0) |> Enum.map(&elem(&1, 0))
-
-  defp dialling(node), do: elem(run(add: [0, node, false], due: [0, 9]), 1)
 
   test "a member that is linked already is up" do
     {[:up], peers} = run(add: [0, @a, true])

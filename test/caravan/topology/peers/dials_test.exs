@@ -1,21 +1,10 @@
 defmodule Caravan.Topology.Peers.DialsTest do
   # Who is dialled when, and what comes of it.
   use ExUnit.Case, async: true
+  import Caravan.PeersSteps
   alias Caravan.Topology.Peers
 
   @a :"a@10.0.0.1"
-
-  defp new, do: Peers.new(0, :seed)
-  defp state(peers, node), do: peers.by_node[node].state
-  defp dialling(node), do: elem(run(new(), add: [0, node, false], due: [0, 9]), 1)
-
-  # The events of each change, and the peers after all of them.
-  defp run(peers \\ new(), changes) do
-    Enum.reduce(changes, {[], peers}, fn {function, args}, {events, peers} ->
-      {more, peers} = apply(Peers, function, [peers | args])
-      {events ++ List.wrap(more), peers}
-    end)
-  end
 
   test "a new member is due at once, and once" do
     {[], peers} = run(add: [5, @a, false])
