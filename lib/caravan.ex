@@ -4,7 +4,7 @@ defmodule Caravan do
   @moduledoc @readme |> File.read!() |> String.split("<!-- MDOC -->") |> Enum.fetch!(1)
 
   use Supervisor
-  alias Caravan.{Error, Native, Options, Status, Topology}
+  alias Caravan.{Broadcast, Error, Native, Options, Status, Topology}
   alias Caravan.Link.Drain
   alias Caravan.Lookup.Table
   alias Caravan.Topology.Registry
@@ -149,6 +149,52 @@ defmodule Caravan do
   """
   @spec poll(atom) :: :ok
   def poll(topology), do: Registry.call(topology, :poll)
+
+  @doc """
+  Sends `message`, any term, to every node of `topology`, this one included. The processes that have called
+  `subscribe/1` get it.
+
+  Returns once the message has been handed to the connections, not when it has arrived. Nodes pass it on to each other,
+  so it also reaches those that this one isn't connected to.
+
+  What is promised:
+
+    * A node gets a message at most once, even while nodes and connections come and go.
+    * A node that stays connected to any other gets it, even if those in between die: other peers announce it as well,
+      and a node that misses it asks them for it within about a second. A node that was away misses it; nothing is kept
+      for later.
+    * Nobody waits for a slow node, connection or subscriber.
+
+  There is no order, neither between senders nor among the messages of one. If the process of a topology crashes and is
+  restarted, it may deliver messages of the last few seconds a second time.
+
+  A message may have 1 MiB in the external term format. A larger one is the error `:too_large`. If the topology isn't
+  running, the error is `:unknown_topology` or `:not_started`; if it has more to pass on than it can, `:overloaded`.
+
+      case Caravan.broadcast(:app, {:price_changed, 42}) do
+        :ok -> :ok
+        {:error, error} -> raise error
+      end
+  """
+  @spec broadcast(atom, term) :: :ok | {:error, Error.t()}
+  def broadcast(topology, message), do: Broadcast.broadcast(topology, :message, message)
+
+  @doc """
+  Subscribes the calling process to the broadcasts of `topology`, its own included. They arrive as
+
+      {:caravan, topology, node, message}
+
+  where `node` is the one that called `broadcast/2`. Subscribing twice is the same as once.
+
+  The subscription ends with the process, with `unsubscribe/1`, or with the application `:caravan`, but not when the
+  topology is restarted. Raises `Caravan.Error` if no such topology runs.
+  """
+  @spec subscribe(atom) :: :ok
+  def subscribe(topology), do: Broadcast.subscribe(topology, :message)
+
+  @doc "Ends the subscription of the calling process. What is in its mailbox stays there."
+  @spec unsubscribe(atom) :: :ok
+  def unsubscribe(topology), do: Broadcast.unsubscribe(topology, :message)
 
   @doc """
   Prepares this node for leaving the cluster: its topologies stop looking up and dialing, and its peers are told not to

@@ -9,10 +9,13 @@ defmodule Caravan.Application do
     with :ok <- Caravan.Native.load() do
       :ok = Caravan.Link.Drain.stay()
 
-      Supervisor.start_link([Caravan.Topology.Registry, Caravan.Link.NodeServer],
-        strategy: :one_for_one,
-        name: Caravan.Application
-      )
+      children = [
+        Caravan.Topology.Registry,
+        Caravan.Link.NodeServer,
+        Caravan.Broadcast.Subscribers
+      ]
+
+      Supervisor.start_link(children, strategy: :one_for_one, name: Caravan.Application)
     end
   end
 

@@ -23,7 +23,8 @@ defmodule Caravan.Error do
   | `:unknown_topology` | no topology of that name runs on this node |
   | `:port_out_of_range` | the number in a node name is not a valid port |
   | `:tool_node` | the node of a tool, such as a release's `remote` or `rpc`, which can't be dialed |
-  | `:overloaded` | too many lookups or probes at once, or too few file descriptors |
+  | `:overloaded` | too many lookups, probes or broadcasts at once, or too few file descriptors |
+  | `:too_large` | a message to broadcast exceeds 1 MiB |
   | `:not_loaded` | the native library is missing, or built for another version or platform |
   | `:not_started` | the application `:caravan` is not running on this node |
   | `:internal` | a bug in Caravan; please report it |
@@ -55,6 +56,7 @@ defmodule Caravan.Error do
           | :port_out_of_range
           | :tool_node
           | :overloaded
+          | :too_large
           | :not_loaded
           | :not_started
           | :internal

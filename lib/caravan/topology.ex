@@ -9,7 +9,7 @@ defmodule Caravan.Topology do
 
   use GenServer
 
-  alias Caravan.Native
+  alias Caravan.{Broadcast, Native}
   alias Caravan.Link.Drain
 
   alias Caravan.Topology.{
@@ -29,6 +29,8 @@ defmodule Caravan.Topology do
 
   # How long to wait before looking for a missing registry again.
   @register_again 500
+  # How long to wait before restarting the process for broadcasts.
+  @broadcast_again 500
 
   @doc """
   Starts the topology of `spec`: `:topology`, its name; `:config`, its options; and optionally the functions to
@@ -59,7 +61,7 @@ defmodule Caravan.Topology do
   end
 
   @impl true
-  def handle_continue(:start, state), do: {:noreply, run_due(state)}
+  def handle_continue(:start, state), do: {:noreply, state |> start_broadcast() |> run_due()}
 
   @impl true
   def handle_call(:members, _from, state), do: {:reply, Peers.members(state.peers), state}
@@ -106,6 +108,11 @@ defmodule Caravan.Topology do
     {:noreply, change |> apply_change() |> run_due()}
   end
 
+  def handle_info({:EXIT, pid, _reason}, %{broadcast: pid} = state) do
+    Process.send_after(self(), :broadcast, @broadcast_again)
+    {:noreply, %{state | broadcast: nil}}
+  end
+
   # The exit of a dial, which its monitor reports as well, or of the registry, when it or Caravan's application is
   # restarted.
   def handle_info({:EXIT, _pid, _reason}, state) do
@@ -113,6 +120,8 @@ defmodule Caravan.Topology do
   end
 
   def handle_info(:register, state), do: {:noreply, register(state)}
+
+  def handle_info(:broadcast, state), do: {:noreply, state |> start_broadcast() |> run_due()}
 
   # Late answers, and a timer that fired before it was reset.
   def handle_info(_other, state), do: {:noreply, state}
@@ -184,10 +193,26 @@ defmodule Caravan.Topology do
     _pid -> run_due(state)
   end
 
+  defp start_broadcast(state) do
+    {:ok, pid} = Broadcast.Server.start_link(state.name)
+    %{state | broadcast: pid, told: MapSet.new()}
+  end
+
+  # It learns by itself who is down. As long as nothing has changed, both are the same term.
+  defp tell_links(%{broadcast: pid, peers: %{connected: connected}, told: told} = state)
+       when pid == nil or connected == told,
+       do: state
+
+  defp tell_links(%{peers: %{connected: connected}} = state) do
+    Broadcast.Server.connected(state.broadcast, MapSet.to_list(connected))
+    %{state | told: connected}
+  end
+
   ## Inside: what is due
 
   defp run_due(state) do
     now = now()
+    state = tell_links(state)
 
     if Drain.draining?(),
       do: state |> reply_waiters(now) |> sleep(now, :infinity),

@@ -40,7 +40,7 @@ defmodule Caravan.Topology.Registry do
           )
   end
 
-  @doc "Raises if there is no topology of that name."
+  @doc "Calls the topology of that name, and raises if there is none."
   @spec call(atom, term, timeout) :: term
   def call(name, request, timeout \\ 5_000) do
     case registry(&Registry.lookup(&1, name)) do
@@ -48,12 +48,17 @@ defmodule Caravan.Topology.Registry do
         GenServer.call(pid, request, timeout)
 
       [] ->
-        running = names() |> Enum.sort() |> Enum.map_join(", ", &inspect/1)
-
-        raise Error.new(
-                {:unknown_topology, "no topology #{inspect(name)} runs on this node; expected one of [#{running}]"}
-              )
+        unknown!(name)
     end
+  end
+
+  @doc "Raises if there is no topology of that name."
+  @spec running!(atom) :: :ok
+  def running!(name), do: if(registry(&Registry.lookup(&1, name)) == [], do: unknown!(name), else: :ok)
+
+  defp unknown!(name) do
+    running = names() |> Enum.sort() |> Enum.map_join(", ", &inspect/1)
+    raise Error.new({:unknown_topology, "no topology #{inspect(name)} runs on this node; expected one of [#{running}]"})
   end
 
   @doc "Calls all of them at once and waits `within` ms; one that exits meanwhile is left out."

@@ -16,6 +16,8 @@ defmodule Caravan.Topology.State do
     :dialer,
     :calls,
     :schedule,
+    # The process for broadcasts.
+    :broadcast,
     # When to look up next, when the last lookup was, when withdrawn peers may next be disconnected.
     :poll_at,
     :polled_at,
@@ -26,7 +28,9 @@ defmodule Caravan.Topology.State do
     waiters: Waiters.new(),
     # The last listing of `list_nodes`, and whether the last call succeeded.
     listed: nil,
-    lists?: true
+    lists?: true,
+    # The connected peers that `broadcast` knows of.
+    told: MapSet.new()
   ]
 
   @type t :: %__MODULE__{
@@ -44,6 +48,8 @@ defmodule Caravan.Topology.State do
           timer: reference | nil,
           wake_at: integer | :infinity,
           waiters: Waiters.t(),
+          broadcast: pid | nil,
+          told: MapSet.t(node),
           listed: MapSet.t(node) | nil,
           lists?: boolean
         }

@@ -1,0 +1,149 @@
+defmodule Caravan.Nodes.BroadcastTest do
+  use ExUnit.Case, async: true
+  alias Caravan.{DnsServer, Vm}
+
+  @moduletag :nodes
+  @moduletag timeout: 180_000
+  setup do: Vm.no_epmd()
+
+  @nodes 8
+
+  # All nodes find all, or each finds the next two of a ring: four links a node then.
+  @meshes [full: @nodes - 1, ring: 4]
+
+  for {mesh, links} <- @meshes do
+    test "each node gets each message once, also after one was restarted: #{mesh}" do
+      cluster = cluster(unquote(mesh), unquote(links))
+      nodes = Map.keys(cluster.vms)
+      messages = for n <- 1..5, node <- nodes, do: {node, {n, node}}
+      for message <- messages, do: broadcast(cluster, message)
+      assert_received_by(cluster, nodes, messages)
+
+      [victim | others] = nodes
+      Vm.stop(cluster.vms[victim])
+      gone = "lists:member('#{victim}', nodes())"
+      for node <- others, do: Vm.await(cluster.vms[node], gone, false)
+      without = for node <- others, do: {node, {:without, node}}
+      for message <- without, do: broadcast(cluster, message)
+      assert_received_by(cluster, others, messages ++ without)
+
+      # What its old life has sent is nothing of the new one's, which counts from 1 again.
+      cluster = put_in(cluster.vms[victim], start(cluster, victim))
+      whole(cluster)
+      again = for node <- nodes, do: {node, {:again, node}}
+      for message <- again, do: broadcast(cluster, message)
+      assert_received_by(cluster, [victim], again)
+      assert_received_by(cluster, others, messages ++ without ++ again)
+    end
+  end
+
+  test "hostile frames change nothing, and what is sent meanwhile arrives" do
+    cluster = cluster(:full, @nodes - 1)
+    [hostile, victim | _] = nodes = Map.keys(cluster.vms)
+    pid = "whereis(caravan_broadcast_app)"
+    before = Vm.eval(cluster.vms[victim], pid)
+    bomb = "term_to_binary(lists:duplicate(100000, x), [compressed])"
+
+    for message <- [
+          "hello",
+          "{caravan, 1, gossip, app, #{pid}, {#{pid}, 1}, message, <<131, 255>>}",
+          "{caravan, 1, gossip, app, #{pid}, {#{pid}, 1}, message, #{bomb}}",
+          "{caravan, 1, gossip, app, self(), x, message, <<>>}",
+          "{caravan, 1, ihave, app, #{pid}, [x | y]}",
+          "{caravan, 1, ihave, app, #{pid}, [{#{pid}, N} || N <- lists:seq(1, 100000)]}",
+          "{caravan, 1, graft, other, #{pid}, []}",
+          "{'$gen_cast', {connected, [1 | 2]}}",
+          "{'$gen_call', {self(), make_ref()}, {broadcast, x}}"
+        ] do
+      send = "{caravan_broadcast_app, '#{victim}'} ! #{message}, ok"
+      assert Vm.eval(cluster.vms[hostile], send) == :ok
+    end
+
+    messages = for node <- nodes, do: {node, :hello}
+    for message <- messages, do: broadcast(cluster, message)
+    assert_received_by(cluster, nodes, messages)
+    assert Vm.eval(cluster.vms[victim], pid) == before
+  end
+
+  test "a node that drains goes on to get messages" do
+    cluster = cluster(:full, @nodes - 1)
+    [draining, sender | _] = nodes = Map.keys(cluster.vms)
+    :ok = Vm.eval(cluster.vms[draining], "'Elixir.Caravan':drain()")
+    messages = for node <- [sender, draining], do: {node, :late}
+    for message <- messages, do: broadcast(cluster, message)
+    assert_received_by(cluster, nodes, messages)
+  end
+
+  defp cluster(mesh, links) do
+    dns = DnsServer.start()
+    ports = Vm.free_ports(@nodes)
+
+    for {port, n} <- Enum.with_index(ports) do
+      listed = if mesh == :full, do: ports, else: for(i <- [1, 2], do: at(ports, n + i))
+      DnsServer.publish(dns, "n#{port}.test", listed, "127.0.0.1")
+    end
+
+    cluster = %{dns: dns, links: links, vms: %{}}
+    vms = for port <- ports, name = :"app-#{port}@127.0.0.1", do: {name, start(cluster, name)}
+    cluster = %{cluster | vms: Map.new(vms)}
+    whole(cluster)
+    cluster
+  end
+
+  defp at(list, n), do: Enum.at(list, rem(n, length(list)))
+
+  # A process keeps what comes, and answers with it.
+  defp start(%{dns: dns}, name) do
+    [_, port, _] = String.split("#{name}", ["-", "@"])
+    logger = Application.app_dir(:logger, "ebin")
+    vm = Vm.start(~w(-connect_all false -name #{name} -pa #{logger}))
+    options = [query: "n#{port}.test", nameservers: [dns.address], poll_interval: 500]
+    Vm.start_topology(vm, :app, options)
+
+    Vm.eval(vm, """
+    Self = self(),
+    Keeper = spawn(fun() ->
+      ok = 'Elixir.Caravan':subscribe(app),
+      Self ! subscribed,
+      (fun Keep(All) ->
+        receive
+          {caravan, app, Node, Message} -> Keep([{Node, Message} | All]);
+          {all, From} -> From ! {all, lists:sort(All)}, Keep(All)
+        end
+      end)([])
+    end),
+    true = register(keeper, Keeper),
+    receive subscribed -> ok end
+    """)
+
+    vm
+  end
+
+  # Their processes for broadcasts know of all links.
+  defp whole(%{vms: vms, links: links}) do
+    code = """
+    \#{tree := \#{eager := \#{map := Eager}, lazy := Lazy}} = sys:get_state(caravan_broadcast_app),
+    map_size(Eager) + length(Lazy)
+    """
+
+    for vm <- Map.values(vms), do: Vm.await(vm, code, links)
+  end
+
+  defp broadcast(%{vms: vms}, {node, message}) do
+    encoded = message |> :erlang.term_to_binary() |> Base.encode64()
+    send = "'Elixir.Caravan':broadcast(app, binary_to_term(base64:decode(\"#{encoded}\")))"
+    assert Vm.eval(vms[node], send) == :ok
+  end
+
+  # One too many is seen when all are there: no node is whole sooner than its last message.
+  defp assert_received_by(%{vms: vms}, nodes, messages) do
+    for node <- nodes do
+      all = fn ->
+        Vm.eval(vms[node], "keeper ! {all, self()}, receive {all, All} -> All end")
+      end
+
+      Vm.eventually("#{node} has it all", fn -> length(all.()) >= length(messages) end)
+      assert {node, all.()} == {node, Enum.sort(messages)}
+    end
+  end
+end
