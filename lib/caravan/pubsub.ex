@@ -1,0 +1,114 @@
+defmodule Caravan.PubSub do
+  @moduledoc """
+  An adapter of [`Phoenix.PubSub`](https://hexdocs.pm/phoenix_pubsub), whose messages go to the nodes of a topology as
+  those of `Caravan.broadcast/2` do. Channels, presence and LiveView then work where nodes aren't all connected with each
+  other, which Phoenix's own adapter needs.
+
+      children = [
+        {Caravan, topologies: [app: [query: "_app._tcp.example.org"]]},
+        {Phoenix.PubSub, name: MyApp.PubSub, adapter: Caravan.PubSub, topology: :app}
+      ]
+
+  The option `:topology` is the name of a topology of this node, be it Caravan's own or libcluster's. It is to be started
+  before: as long as it isn't running, broadcasts fail with the `Caravan.Error` that says so, `:unknown_topology`. All
+  nodes use the same adapter, and the same names for the topology and for the PubSub.
+
+  What is promised, and how long a message may be, is said at `Caravan.broadcast/2`. `direct_broadcast` to a node that
+  isn't connected goes over the tree, past all nodes, and is dispatched at that node only.
+
+  Caravan is compiled without `phoenix_pubsub`, and works with version 2.
+  """
+
+  use GenServer
+  alias Caravan.{Broadcast, Error}
+  alias Caravan.Broadcast.Subscribers
+
+  # It is there when this is started, if not when this is compiled.
+  @compile {:no_warn_undefined, Phoenix.PubSub}
+
+  # What goes from node to node, over the tree or straight, is {:caravan, version, :dispatch, target, topic, message,
+  # dispatcher}; the target is a node or :all. A message of this version never changes.
+  @version 1
+
+  @typep dispatcher :: module
+
+  @doc "Called by `Phoenix.PubSub`."
+  @spec node_name(atom) :: node
+  def node_name(_adapter), do: node()
+
+  @doc "Called by `Phoenix.PubSub`."
+  @spec child_spec(keyword) :: Supervisor.child_spec()
+  def child_spec(options) do
+    %{id: __MODULE__, start: {__MODULE__, :start_link, [options]}}
+  end
+
+  @doc "Called by `Phoenix.PubSub`."
+  @spec broadcast(atom, String.t(), term, dispatcher) :: :ok | {:error, term}
+  def broadcast(adapter, topic, message, dispatcher) do
+    all = {:caravan, @version, :dispatch, :all, topic, message, dispatcher}
+    Broadcast.to_others(topology(adapter), adapter, all)
+  end
+
+  @doc "Called by `Phoenix.PubSub`."
+  @spec direct_broadcast(atom, node, String.t(), term, dispatcher) :: :ok | {:error, term}
+  def direct_broadcast(adapter, node, topic, message, dispatcher) do
+    direct = {:caravan, @version, :dispatch, node, topic, message, dispatcher}
+
+    with :noconnect <- :erlang.send({adapter, node}, direct, [:noconnect]),
+         do: Broadcast.to_others(topology(adapter), adapter, direct)
+  end
+
+  ## The process that dispatches here what others broadcast
+
+  @doc false
+  @spec start_link(keyword) :: GenServer.on_start()
+  def start_link(options) do
+    topology = options[:topology]
+
+    if topology == nil or not is_atom(topology) do
+      raise Error.new(
+              {:invalid_option,
+               "expected the option :topology of #{inspect(options[:name])} to name the topology whose nodes the " <>
+                 "adapter Caravan.PubSub sends to, as in topology: :my_app; got #{inspect(topology)}"}
+            )
+    end
+
+    adapter = Keyword.fetch!(options, :adapter_name)
+    pubsub = Keyword.fetch!(options, :name)
+    GenServer.start_link(__MODULE__, {adapter, pubsub, topology}, name: adapter)
+  end
+
+  @impl true
+  def init({adapter, pubsub, topology}) do
+    :persistent_term.put({__MODULE__, adapter}, topology)
+    # The topology may be started later.
+    :ok = Subscribers.subscribe({topology, adapter})
+    {:ok, %{pubsub: pubsub, topology: topology}}
+  end
+
+  @impl true
+  def handle_info({:caravan, topology, _node, message}, %{topology: topology} = state),
+    do: dispatch(message, state)
+
+  def handle_info(message, state), do: dispatch(message, state)
+
+  # Anyone in the cluster may call and cast, too, and would end this by that.
+  @impl true
+  def handle_call(_no_question_of_ours, _from, state), do: {:noreply, state}
+
+  @impl true
+  def handle_cast(_no_message_of_ours, state), do: {:noreply, state}
+
+  # The dispatcher may be one that only newer nodes have.
+  defp dispatch({:caravan, @version, :dispatch, target, topic, message, dispatcher}, state)
+       when (target == :all or target == node()) and is_binary(topic) and is_atom(dispatcher) do
+    if Code.ensure_loaded?(dispatcher) and function_exported?(dispatcher, :dispatch, 3),
+      do: :ok = Phoenix.PubSub.local_broadcast(state.pubsub, topic, message, dispatcher)
+
+    {:noreply, state}
+  end
+
+  defp dispatch(_to_others, state), do: {:noreply, state}
+
+  defp topology(adapter), do: :persistent_term.get({__MODULE__, adapter})
+end

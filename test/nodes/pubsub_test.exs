@@ -1,0 +1,137 @@
+defmodule Caravan.Nodes.PubSubTest do
+  # With the real phoenix_pubsub, compiled elsewhere.
+  use ExUnit.Case, async: true
+  alias Caravan.{DnsServer, Vm}
+
+  @moduletag :nodes
+  @moduletag timeout: 90_000
+  setup do: Vm.no_epmd()
+
+  @ebin System.get_env("PHOENIX_PUBSUB_EBIN")
+  if @ebin == nil,
+    do: @moduletag(skip: "needs PHOENIX_PUBSUB_EBIN, a folder of compiled phoenix_pubsub")
+
+  # Only the middle one is linked with the others.
+  setup do
+    dns = DnsServer.start()
+    [left, middle, right] = Vm.free_ports(3)
+    DnsServer.publish(dns, "app.test", [middle], "127.0.0.1")
+    [middle, left, right] = for port <- [middle, left, right], do: start(dns, port)
+
+    for {vm, links} <- [{middle, 2}, {left, 1}, {right, 1}] do
+      code = """
+      \#{tree := \#{eager := \#{map := Eager}, lazy := Lazy}} = sys:get_state(caravan_broadcast_app),
+      map_size(Eager) + length(Lazy)
+      """
+
+      Vm.await(vm.vm, code, links)
+    end
+
+    assert Vm.eval(left.vm, "nodes()") == [middle.name]
+    {:ok, left: left, middle: middle, right: right}
+  end
+
+  test "a broadcast reaches the subscribers of all nodes once, the sender's own among them",
+       context do
+    for node <- [:left, :middle, :right], do: subscribe(context[node], "topic")
+    subscribe(context.right, "other")
+    assert pubsub(context.left, "broadcast", "<<\"topic\">>, hello") == :ok
+    assert pubsub(context.left, "broadcast", "<<\"other\">>, other") == :ok
+    assert pubsub(context.left, "broadcast_from", "self(), <<\"topic\">>, last") == :ok
+    assert received(context.left, 1) == [:hello]
+    assert received(context.middle, 2) == [:hello, :last]
+    assert received(context.right, 3) == [:hello, :last, :other]
+  end
+
+  test "one to a single node reaches that one, linked or not", context do
+    for node <- [:left, :middle, :right], do: subscribe(context[node], "topic")
+
+    for node <- [:right, :middle, :left] do
+      arguments = "<<\"topic\">>, #{node}"
+      assert direct(context.left, context[node].name, arguments) == :ok
+    end
+
+    assert pubsub(context.left, "broadcast", "<<\"topic\">>, last") == :ok
+
+    for node <- [:left, :middle, :right],
+        do: assert(received(context[node], 2) == Enum.sort([node, :last]))
+
+    assert Vm.eval(context.left.vm, "nodes()") == [context.middle.name]
+  end
+
+  test "no message ends the adapter, and the node's name is its own", context do
+    adapter = "'Elixir.App.PubSub.Adapter'"
+    before = Vm.eval(context.left.vm, "whereis(#{adapter})")
+    subscribe(context.right, "topic")
+    subscribe(context.left, "topic")
+
+    for message <- [
+          "hello",
+          "{caravan, 1, dispatch, all, <<\"topic\">>, x, no_such_module}",
+          "{caravan, 1, dispatch, all, topic, x, y}",
+          "{caravan, app, x, y}",
+          "{'$gen_cast', x}",
+          "{'$gen_call', {self(), make_ref()}, x}"
+        ],
+        do: Vm.eval(context.middle.vm, "{#{adapter}, '#{context.left.name}'} ! #{message}, ok")
+
+    assert pubsub(context.right, "broadcast", "<<\"topic\">>, hello") == :ok
+    assert received(context.left, 1) == [:hello]
+    assert Vm.eval(context.left.vm, "whereis(#{adapter})") == before
+    assert pubsub(context.left, "node_name", nil) == context.left.name
+  end
+
+  test "without its topology a broadcast fails, and without the option the start does", context do
+    {:ok, _} = start_pubsub(context.left.vm, "'Elixir.No.PubSub'", "{topology, none}")
+    call = "'Elixir.Phoenix.PubSub':broadcast('Elixir.No.PubSub', <<\"topic\">>, hello)"
+    assert {:error, %Caravan.Error{kind: :unknown_topology}} = Vm.eval(context.left.vm, call)
+
+    assert {:error, reason} = start_pubsub(context.left.vm, "'Elixir.Bad.PubSub'", "{topology, \"app\"}")
+
+    assert inspect(reason) =~ "expected the option :topology of Bad.PubSub to name the topology"
+  end
+
+  defp start(dns, port) do
+    name = "app-#{port}@127.0.0.1"
+    paths = for path <- [Application.app_dir(:logger, "ebin"), @ebin], do: ["-pa", path]
+    vm = Vm.start(["-connect_all", "false", "-name", name | List.flatten(paths)])
+    options = [query: "app.test", nameservers: [dns.address], poll_interval: 500]
+    Vm.start_topology(vm, :app, options)
+    Vm.eval(vm, "{ok, _} = application:ensure_all_started(phoenix_pubsub), ok")
+    {:ok, _} = start_pubsub(vm, "'Elixir.App.PubSub'", "{topology, app}")
+    %{vm: vm, name: String.to_atom(name)}
+  end
+
+  # In a process of its own, which a start that fails may end.
+  defp start_pubsub(vm, name, option) do
+    Vm.eval(vm, """
+    Self = self(),
+    spawn(fun() ->
+      process_flag(trap_exit, true),
+      Options = [{name, #{name}}, {adapter, 'Elixir.Caravan.PubSub'}, #{option}],
+      Self ! {started, 'Elixir.Supervisor':start_link([{'Elixir.Phoenix.PubSub', Options}], [{strategy, one_for_one}])},
+      receive never -> ok end
+    end),
+    receive {started, Started} -> Started end
+    """)
+  end
+
+  # The process that evaluates is the subscriber, and keeps what comes.
+  defp subscribe(node, topic), do: :ok = pubsub(node, "subscribe", "<<\"#{topic}\">>")
+
+  defp pubsub(node, function, arguments) do
+    arguments = if arguments, do: ", " <> arguments, else: ""
+    Vm.eval(node.vm, "'Elixir.Phoenix.PubSub':#{function}('Elixir.App.PubSub'#{arguments})")
+  end
+
+  defp direct(from, to, arguments) do
+    call = "'Elixir.Phoenix.PubSub':direct_broadcast('#{to}', 'Elixir.App.PubSub', #{arguments})"
+    Vm.eval(from.vm, call)
+  end
+
+  defp received(node, count) do
+    mailbox = "lists:sort(element(2, process_info(self(), messages)))"
+    Vm.eventually("#{count} messages", fn -> length(Vm.eval(node.vm, mailbox)) >= count end)
+    Vm.eval(node.vm, mailbox)
+  end
+end
