@@ -20,6 +20,7 @@ defmodule Caravan.Broadcast.Plumtree do
   #   * What can't be sent now, over a busy link, is announced when that is possible again.
 
   alias Caravan.Broadcast.Memory
+  alias Caravan.Broadcast.Plumtree.Missing
 
   # A new link is eager while there are fewer than this. More become so when the others want it.
   @eager_links 8
@@ -28,18 +29,11 @@ defmodule Caravan.Broadcast.Plumtree do
   # How many lazy links take the place of an eager one that is gone.
   @mending_links 3
 
-  # Times in ms. Announcements wait for others, to be sent together. A message that was announced is on its way over the
-  # tree, too; if it doesn't come it is asked for, at each that has announced it, in turn.
+  # Times in ms. Announcements wait for others, to be sent together.
   @announce_after 50
-  @missing_after 250
-  @graft_again 250
-  @most_grafts 8
   # Between prunings, at least and at most twice that.
   @calm 250
 
-  # What is announced and isn't there yet, so that nobody can fill the memory.
-  @most_missing 8_192
-  @most_announcers 8
   # Of one busy link.
   @most_owed 1_024
 
@@ -57,8 +51,7 @@ defmodule Caravan.Broadcast.Plumtree do
     announce_at: :infinity,
     strays: %{},
     pruning: {nil, -1_000_000_000_000_000_000},
-    missing: %{},
-    timers: :gb_sets.new()
+    missing: Missing.new()
   ]
 
   @type peer :: term
@@ -83,9 +76,7 @@ defmodule Caravan.Broadcast.Plumtree do
           strays: %{id => {peer, message}},
           # Which message prunes links now, and until when no other does.
           pruning: {id | nil, integer},
-          # Who has announced it, in the order in which they are asked.
-          missing: %{id => %{announcers: [peer], due: integer, grafts: non_neg_integer}},
-          timers: :gb_sets.set({integer, id})
+          missing: Missing.t()
         }
 
   @doc "How many ids a frame may have."
@@ -120,14 +111,13 @@ defmodule Caravan.Broadcast.Plumtree do
   def down(tree, peer) do
     eager? = eager?(tree, peer)
 
-    tree =
-      %{
-        tree
-        | eager: MapSet.delete(tree.eager, peer),
-          lazy: :ordsets.del_element(ranked(tree, peer), tree.lazy),
-          owed: Map.delete(tree.owed, peer)
-      }
-      |> forget_announcer(peer)
+    tree = %{
+      tree
+      | eager: MapSet.delete(tree.eager, peer),
+        lazy: :ordsets.del_element(ranked(tree, peer), tree.lazy),
+        owed: Map.delete(tree.owed, peer),
+        missing: Missing.forget(tree.missing, peer)
+    }
 
     if eager?,
       do: promote(tree, for({_rank, peer} <- Enum.take(tree.lazy, @mending_links), do: peer)),
@@ -139,16 +129,6 @@ defmodule Caravan.Broadcast.Plumtree do
 
   defp promote(tree, peers),
     do: {[{:send, peers, {:graft, []}}], Enum.reduce(peers, tree, &eager(&2, &1))}
-
-  defp forget_announcer(tree, peer) do
-    for {id, %{announcers: announcers}} <- tree.missing, peer in announcers, reduce: tree do
-      tree ->
-        case List.delete(announcers, peer) do
-          [] -> found(tree, id)
-          rest -> put_in(tree.missing[id].announcers, rest)
-        end
-    end
-  end
 
   ## Messages
 
@@ -190,7 +170,7 @@ defmodule Caravan.Broadcast.Plumtree do
     {pruning, until} = tree.pruning
 
     cond do
-      now - at >= @missing_after -> {[], tree}
+      now - at >= Missing.missing_after() -> {[], tree}
       eager?(tree, from) and id != pruning and now < until -> {[], tree}
       eager?(tree, from) -> prune_link(%{tree | pruning: {id, now + calm(tree, id)}}, from)
       true -> prune_link(tree, from)
@@ -224,35 +204,12 @@ defmodule Caravan.Broadcast.Plumtree do
     do: {[], Enum.reduce(ids, tree, &announced(&2, now, from, &1))}
 
   defp announced(tree, now, from, id) do
-    case tree.missing do
-      %{^id => %{announcers: announcers}} ->
-        if from in announcers or length(announcers) >= @most_announcers,
-          do: tree,
-          else: put_in(tree.missing[id].announcers, announcers ++ [from])
-
-      missing when map_size(missing) < @most_missing ->
-        if seen?(tree, id), do: tree, else: wait(tree, id, [from], now + @missing_after, 0)
-
-      _ ->
-        tree
-    end
+    if not Missing.missing?(tree.missing, id) and seen?(tree, id),
+      do: tree,
+      else: %{tree | missing: Missing.announced(tree.missing, now, from, id)}
   end
 
-  defp wait(tree, id, announcers, due, grafts) do
-    entry = %{announcers: announcers, due: due, grafts: grafts}
-    timers = :gb_sets.add_element({due, id}, tree.timers)
-    %{tree | missing: Map.put(tree.missing, id, entry), timers: timers}
-  end
-
-  defp found(tree, id) do
-    case Map.pop(tree.missing, id) do
-      {nil, _} ->
-        tree
-
-      {%{due: due}, missing} ->
-        %{tree | missing: missing, timers: :gb_sets.del_element({due, id}, tree.timers)}
-    end
-  end
+  defp found(tree, id), do: %{tree | missing: Missing.found(tree.missing, id)}
 
   @doc "A peer wants this link to be eager, and these messages."
   @spec graft(t, peer, [id]) :: change
@@ -272,18 +229,10 @@ defmodule Caravan.Broadcast.Plumtree do
   def unsent(tree, now, peer, {:ihave, ids}), do: owe(tree, now, peer, ids)
 
   def unsent(tree, now, peer, {:graft, ids}),
-    do: Enum.reduce(ids, tree, &not_asked(&2, now, peer, &1))
+    do: %{tree | missing: Enum.reduce(ids, tree.missing, &Missing.not_asked(&2, now, peer, &1))}
 
   # A second duplicate prunes again.
   def unsent(tree, _now, _peer, _prune), do: tree
-
-  # It counts as none of the times that a message is asked for.
-  defp not_asked(tree, now, peer, id) do
-    case tree.missing do
-      %{^id => _} -> update_in(tree.missing[id].grafts, &max(0, &1 - 1))
-      _ -> wait(tree, id, [peer], now + @graft_again, @most_grafts - 1)
-    end
-  end
 
   defp owe(tree, now, peer, ids) do
     announce_soon(%{tree | owed: owe_ids(tree, peer, ids)}, now)
@@ -298,7 +247,7 @@ defmodule Caravan.Broadcast.Plumtree do
   @spec next_wakeup(t) :: integer | :infinity
   def next_wakeup(tree) do
     # Any integer is less than the atom :infinity.
-    tree.announce_at |> min(first_timer(tree)) |> min(Memory.next_expiry(tree.memory))
+    tree.announce_at |> min(Missing.next_due(tree.missing)) |> min(Memory.next_expiry(tree.memory))
   end
 
   @doc "What is due."
@@ -306,10 +255,8 @@ defmodule Caravan.Broadcast.Plumtree do
   def tick(tree, now) do
     {late, tree} = adopt(tree, now)
     {announcements, tree} = announce(%{tree | memory: Memory.expire(tree.memory, now)}, now)
-    {wanted, tree} = overdue(tree, now, %{})
-
-    {late ++
-       announcements ++ Enum.flat_map(wanted, fn {peer, ids} -> send_ids([peer], :graft, ids) end), tree}
+    {asked, tree} = ask(tree, now)
+    {late ++ announcements ++ asked, tree}
   end
 
   # The other end hasn't heard that the link was pruned, or only it thinks that the link is eager, and nobody else has
@@ -341,31 +288,11 @@ defmodule Caravan.Broadcast.Plumtree do
 
   defp announce_soon(tree, _now), do: tree
 
-  defp first_timer(tree) do
-    if :gb_sets.is_empty(tree.timers),
-      do: :infinity,
-      else: elem(:gb_sets.smallest(tree.timers), 0)
-  end
-
-  # Who has announced it first is asked first, then the next, unless the link to another is eager already: each link that
-  # becomes so may be one too many. None may answer, since it keeps a message for a while only.
-  defp overdue(tree, now, wanted) do
-    if first_timer(tree) > now do
-      {wanted, tree}
-    else
-      {_due, id} = :gb_sets.smallest(tree.timers)
-      %{announcers: announcers, grafts: grafts} = tree.missing[id]
-      peer = Enum.find(announcers, hd(announcers), &(grafts == 0 and eager?(tree, &1)))
-      others = List.delete(announcers, peer)
-      tree = tree |> found(id) |> eager(peer)
-
-      tree =
-        if grafts + 1 < @most_grafts,
-          do: wait(tree, id, others ++ [peer], now + @graft_again, grafts + 1),
-          else: tree
-
-      overdue(tree, now, Map.update(wanted, peer, [id], &[id | &1]))
-    end
+  # A message that didn't come over the tree makes the link eager that it comes over instead.
+  defp ask(tree, now) do
+    {asked, missing} = Missing.take_due(tree.missing, now, &eager?(tree, &1))
+    effects = Enum.flat_map(asked, fn {peer, ids} -> send_ids([peer], :graft, ids) end)
+    {effects, Enum.reduce(Map.keys(asked), %{tree | missing: missing}, &eager(&2, &1))}
   end
 
   ## Inside

@@ -1,6 +1,7 @@
 defmodule Caravan.Broadcast.PlumtreeTest do
   use ExUnit.Case, async: true
   alias Caravan.Broadcast.Plumtree
+  alias Caravan.Broadcast.Plumtree.Missing
 
   @message {:message, "payload"}
 
@@ -76,7 +77,7 @@ defmodule Caravan.Broadcast.PlumtreeTest do
       {[], tree} = Plumtree.ihave(tree, 1, :b, [{:x, 1}])
       {asked, tree} = asked(tree, [])
       assert asked == [:a, :b, :a, :b, :a, :b, :a, :b]
-      assert tree.missing == %{} and :gb_sets.is_empty(tree.timers)
+      assert tree.missing == Missing.new()
       assert MapSet.equal?(tree.eager, MapSet.new([:a, :b]))
     end
 
@@ -85,7 +86,7 @@ defmodule Caravan.Broadcast.PlumtreeTest do
       {[], tree} = Plumtree.ihave(tree, 0, :b, [{:x, 1}])
       {_, tree} = Plumtree.gossip(tree, 5, :a, {:x, 1}, @message)
       {[], tree} = Plumtree.ihave(tree, 6, :b, [{:x, 1}])
-      assert tree.missing == %{}
+      assert tree.missing == Missing.new()
       assert {[], _} = Plumtree.tick(tree, 10_000)
     end
 
@@ -112,7 +113,7 @@ defmodule Caravan.Broadcast.PlumtreeTest do
       {[], tree} = Plumtree.ihave(tree, 0, :a, [{:x, 1}, {:x, 2}])
       {[], tree} = Plumtree.ihave(tree, 0, :b, [{:x, 2}])
       {_, tree} = Plumtree.down(tree, :a)
-      assert Map.keys(tree.missing) == [{:x, 2}]
+      assert Map.keys(tree.missing.messages) == [{:x, 2}]
       assert {[{:send, [:b], {:graft, [{:x, 2}]}}], _} = Plumtree.tick(tree, 1_000)
     end
 
@@ -133,7 +134,7 @@ defmodule Caravan.Broadcast.PlumtreeTest do
     test "announcements fill no memory, and frames have a bounded number of ids" do
       tree = links([:a, :b]) |> pruned([:b])
       {[], tree} = Plumtree.ihave(tree, 0, :a, for(n <- 1..100_000, do: {:x, n}))
-      assert map_size(tree.missing) == 8_192
+      assert map_size(tree.missing.messages) == 8_192
       {effects, _tree} = Plumtree.tick(tree, 1_000)
       assert length(effects) == 8
       for {:send, [:a], {:graft, ids}} <- effects, do: assert(length(ids) == Plumtree.most_ids())
