@@ -81,6 +81,19 @@ defmodule Caravan.ChaosTest do
     assert verdict.figures.excused_losses >= 2 * 12
   end
 
+  test "where global links nobody, Caravan alone makes the mesh whole again" do
+    rounds = [
+      [{{:kills, [2, 5]}, 0, 100}, {{:dns, "silence"}, 0, 2_000}],
+      [{{:pause, 3}, 0, @long}, {{:crash, 1}, 500, 100}],
+      [{{:reborn, 4}, 0, @long}]
+    ]
+
+    %{verdict: verdict, events: events} = run(5, rounds, [naming: :host, connect_all: false], [])
+    assert verdict.violations == [], told(verdict, events)
+    assert verdict.figures.rounds == 3
+    refute Enum.any?(events, &match?({_, _, {:log, _, "global: " <> _}}, &1))
+  end
+
   test "and a topology that takes DNS at its word is found guilty" do
     # An answer without a live node is all that it takes.
     missing = [[{{:misdirect, 2}, 0, 4_000}]]

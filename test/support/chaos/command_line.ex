@@ -7,7 +7,13 @@ defmodule Caravan.Chaos.CommandLine do
   # What is said of what went wrong comes a little later.
   @later 2_000
 
-  @switches [minutes: :integer, nodes: :integer, seed: :integer, restart: :string]
+  @switches [
+    minutes: :integer,
+    nodes: :integer,
+    seed: :integer,
+    restart: :string,
+    connect_all: :boolean
+  ]
 
   def main(arguments) do
     options = options!(arguments)
@@ -17,11 +23,13 @@ defmodule Caravan.Chaos.CommandLine do
     nodes = Keyword.get(options, :nodes, 8)
     minutes = Keyword.get(options, :minutes, 10)
     restart = options[:restart] && percent!(options[:restart])
-    plan = Plan.new(seed, nodes, restart: restart)
+    connect_all = Keyword.get(options, :connect_all, true)
+    plan = Plan.new(seed, nodes, restart: restart, connect_all: connect_all)
 
     again =
       "bin/chaos --minutes #{minutes} --nodes #{nodes} --seed #{seed}" <>
-        if(restart, do: " --restart #{restart}%", else: "")
+        if(restart, do: " --restart #{restart}%", else: "") <>
+        if(connect_all, do: "", else: " --no-connect-all")
 
     IO.puts("#{again}   (repeats this run)")
     IO.puts(Timeline.settings(plan))
@@ -53,14 +61,16 @@ defmodule Caravan.Chaos.CommandLine do
       {_, rest, invalid} ->
         unknown = rest ++ Enum.map(invalid, &elem(&1, 0))
 
-        fail("expected --minutes N, --nodes N, --seed N and --restart P%, got #{Enum.join(unknown, " ")}")
+        fail(
+          "expected --minutes N, --nodes N, --seed N, --restart P% and --no-connect-all, got #{Enum.join(unknown, " ")}"
+        )
     end
   end
 
   defp within?({:minutes, n}), do: n >= 1
   defp within?({:nodes, n}), do: n in 3..Plan.most()
   defp within?({:seed, n}), do: n >= 0
-  defp within?({:restart, _}), do: true
+  defp within?({option, _}) when option in [:restart, :connect_all], do: true
 
   defp percent!(text) do
     case Integer.parse(text) do

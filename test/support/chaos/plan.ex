@@ -30,7 +30,16 @@ defmodule Caravan.Chaos.Plan do
   noticed. TCP may take as long again as the silence lasted until it sends the next packet.
   """
 
-  defstruct [:seed, :nodes, :ticktime, :naming, :poll_interval, :expire_after, :restart]
+  defstruct [
+    :seed,
+    :nodes,
+    :ticktime,
+    :naming,
+    :poll_interval,
+    :expire_after,
+    :restart,
+    connect_all: true
+  ]
 
   # Where nodes can be; the last of these are for those that join.
   @places 99
@@ -56,7 +65,9 @@ defmodule Caravan.Chaos.Plan do
           naming: :host | :address,
           poll_interval: pos_integer,
           expire_after: pos_integer,
-          restart: pos_integer | nil
+          restart: pos_integer | nil,
+          # Whether the nodes' `global` links all with all.
+          connect_all: boolean
         }
 
   @dns [
@@ -121,7 +132,8 @@ defmodule Caravan.Chaos.Plan do
       naming: opts[:naming] || naming,
       poll_interval: poll_interval,
       expire_after: expire_after,
-      restart: opts[:restart]
+      restart: opts[:restart],
+      connect_all: Keyword.get(opts, :connect_all, true)
     }
   end
 

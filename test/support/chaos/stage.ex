@@ -134,6 +134,7 @@ defmodule Caravan.Chaos.Stage do
 
     args =
       ["-name", Plan.name(stage.plan, n), "-kernel", "net_ticktime", "#{stage.plan.ticktime}"] ++
+        ["-connect_all", "#{stage.plan.connect_all}"] ++
         ["-pa", :logger |> :code.lib_dir() |> Path.join("ebin")] ++
         ["-noshell", "-eval", code]
 

@@ -13,7 +13,8 @@ defmodule Caravan.Chaos.Timeline do
   @doc "What the seed has chosen for all of the run."
   def settings(plan) do
     "#{plan.nodes} nodes such as #{Plan.name(plan, 1)}, net_ticktime #{plan.ticktime} s, " <>
-      "poll_interval #{plan.poll_interval} ms, expire_after #{plan.expire_after} ms"
+      "poll_interval #{plan.poll_interval} ms, expire_after #{plan.expire_after} ms" <>
+      if(plan.connect_all, do: "", else: ", connect_all off")
   end
 
   @doc "A fault, in words."
