@@ -108,7 +108,10 @@ defmodule Caravan do
     error in Error -> {:error, error.message}
   end
 
-  @doc "The members of a topology: the nodes that discovery currently lists, without this one."
+  @doc """
+  The members of a topology: the nodes that discovery currently lists, without this one. With `mesh: [links: n]`, only
+  those that this node has picked or is linked with: the VM doesn't know the names of the others.
+  """
   @spec members(atom) :: [node]
   def members(topology), do: Registry.call(topology, :members)
 
@@ -133,7 +136,7 @@ defmodule Caravan do
   #{Options.table(:await)}
 
   Returns the connected peers, without this node, or the topology's status when the time is up. Raises
-  `Caravan.Error` if no such topology runs.
+  `Caravan.Error` if no such topology runs, or if `min` is more than its option `mesh` promises.
 
       {:ok, _nodes} = Caravan.await(:app, min: 2, timeout: 30_000)
   """
@@ -141,7 +144,10 @@ defmodule Caravan do
   def await(topology, options \\ []) do
     options = Options.await!(options)
     # The topology keeps the time; the margin allows for a busy one.
-    Registry.call(topology, {:await, options}, options.timeout + 5_000)
+    case Registry.call(topology, {:await, options}, options.timeout + 5_000) do
+      {:refused, sentence} -> raise Error.new({:invalid_option, sentence})
+      answer -> answer
+    end
   end
 
   @doc """

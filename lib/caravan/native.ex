@@ -163,6 +163,7 @@ defmodule Caravan.Native do
   def probe_candidates(membership, ref, atoms),
     do: first_use(:probe_candidates, [membership, ref, atoms])
 
+  def reach(membership, heard, atoms), do: first_use(:reach, [membership, heard, atoms])
   def others_want(membership, node), do: first_use(:others_want, [membership, node])
 
   def probe(ref, name, timeout, purpose),

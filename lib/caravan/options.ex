@@ -67,6 +67,13 @@ defmodule Caravan.Options do
       doc:
         "names beyond it are refused and reported; also the topology's budget of new atoms, which refills within an hour"
     ],
+    mesh: [
+      type: :mesh,
+      default: :full,
+      doc:
+        "`:full` links each node with all others; `[links: n]`, such as `[links: 4]`, with the `n` it picks and those that " <>
+          "pick it: for large clusters, and only if the kernel's `connect_all` is off"
+    ],
     dial_concurrency: [
       type: {:integer, 1, 1_024},
       default: 32,
@@ -154,6 +161,7 @@ defmodule Caravan.Options do
           expire_after: ms,
           disconnect: false | [after: ms],
           max_members: pos_integer,
+          mesh: :full | [links: 2..64],
           dial_concurrency: pos_integer,
           allow: [String.t()]
         }

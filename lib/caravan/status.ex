@@ -8,8 +8,12 @@ defmodule Caravan.Status do
       `transport`, the number of `endpoints`, the `unresolved` hosts and a sentence on why the answer is
       `incomplete`, or `nil`: an incomplete answer only adds members
     * `members` - how many nodes discovery currently lists
-    * `peers` - each `node` with its `state` (`:idle`, `:dialling`, `:backing_off`, `:connected`,
-      `:leaving`, or `:self` for this node if an answer leads to it), its `state_age`, its failed `attempts` in a
+    * `picks` - how many of them this node links with, or tries to: all, unless the option `mesh` says otherwise
+    * `spares` - how many it leaves alone
+    * `links` - how many peers are connected, whoever made the links
+    * `peers` - each `node` that was picked or is linked, with its `state` (`:idle`, `:dialling`, `:backing_off`,
+      `:connected`, `:leaving`, or `:self` for this node if an answer leads to it), whether it is a `pick`, its
+      `state_age`, its failed `attempts` in a
       row, the last `error` as a sentence and the time until the `next_dial`
     * `refused` - names in answers that were refused or have to wait, by reason: a `count` and an `example`
     * `draining` - `true` after `Caravan.drain/0`
@@ -31,6 +35,7 @@ defmodule Caravan.Status do
   @type peer :: %{
           node: node,
           state: :idle | :dialling | :backing_off | :connected | :leaving | :self,
+          pick: boolean,
           state_age: non_neg_integer,
           attempts: non_neg_integer,
           error: String.t() | nil,
@@ -41,6 +46,9 @@ defmodule Caravan.Status do
           name: atom,
           queries: [query],
           members: non_neg_integer,
+          picks: non_neg_integer,
+          spares: non_neg_integer,
+          links: non_neg_integer,
           peers: [peer],
           refused: [Caravan.Lookup.refused()],
           draining: boolean,
@@ -50,6 +58,9 @@ defmodule Caravan.Status do
   defstruct name: nil,
             queries: [],
             members: 0,
+            picks: 0,
+            spares: 0,
+            links: 0,
             peers: [],
             refused: [],
             draining: false,
@@ -75,8 +86,13 @@ defmodule Caravan.Status do
     connected = Enum.count(status.peers, &(&1.state == :connected))
     draining = if status.draining, do: ", draining", else: ""
 
-    "#{inspect(status.name)}: #{count(status.members, "member")}, #{connected} connected#{draining}"
+    "#{inspect(status.name)}: #{count(status.members, "member")}#{picks(status)}, #{connected} connected#{draining}"
   end
+
+  defp picks(%{spares: 0}), do: ""
+
+  defp picks(status),
+    do: " (#{count(status.picks, "pick")}, #{count(status.spares, "spare")})"
 
   defp query(%{outcome: nil} = q), do: "#{q.query}: not looked up yet"
 

@@ -5,7 +5,8 @@ defmodule Caravan.Telemetry do
      "a lookup succeeded"},
     {[:caravan, :lookup, :exception], [:duration], [:topology, :query, :error],
      "a lookup failed; `error` is a `Caravan.Error`"},
-    {[:caravan, :member, :added], [:count], [:topology, :node], "a node became a member"},
+    {[:caravan, :member, :added], [:count], [:topology, :node],
+     "a node became a member or, with `mesh: [links: n]`, a pick"},
     {[:caravan, :member, :expired], [:count], [:topology, :node], "a node is no longer a member"},
     {[:caravan, :member, :refused], [:count], [:topology, :query, :reason, :example],
      "an answer held `count` names that were refused, or have to wait, for this `reason`"},
@@ -13,7 +14,8 @@ defmodule Caravan.Telemetry do
     {[:caravan, :peer, :down], [:count], [:topology, :node, :reason], "a peer disconnected"},
     {[:caravan, :peer, :dial_failed], [:count], [:topology, :node, :stage, :reason],
      "a dial failed; `stage` is `:probe` if no node is there, otherwise `:dial`; `reason` is a sentence"},
-    {[:caravan, :peer, :forgotten], [:count], [:topology, :node], "a former member is no longer dialed"}
+    {[:caravan, :peer, :forgotten], [:count], [:topology, :node],
+     "a peer that is no longer a member, or no longer a pick, is no longer dialed"}
   ]
 
   words = fn words -> Enum.map_join(words, ", ", &"`#{&1}`") end

@@ -37,16 +37,17 @@ defmodule Caravan.Topology do
   `:connect`, `:disconnect` and `:list_nodes` with, instead of Erlang's own.
   """
   def start_link(%{topology: name, config: config} = spec) do
-    arguments = {name, Config.new!(name, config), Connector.new(spec)}
+    {config, connector} = {Config.new!(name, config), Connector.new(spec)}
+    # The kernel has no say in links that aren't Erlang's own.
+    if Connector.probes?(connector), do: :ok = Config.check_links!(name, config)
     :ok = Registry.started!()
-    GenServer.start_link(__MODULE__, arguments, name: Registry.via(name))
+    GenServer.start_link(__MODULE__, {name, config, connector}, name: Registry.via(name))
   end
 
   @doc "Raises if an option of the topology `name` is invalid."
   @spec check!(atom, term) :: :ok
   def check!(name, options) do
-    _ = Config.new!(name, options)
-    :ok
+    Config.check_links!(name, Config.new!(name, options))
   end
 
   ## Inside: events
@@ -66,6 +67,15 @@ defmodule Caravan.Topology do
   @impl true
   def handle_call(:members, _from, state), do: {:reply, Peers.members(state.peers), state}
   def handle_call(:status, _from, state), do: {:reply, State.status(state, now()), state}
+
+  def handle_call({:await, %{min: min}}, _from, %{name: name, config: %{links: n}} = state)
+      when is_integer(n) and min > n do
+    sentence =
+      "option :min of await: expected at most #{n}, since topology #{inspect(name)} has mesh: [links: #{n}], got #{min}; " <>
+        "further links are up to the nodes that pick this one"
+
+    {:reply, {:refused, sentence}, state}
+  end
 
   def handle_call({:await, options}, {pid, _} = from, state) do
     waiter = {from, Process.monitor(pid)}
@@ -175,6 +185,12 @@ defmodule Caravan.Topology do
   defp perform({:linked, node}, state) do
     _ = Native.linked(node)
     state
+  end
+
+  defp perform({:reach, heard}, state) do
+    {report, queries} = Queries.reach(state.queries, heard)
+    state = %{state | queries: queries}
+    state |> Transitions.admitted(facts(state), report) |> apply_change()
   end
 
   defp perform({:disconnect, node}, state),

@@ -21,6 +21,7 @@ defmodule Caravan.OptionsTest do
              expire_after: 300_000,
              disconnect: false,
              max_members: 1_000,
+             mesh: :full,
              dial_concurrency: 32,
              allow: []
            }
@@ -49,7 +50,9 @@ defmodule Caravan.OptionsTest do
           {:disconnect, false, false},
           {:allow, ["10.0.0.0/8"], ["10.0.0.0/8"]},
           {:transport, :tcp, :tcp},
-          {:max_members, 500_000, 500_000}
+          {:max_members, 500_000, 500_000},
+          {:mesh, [links: 2], [links: 2]},
+          {:mesh, [links: 64], [links: 64]}
         ] do
       options = Keyword.merge([query: "q"], [{option, value}])
       assert Options.topology!(:app, options)[option] == taken, "#{option}: #{inspect(value)}"
@@ -91,6 +94,7 @@ defmodule Caravan.OptionsTest do
           expire_after: [0, nil],
           disconnect: [true, nil, [after: 0], [after: "1"], [before: 1], [after: 300_001]],
           max_members: [0, 500_001, nil],
+          mesh: [nil, 4, :none, [], [links: 1], [links: 65], [links: "4"], [links: 4, more: 1]],
           dial_concurrency: [0, 1_025, 1.0],
           allow: ["10.0.0.0/8", [:a], [""], nil, ["10.0.0.0/8" | "x"]]
         ],

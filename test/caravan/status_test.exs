@@ -17,11 +17,21 @@ defmodule Caravan.StatusTest do
   @peer %{
     node: :a@h,
     state: :connected,
+    pick: true,
     state_age: 12_000,
     attempts: 0,
     error: nil,
     next_dial: nil
   }
+
+  test "tells picks and spares where there are spares" do
+    status = %Status{name: :app, members: 200, picks: 4, spares: 196, links: 1, peers: [@peer]}
+
+    assert inspect(status) == """
+           #Caravan.Status<:app: 200 members (4 picks, 196 spares), 1 connected
+             a@h  connected for 12.0 s>\
+           """
+  end
 
   test "reads as a block of lines" do
     error = %Caravan.Error{kind: :timeout, query: "b.test", message: "no answer in time"}

@@ -18,6 +18,7 @@ defmodule Caravan.Polls do
       expire_after: 300_000,
       withdraw_after: nil,
       max_members: 100,
+      links: nil,
       allow: []
     }
 

@@ -20,11 +20,10 @@ defmodule Caravan.Link.Admission do
 
   @doc "Does a link to `node` need admission? Only if the node was lost, and `global` disconnects others for that."
   @spec required?(node | charlist) :: boolean
-  def required?(node), do: Native.was_linked(node) and separates?() and not Settings.hidden?()
+  def required?(node), do: Native.was_linked(node) and separates?()
 
-  # `global` ignores the links of hidden nodes. It puts the settings it uses into the environment (global.erl, init/1).
   defp separates? do
-    :application.get_env(:kernel, :connect_all) == {:ok, true} and
+    Settings.connect_all?() and
       :application.get_env(:kernel, :prevent_overlapping_partitions) == {:ok, true}
   end
 

@@ -58,6 +58,13 @@ defmodule Caravan.Options.Type do
 
   def cast(:disconnect, _value), do: :error
 
+  def cast(:mesh, :full), do: {:ok, :full}
+
+  def cast(:mesh, [links: n] = value),
+    do: with({:ok, _} <- cast({:integer, 2, 64}, n), do: {:ok, value})
+
+  def cast(:mesh, _value), do: :error
+
   @doc "A description of valid values, to follow \"expected\"."
   @spec expected(t) :: String.t()
   def expected({:one_of, words}), do: "one of #{Enum.map_join(words, ", ", &inspect/1)}"
@@ -81,6 +88,7 @@ defmodule Caravan.Options.Type do
     do: ~s(:system or a list of addresses with an optional port, such as ["127.0.0.1:8600", "[::1]:53"])
 
   def expected(:disconnect), do: "false or [after: ms]"
+  def expected(:mesh), do: ":full or [links: n] with n from 2 to 64"
 
   defp ok_if(true, value), do: {:ok, value}
   defp ok_if(false, _value), do: :error

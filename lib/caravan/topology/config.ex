@@ -17,7 +17,8 @@ defmodule Caravan.Topology.Config do
     :withdraw_after,
     :max_members,
     :dial_concurrency,
-    :allow
+    :allow,
+    :links
   ]
   defstruct @enforce_keys
 
@@ -37,7 +38,9 @@ defmodule Caravan.Topology.Config do
           withdraw_after: ms | nil,
           max_members: pos_integer,
           dial_concurrency: pos_integer,
-          allow: [String.t()]
+          allow: [String.t()],
+          # nil: all members.
+          links: pos_integer | nil
         }
 
   @typedoc "Which node names are made for, and whether a new one can be probed."
@@ -61,13 +64,29 @@ defmodule Caravan.Topology.Config do
       withdraw_after: if(options.disconnect, do: options.disconnect[:after]),
       max_members: options.max_members,
       dial_concurrency: options.dial_concurrency,
-      allow: options.allow
+      allow: options.allow,
+      links: if(options.mesh != :full, do: options.mesh[:links])
     }
 
     case Native.check(config) do
       :ok -> config
       {:error, {kind, why}} -> raise Error.new({kind, "topology #{inspect(name)}: #{why}"})
     end
+  end
+
+  @doc "Raises if the options ask for chosen links, and the kernel makes its own."
+  @spec check_links!(atom, t) :: :ok
+  def check_links!(name, config) do
+    if config.links != nil and Settings.connect_all?() do
+      raise Error.new(
+              {:invalid_option,
+               "option :mesh of topology #{inspect(name)}: [links: #{config.links}] needs the kernel's connect_all to be off, " <>
+                 "for global links each node with all that its peers are linked with; write -connect_all false in " <>
+                 "vm.args, or config :kernel, connect_all: false in the configuration of a release, on all nodes"}
+            )
+    end
+
+    :ok
   end
 
   @doc "An empty membership for this node's name."

@@ -18,6 +18,7 @@ defmodule Caravan.Topology.Log do
           | {:disconnecting, node, after_ms :: pos_integer}
           | {:not_disconnected, node, reason :: String.t()}
           | {:unlisted, reason :: String.t()}
+          | {:crowded, members :: pos_integer}
 
   @spec tell(atom, event) :: :ok
   def tell(topology, :alone) do
@@ -31,6 +32,14 @@ defmodule Caravan.Topology.Log do
     Logger.warning(
       "#{prefix(topology)}list_nodes failed: #{reason}. Known peers are kept. " <>
         "Retrying; further failures are not logged"
+    )
+  end
+
+  def tell(topology, {:crowded, members}) do
+    Logger.warning(
+      "#{prefix(topology)}#{members} members are many for a full mesh kept by global, which connects all of them to all, and " <>
+        "drops connections between healthy nodes when others are lost. If nothing needs global's names and locks, write " <>
+        "-connect_all false in vm.args, on all nodes; mesh: [links: n] then also bounds each node's connections"
     )
   end
 

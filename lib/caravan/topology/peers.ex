@@ -18,7 +18,7 @@ defmodule Caravan.Topology.Peers do
   #   {:down, reason, wanted?}                 wanted?: will be redialed before long
   #   {:dial_failed, stage, reason, first?}    first?: it was up since the last failure, or never failed
   #
-  # Nothing iterates over all peers except list/2, members/1, reconcile/3, retry/2 and cancel_dials/2.
+  # Nothing iterates over all peers except list/2, members/1, picks/1, reconcile/3, retry/2 and cancel_dials/2.
 
   alias Caravan.Topology.Retry
   alias Caravan.Topology.Peers.{Dials, Peer, Store}
@@ -56,6 +56,24 @@ defmodule Caravan.Topology.Peers do
   @doc "No longer a member. A live peer stays until its link is gone."
   @spec expire(t, node) :: change
   def expire(peers, node), do: disown(peers, node, :expired)
+
+  @doc "Still a member, but no longer to be dialed. A live peer stays until its link is gone."
+  @spec spare(t, node) :: change
+  def spare(peers, node), do: disown(peers, node, :spare)
+
+  @doc "A member that isn't to be dialed, but is linked."
+  @spec link(t, integer, node) :: change
+  def link(peers, now, node) do
+    case peers.by_node do
+      %{^node => peer} ->
+        peers = %{peers | withdrawn: Map.delete(peers.withdrawn, node)}
+        {[], Store.put(peers, %{peer | membership: :spare})}
+
+      _ ->
+        peer = %Peer{node: node, since: now, membership: :spare}
+        {[:up], Store.connect(peers, now, peer)}
+    end
+  end
 
   @doc "Missing from answers for so long that even a live peer may be disconnected."
   @spec withdraw(t, node) :: change
@@ -209,8 +227,15 @@ defmodule Caravan.Topology.Peers do
 
   @spec members(t) :: [node]
   def members(peers) do
-    Enum.sort(for {node, %{membership: :member}} <- peers.by_node, do: node)
+    Enum.sort(for {node, %{membership: m}} when m in [:member, :spare] <- peers.by_node, do: node)
   end
+
+  @spec member?(t, node) :: boolean
+  def member?(peers, node), do: match?(%{^node => %{membership: m}} when m in [:member, :spare], peers.by_node)
+
+  @doc "How many are to be linked."
+  @spec picks(t) :: non_neg_integer
+  def picks(peers), do: Enum.count(peers.by_node, &match?({_, %{membership: :member}}, &1))
 
   @doc "All peers as plain data, by name; times are in ms, relative to `now`."
   @spec list(t, integer) :: [Caravan.Status.peer()]
@@ -219,6 +244,7 @@ defmodule Caravan.Topology.Peers do
       %{
         node: node,
         state: peer.state,
+        pick: peer.membership == :member,
         state_age: now - peer.since,
         attempts: peer.attempts,
         error: peer.error,

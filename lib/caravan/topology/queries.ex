@@ -16,6 +16,8 @@ defmodule Caravan.Topology.Queries do
     # The reference of the probes of new names, and how many names wait for a probe or for links.
     :probing,
     waiting: 0,
+    # How many there are. If the topology picks, only some of them are peers.
+    members: 0,
     by_index: %{},
     pending: %{},
     late: %{}
@@ -26,6 +28,7 @@ defmodule Caravan.Topology.Queries do
           probes?: boolean,
           probing: reference | nil,
           waiting: non_neg_integer,
+          members: non_neg_integer,
           self: node | nil,
           membership: term,
           by_index: %{non_neg_integer => Query.t()},
@@ -63,7 +66,7 @@ defmodule Caravan.Topology.Queries do
         else: Config.membership(queries.config, identity)
 
     by_index = Map.new(queries.by_index, fn {index, q} -> {index, %{q | itself: nil}} end)
-    fresh = %{queries | pending: %{}, late: %{}, probing: nil, waiting: 0}
+    fresh = %{queries | pending: %{}, late: %{}, probing: nil, waiting: 0, members: 0}
     {note, %{fresh | self: node, membership: membership, by_index: by_index}}
   end
 
@@ -92,6 +95,32 @@ defmodule Caravan.Topology.Queries do
   # How many atoms there are, and how many the VM allows: new names must not fill its table.
   defp atoms, do: {:erlang.system_info(:atom_count), :erlang.system_info(:atom_limit)}
 
+  @typedoc "Whom the library admits between lookups: `linked` are peers only while they are linked."
+  @type admission :: %{
+          added: [String.t()],
+          expired: [String.t()],
+          spared: [String.t()],
+          linked: [String.t()],
+          joined: boolean
+        }
+
+  @nobody %{added: [], expired: [], spared: [], linked: [], joined: false}
+
+  @typedoc "What a topology's picks depend on."
+  @type reach :: :linked | :unlinked | :out_of_reach
+
+  @doc "Tells the library, which picks whom to link, what has become of nodes; returns whom it admits in response."
+  @spec reach(t, [{node, reach}]) :: {admission, t}
+  def reach(%{membership: nil} = queries, _heard), do: {@nobody, queries}
+
+  def reach(queries, heard) do
+    report = Native.reach(queries.membership, heard, atoms())
+    {report, reported(queries, report)}
+  end
+
+  # What every report tells: how many members there are, and how many names wait.
+  defp reported(queries, report), do: probe(%{queries | members: report.members}, report.waiting)
+
   # Names that wait for a probe get it now, and the outcome comes before the next lookup.
   defp probe(%{probing: nil, probes?: true} = queries, waiting) when waiting > 0 do
     ref = make_ref()
@@ -112,13 +141,13 @@ defmodule Caravan.Topology.Queries do
 
   @doc "Handles the message `{ref, result}`, if it belongs to a lookup or to probes. `now` is in ms."
   @spec handle(t, reference, term, integer) ::
-          {:looked_up, Query.outcome(), t} | {:admitted, map, t} | :unknown
+          {:looked_up, Query.outcome(), t} | {:admitted, admission, t} | :unknown
   def handle(%{probing: ref} = queries, ref, result, _now) do
     queries = %{queries | probing: nil}
 
     case result do
-      {:ok, report} -> {:admitted, report, probe(queries, report.waiting)}
-      {:error, _} -> {:admitted, %{added: [], expired: []}, queries}
+      {:ok, report} -> {:admitted, report, reported(queries, report)}
+      {:error, _} -> {:admitted, @nobody, queries}
     end
   end
 
@@ -156,7 +185,7 @@ defmodule Caravan.Topology.Queries do
     queries = %{queries | by_index: %{queries.by_index | index => query}}
 
     case result do
-      {:ok, report} -> {:looked_up, outcome, probe(queries, report.waiting)}
+      {:ok, report} -> {:looked_up, outcome, reported(queries, report)}
       {:error, _} -> {:looked_up, outcome, queries}
     end
   end
@@ -186,7 +215,15 @@ defmodule Caravan.Topology.Queries do
         []
 
       found ->
-        peer = %{node: queries.self, state: :self, attempts: 0, error: nil, next_dial: nil}
+        peer = %{
+          node: queries.self,
+          state: :self,
+          pick: false,
+          attempts: 0,
+          error: nil,
+          next_dial: nil
+        }
+
         alias = Enum.find_value(found, & &1.alias)
         since = found |> Enum.map(& &1.since) |> Enum.min()
         error = alias && "DNS lists this node as #{alias}"

@@ -3,7 +3,7 @@ defmodule Caravan.Topology.State do
   # The state of a topology's process.
 
   alias Caravan.Link.Drain
-  alias Caravan.Status
+  alias Caravan.{Settings, Status}
   alias Caravan.Topology.{Calls, Config, Connector, Dialer, Peers, PollSchedule, Queries, Waiters}
 
   @enforce_keys [:name, :config, :connector]
@@ -30,7 +30,10 @@ defmodule Caravan.Topology.State do
     listed: nil,
     lists?: true,
     # The connected peers that `broadcast` knows of.
-    told: MapSet.new()
+    told: MapSet.new(),
+    # Does `global` link all with all, and has the log said that they are too many for that?
+    connect_all?: false,
+    crowded?: false
   ]
 
   @type t :: %__MODULE__{
@@ -51,7 +54,9 @@ defmodule Caravan.Topology.State do
           broadcast: pid | nil,
           told: MapSet.t(node),
           listed: MapSet.t(node) | nil,
-          lists?: boolean
+          lists?: boolean,
+          connect_all?: boolean,
+          crowded?: boolean
         }
 
   @doc """
@@ -71,7 +76,8 @@ defmodule Caravan.Topology.State do
       schedule: PollSchedule.new(config.poll_interval, {self, name}),
       poll_at: now,
       polled_at: now,
-      disconnect_at: now
+      disconnect_at: now,
+      connect_all?: Connector.probes?(connector) and Settings.connect_all?()
     }
   end
 
@@ -92,11 +98,17 @@ defmodule Caravan.Topology.State do
 
   @spec status(t, integer) :: Status.t()
   def status(state, now) do
+    picks = Peers.picks(state.peers)
+    members = if state.config.links, do: state.queries.members, else: picks
+
     struct!(
       Status,
       Map.merge(Queries.status(state.queries, now), %{
         name: state.name,
-        members: length(Peers.members(state.peers)),
+        members: members,
+        picks: picks,
+        spares: max(0, members - picks),
+        links: Peers.count(state.peers),
         peers: Queries.itself(state.queries, now) ++ Peers.list(state.peers, now),
         draining: Drain.draining?()
       })

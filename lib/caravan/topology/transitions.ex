@@ -13,8 +13,19 @@ defmodule Caravan.Topology.Transitions do
 
   @type facts :: %{now: integer, linked: Enumerable.t(), others_want?: (node -> boolean)}
 
-  @typedoc "`:list_nodes`: call `list_nodes`; `{:linked, node}`: tell the native library of a link."
-  @type effect :: {:log, Log.event()} | {:linked, node} | {:disconnect, node} | :list_nodes
+  # A full mesh of more members than this costs more than it is worth while `global` keeps it.
+  @crowd 60
+
+  @typedoc """
+  `:list_nodes`: call `list_nodes`; `{:linked, node}`: tell the native library of a link; `{:reach, heard}`: have it pick
+  again; whom it admits then comes back in by `admitted/3`.
+  """
+  @type effect ::
+          {:log, Log.event()}
+          | {:linked, node}
+          | {:reach, [{node, Queries.reach()}]}
+          | {:disconnect, node}
+          | :list_nodes
 
   @type change :: {[effect], state}
 
@@ -28,6 +39,7 @@ defmodule Caravan.Topology.Transitions do
     |> each(nodes(report.moved), &Peers.move(&1, facts.now, &2))
     |> each(nodes(report.withdrawn), &Peers.withdraw/2)
     |> disconnect_round(facts)
+    |> crowded(report)
     |> done()
   end
 
@@ -35,20 +47,37 @@ defmodule Caravan.Topology.Transitions do
     do: {[{:log, {:looked_up, outcome}}], state}
 
   @doc "Who has become a member, and who no longer is one. The native library bounds how many names are ever added."
-  @spec admitted(state, facts, %{added: [String.t()], expired: [String.t()]}) :: change
+  @spec admitted(state, facts, Queries.admission()) :: change
   def admitted(state, facts, report),
     do: state |> start() |> members_changed(facts, report) |> done()
 
-  defp members_changed(change, facts, report) do
+  defp members_changed({_, %{peers: peers}} = change, facts, report) do
     added = Enum.map(report.added, &String.to_atom/1)
     expired = nodes(report.expired)
 
     change
     |> also(for node <- added, do: {:log, {:member, node, :added}})
     |> also(for node <- expired, do: {:log, {:member, node, :expired}})
+    |> each(nodes(report.linked), &Peers.link(&1, facts.now, &2))
     |> joined(facts, added)
     |> each(expired, &Peers.expire/2)
+    |> each(nodes(report.spared), &Peers.spare/2)
+    |> meet(if report.joined, do: strangers(facts.linked, peers), else: [])
   end
+
+  # If only some members are to be linked, the library doesn't name the others. Some may be linked already.
+  defp meet(change, []), do: change
+  defp meet(change, nodes), do: also(change, [{:reach, for(node <- nodes, do: {node, :linked})}])
+
+  defp strangers(nodes, peers), do: Enum.reject(nodes, &Peers.member?(peers, &1))
+
+  defp crowded({_, %{connect_all?: true, crowded?: false} = state} = change, %{members: members})
+       when members > @crowd and state.config.links == nil do
+    {effects, state} = also(change, [{:log, {:crowded, members}}])
+    {effects, %{state | crowded?: true}}
+  end
+
+  defp crowded(change, _report), do: change
 
   defp joined(change, _facts, []), do: change
 
@@ -141,6 +170,7 @@ defmodule Caravan.Topology.Transitions do
     start(%{state | lists?: true, listed: MapSet.new(nodes)})
     |> each(ups, &Peers.up(&1, facts.now, &2))
     |> each(downs, &Peers.down(&1, facts.now, &2, gone))
+    |> meet(if state.config.links, do: strangers(nodes, state.peers), else: [])
     |> done()
   end
 
@@ -167,7 +197,11 @@ defmodule Caravan.Topology.Transitions do
   def staying(state, facts, node),
     do: state |> start() |> peer(node, &Peers.stayed(&1, facts.now, node)) |> done()
 
-  defp up(change, facts, node), do: peer(change, node, &Peers.up(&1, facts.now, node))
+  defp up({_, state} = change, facts, node) do
+    change
+    |> meet(if state.config.links, do: strangers([node], state.peers), else: [])
+    |> peer(node, &Peers.up(&1, facts.now, node))
+  end
 
   defp down(change, facts, node, reason),
     do: peer(change, node, &Peers.down(&1, facts.now, node, reason))
@@ -185,8 +219,17 @@ defmodule Caravan.Topology.Transitions do
     look? = lost? or (up? and Queries.waits_for_links?(state.queries))
     soon = if look?, do: state.polled_at + @look_again, else: state.poll_at
     state = %{state | peers: peers, poll_at: min(state.poll_at, soon)}
-    also({effects, state}, told ++ if(up?, do: [{:linked, node}], else: []))
+    linked = if up?, do: [{:linked, node}], else: []
+    heard = if state.config.links, do: for(event <- events, what = heard(event), do: {node, what}), else: []
+    reach = if heard == [], do: [], else: [{:reach, heard}]
+    also({effects, state}, told ++ linked ++ reach)
   end
+
+  defp heard(:up), do: :linked
+  defp heard({:down, _reason, _wanted?}), do: :unlinked
+  defp heard({:dial_failed, _stage, _reason, _first?}), do: :out_of_reach
+  defp heard(event) when event in [:leaving, :self], do: :out_of_reach
+  defp heard(:forgotten), do: nil
 
   # Internally, the newest effect comes first.
   defp start(state), do: {[], state}

@@ -16,7 +16,7 @@ use crate::address_book::Owner;
 use crate::error::Error;
 use crate::known_nodes;
 use crate::local_host;
-use crate::membership::{Changes, Limits, Listing, Membership, Vm};
+use crate::membership::{Changes, Limits, Listing, Membership, Reach, Vm};
 use crate::naming::{Mismatch, Naming, NodeNames, OwnNode};
 use crate::node_name;
 use crate::node_refs;
@@ -24,7 +24,7 @@ use crate::resolver::{self, Lookup, Missing, Spec};
 use crate::settings::{Settings, settings};
 
 pub use self::config::{DiscoveryConfig, OwnIdentity};
-pub use self::probing::ProbeReport;
+pub use self::probing::AdmissionReport;
 use self::probing::Probes;
 
 static START: Lazy<Instant> = Lazy::new(Instant::now);
@@ -84,14 +84,18 @@ impl Discovery {
     /// Those of [`DiscoveryConfig::check`].
     pub fn new(config: DiscoveryConfig, own: &OwnIdentity) -> Result<Self, Error> {
         let naming = config.naming(&own.name)?;
-        let limits = Limits {
+        let membership = Membership::new(Limits {
             expire_after: config.expire_after,
             withdraw_after: config.withdraw_after,
             max_members: config.max_members,
             probes: own.probes,
+        });
+        let membership = match config.links {
+            Some(links) => membership.with_picks(&own.name, links),
+            None => membership,
         };
         let state = State {
-            membership: Membership::new(limits),
+            membership,
             known: config.queries.iter().map(|_| None).collect(),
         };
         Ok(Self {
@@ -132,24 +136,26 @@ impl Discovery {
         })
         .await
         .inspect_err(|_| self.failed(index))?;
+        // Before the lock, since a scheduler may wait for that.
+        let names = (!lookup.unchanged).then(|| self.names(&lookup, self_name));
         let mut state = self.state();
         let now = START.elapsed();
         let State { membership, known } = &mut *state;
-        let (changes, endpoints, unresolved, itself) = match known.get(place) {
-            Some(Some(known)) if lookup.unchanged && lookup.digest == Some(known.digest) => (
+        let (changes, endpoints, unresolved, itself) = match (names, known.get(place)) {
+            (None, Some(Some(known))) if lookup.digest == Some(known.digest) => (
                 membership.again(now, index, vm),
                 known.endpoints,
                 known.unresolved.clone(),
                 known.itself.clone(),
             ),
             // A poll that started later has ended before this one: the known answer is outdated, and nothing was read.
-            _ if lookup.unchanged => (Changes::default(), 0, Vec::new(), Vec::new()),
-            _ => {
+            (None, _) => (Changes::default(), 0, Vec::new(), Vec::new()),
+            (Some(names), _) => {
                 let NodeNames {
                     listed,
                     refused,
                     itself,
-                } = self.names(&lookup, self_name);
+                } = names;
                 let answer = Listing {
                     query: index,
                     listed,
@@ -230,8 +236,23 @@ impl Discovery {
         });
         address_book::update(self.owner, &changes.gone, found);
         // A name that both came and went is gone.
-        node_refs::retain(self.owner.id, changes.added.iter().chain(&changes.returned));
-        node_refs::release(self.owner.id, changes.expired.iter().chain(&changes.withdrawn));
+        let wanted = changes.added.iter().chain(&changes.returned);
+        node_refs::retain(self.owner.id, wanted.map(String::as_str));
+        let unwanted = changes.expired.iter().chain(&changes.withdrawn);
+        node_refs::release(self.owner.id, unwanted.map(String::as_str));
+    }
+
+    /// Takes in what has become of nodes. Changes nothing unless this node picks its links.
+    pub fn reach(&self, heard: &[(String, Reach)], vm: &impl Vm) -> AdmissionReport {
+        let mut state = self.state();
+        let changes = state.membership.reach(START.elapsed(), heard, vm);
+        self.apply(&mut state, &changes);
+        self.probes.more();
+        AdmissionReport {
+            members: state.membership.len(),
+            waiting: state.membership.waiting(&changes),
+            changes,
+        }
     }
 
     /// Is the node a member of another topology of this VM?

@@ -5,6 +5,8 @@ mod candidates;
 mod changes;
 mod hosts;
 mod joining;
+mod picks;
+mod rank;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,9 +15,11 @@ use std::time::Duration;
 
 use self::atom_budget::AtomBudget;
 use self::candidates::Candidates;
-pub use self::changes::{Changes, Limits, Listed, Listing, Refusal, Vm};
+pub use self::changes::{Changes, Limits, Listed, Listing, Refusal, Told, Vm};
 use self::hosts::Hosts;
 use self::joining::Pass;
+use self::picks::Picks;
+pub use self::picks::{LinkChanges, Reach};
 
 /// The most queries that a topology can have; each has a bit.
 pub const MAX_QUERIES: usize = 64;
@@ -43,7 +47,9 @@ struct Member {
 #[derive(Debug)]
 pub struct Membership {
     limits: Limits,
-    members: HashMap<String, Member>,
+    members: HashMap<Arc<str>, Member>,
+    /// Whom to be linked with, unless that is everybody.
+    picks: Option<Picks>,
     hosts: Hosts,
     candidates: Candidates,
     budget: AtomBudget,
@@ -63,6 +69,7 @@ impl Membership {
             budget: AtomBudget::new(limits.max_members),
             limits,
             members: HashMap::new(),
+            picks: None,
             hosts: Hosts::default(),
             missing: 0,
             failed: 0,
@@ -81,8 +88,8 @@ impl Membership {
     }
 
     /// Their names.
-    pub fn names(&self) -> impl Iterator<Item = &String> {
-        self.members.keys()
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.keys().map(AsRef::as_ref)
     }
 
     /// The host and the addresses of a member.
@@ -116,6 +123,7 @@ impl Membership {
         if !answer.incomplete {
             self.missing(now, answer.query, &mut pass.changes);
         }
+        self.choose(&mut pass);
         pass.changes
     }
 
@@ -138,11 +146,12 @@ impl Membership {
         } else {
             self.answered(now, query);
         }
+        self.choose(&mut pass);
         pass.changes
     }
 
     fn listed(&mut self, pass: &mut Pass<'_, impl Vm>, source: u64, node: Listed) {
-        let Some(member) = self.members.get_mut(&node.name) else {
+        let Some(member) = self.members.get_mut(node.name.as_str()) else {
             self.candidate(pass, source, node);
             return;
         };
@@ -181,7 +190,12 @@ impl Membership {
             now.saturating_sub(self.answered[query as usize])
         };
         let failed = self.failed & !source;
-        let hosts = &mut self.hosts;
+        let Self {
+            hosts,
+            picks,
+            candidates,
+            ..
+        } = self;
         let mut missing_now = 0;
         self.members.retain(|name, member| {
             missing_now += usize::from(member.missed != 0);
@@ -197,12 +211,19 @@ impl Membership {
             }
             if !member.withdrawn && limits.withdraw_after.is_some_and(|after| missing >= after) {
                 member.withdrawn = true;
-                changes.withdrawn.push(name.clone());
+                changes.withdrawn.push(name.to_string());
+                if let Some(picks) = picks.as_mut() {
+                    picks.withdraw(name);
+                }
             }
             let stays = missing < limits.expire_after;
             if !stays {
                 missing_now -= 1;
-                changes.expired.push(name.clone());
+                changes.expired.push(name.to_string());
+                if let Some(picks) = picks {
+                    picks.leave(name);
+                    candidates.remove(name);
+                }
                 if let Some(host) = &member.host
                     && hosts.release(host)
                 {

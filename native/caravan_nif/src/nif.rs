@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rustler::{Atom, Encoder, Env, Resource, ResourceArc, Term};
 
-use self::decode::{ConfigSpec, ExFamily, ExPurpose, IdentitySpec, Ip, LoadInfo, LookupSpec};
-use self::encode::{ExMismatch, ExServerEvent, Failure, Outcome, atoms};
+use self::decode::{ConfigSpec, ExFamily, ExPurpose, ExReach, IdentitySpec, Ip, LoadInfo, LookupSpec};
+use self::encode::{ExAdmissionReport, ExMismatch, ExServerEvent, Failure, Outcome, atoms};
 use self::text::{TextBuffer, text};
 use self::vm::Beam;
 use crate::discovery::Discovery;
@@ -186,6 +186,21 @@ fn probe_candidates<'a>(
     let context = Context::new("probed", "the new names");
     let work = async move { Outcome(Ok(discovery.probe_candidates(&Beam::new(atoms)).await)) };
     started(env, request::look_up(env, tag, context, work))
+}
+
+// Takes a lock that a poll holds for some ms while it applies an answer with thousands of names.
+#[rustler::nif(schedule = "DirtyCpu")]
+#[expect(clippy::needless_pass_by_value, reason = "NIF arguments arrive by value")]
+fn reach<'a>(
+    env: Env<'a>,
+    membership: ResourceArc<MembershipRef>,
+    heard: Vec<(Atom, ExReach)>,
+    atoms: (usize, usize),
+) -> Term<'a> {
+    let text = |(node, reach): (Atom, ExReach)| Some((node.to_term(env).atom_to_string().ok()?, reach.into()));
+    let heard: Vec<_> = heard.into_iter().filter_map(text).collect();
+    let report = membership.0.reach(&heard, &Beam::new(atoms));
+    ExAdmissionReport::from(&report).encode(env)
 }
 
 #[rustler::nif]

@@ -8,14 +8,14 @@ use once_cell::sync::Lazy;
 static HOLDERS: Lazy<RwLock<HashMap<Box<str>, Vec<u64>>>> = Lazy::new(RwLock::default);
 
 /// Records that the topology wants these nodes from now on.
-pub fn retain<'a>(topology: u64, names: impl IntoIterator<Item = &'a String>) {
+pub fn retain<'a>(topology: u64, names: impl IntoIterator<Item = &'a str>) {
     let mut names = names.into_iter().peekable();
     if names.peek().is_none() {
         return;
     }
     let mut holders = HOLDERS.write().unwrap_or_else(PoisonError::into_inner);
     for name in names {
-        let topologies = holders.entry(name.as_str().into()).or_default();
+        let topologies = holders.entry(name.into()).or_default();
         if !topologies.contains(&topology) {
             topologies.push(topology);
         }
@@ -23,17 +23,17 @@ pub fn retain<'a>(topology: u64, names: impl IntoIterator<Item = &'a String>) {
 }
 
 /// Records that the topology no longer wants them.
-pub fn release<'a>(topology: u64, names: impl IntoIterator<Item = &'a String>) {
+pub fn release<'a>(topology: u64, names: impl IntoIterator<Item = &'a str>) {
     let mut names = names.into_iter().peekable();
     if names.peek().is_none() {
         return;
     }
     let mut holders = HOLDERS.write().unwrap_or_else(PoisonError::into_inner);
     for name in names {
-        if let Some(topologies) = holders.get_mut(name.as_str()) {
+        if let Some(topologies) = holders.get_mut(name) {
             topologies.retain(|other| *other != topology);
             if topologies.is_empty() {
-                holders.remove(name.as_str());
+                holders.remove(name);
             }
         }
     }

@@ -19,9 +19,12 @@ defmodule Caravan.Topology.TransitionsTest do
     do: Enum.into(changes, %{now: 100, linked: [], others_want?: fn _ -> false end})
 
   defp found(changes) do
-    nobody = %{added: [], expired: [], returned: [], moved: [], withdrawn: []}
+    nobody = Map.merge(admitted([]), %{members: 2, returned: [], moved: [], withdrawn: []})
     %{query: "app.test", result: {:ok, Enum.into(changes, nobody)}}
   end
+
+  defp admitted(changes),
+    do: Enum.into(changes, %{added: [], expired: [], spared: [], linked: [], joined: false})
 
   defp answered(state), do: put_in(state.queries.by_index[0].outcome, :ok)
   defp peer(state, node), do: Enum.find(Peers.list(state.peers, 0), &(&1.node == node))
@@ -64,7 +67,7 @@ defmodule Caravan.Topology.TransitionsTest do
     test "forgets who has expired, unless it is live" do
       state = state() |> up(@b) |> Map.update!(:peers, &elem(Peers.add(&1, 0, @a, false), 1))
 
-      {effects, state} = Transitions.admitted(state, facts(), %{added: [], expired: ["#{@a}", "#{@b}"]})
+      {effects, state} = Transitions.admitted(state, facts(), admitted(expired: ["#{@a}", "#{@b}"]))
 
       assert effects == [
                log: {:member, @a, :expired},
@@ -147,7 +150,7 @@ defmodule Caravan.Topology.TransitionsTest do
       assert effects == [log: {:peer, @a, {:down, "net_tick_timeout", true}}]
       assert state.poll_at == 1_000
 
-      {_, expired} = Transitions.admitted(up(state(), @a), facts(), %{added: [], expired: ["#{@a}"]})
+      {_, expired} = Transitions.admitted(up(state(), @a), facts(), admitted(expired: ["#{@a}"]))
 
       {_, gone} = Transitions.link(expired, facts(), :nodedown, @a, nodedown_reason: {:a, 1})
       assert gone.poll_at == @interval
@@ -193,5 +196,96 @@ defmodule Caravan.Topology.TransitionsTest do
     {effects, state} = Transitions.leaving(state, facts(), @a)
     assert effects == [log: {:peer, @a, :up}, linked: @a, log: {:peer, @a, :leaving}]
     assert {[{:log, {:peer, @a, :up}} | _], _} = Transitions.staying(state, facts(), @a)
+  end
+
+  describe "where it picks whom to be linked with" do
+    defp picking, do: state(mesh: [links: 2])
+
+    defp perform({effects, state}), do: {for({:reach, heard} <- effects, do: heard), state}
+
+    test "the library hears what becomes of peers" do
+      {heard, state} =
+        picking()
+        |> dialling(@a)
+        |> Transitions.dialled(facts(linked: [@a]), @a, :ok)
+        |> perform()
+
+      assert heard == [[{@a, :linked}]]
+
+      {heard, state} = state |> Transitions.link(facts(), :nodedown, @a, %{nodedown_reason: :x}) |> perform()
+
+      assert heard == [[{@a, :unlinked}]]
+      {[@a], peers} = Peers.due(state.peers, 1_000, 1)
+      failed = {:error, :probe, "nobody", nil}
+      {heard, _} = %{state | peers: peers} |> Transitions.dialled(facts(), @a, failed) |> perform()
+      assert heard == [[{@a, :out_of_reach}]]
+
+      assert {[[{@a, :out_of_reach}]], _} = picking() |> up(@a) |> Transitions.leaving(facts(), @a) |> perform()
+    end
+
+    test "it hears nothing of a full mesh" do
+      {effects, _} = Transitions.link(up(state(), @a), facts(), :nodedown, @a, %{nodedown_reason: :x})
+
+      assert {[], _} = perform({effects, nil})
+      assert {[], _} = Transitions.link(state(), facts(), :nodeup, @b, %{})
+    end
+
+    test "a stranger that is linked may be a spare, which is a peer until it is gone" do
+      assert {[[{@b, :linked}]], state} = picking() |> Transitions.link(facts(), :nodeup, @b, %{}) |> perform()
+
+      assert peer(state, @b) == nil
+      {effects, state} = Transitions.admitted(state, facts(), admitted(linked: ["#{@b}"]))
+      assert {:log, {:peer, @b, :up}} in effects and {:linked, @b} in effects
+      assert %{state: :connected, pick: false} = peer(state, @b)
+      assert {Peers.members(state.peers), Peers.picks(state.peers)} == {[@b], 0}
+      {_, picked} = Transitions.admitted(state, facts(), admitted(added: ["#{@b}"]))
+      assert %{state: :connected, pick: true} = peer(picked, @b)
+      {_, state} = Transitions.link(state, facts(), :nodedown, @b, %{nodedown_reason: :x})
+      assert peer(state, @b) == nil
+    end
+
+    test "one that was given up while it was dialled is linked all the same" do
+      state = picking() |> dialling(@a)
+      {_, state} = Transitions.admitted(state, facts(), admitted(expired: ["#{@a}"]))
+
+      {[[{@a, :linked}] | _], state} = state |> Transitions.link(facts(), :nodeup, @a, %{}) |> perform()
+
+      assert %{state: :connected, pick: false} = peer(state, @a)
+    end
+
+    test "one that is spared is not dialled any more, and keeps its link" do
+      {_, peers} = Peers.add(up(picking(), @b).peers, 0, @a, false)
+      spared = admitted(spared: ["#{@a}", "#{@b}"])
+      {_, state} = Transitions.admitted(%{picking() | peers: peers}, facts(), spared)
+      assert peer(state, @a) == nil
+      assert %{state: :connected, pick: false} = peer(state, @b)
+      assert {[], _} = Peers.due(state.peers, 1_000_000, 9)
+    end
+
+    test "when members have joined the library is asked of those that are linked" do
+      facts = facts(linked: [@a, @b])
+
+      assert {[[{@b, :linked}]], _} =
+               picking()
+               |> up(@a)
+               |> Transitions.admitted(facts, admitted(joined: true))
+               |> perform()
+    end
+  end
+
+  describe "a full mesh of many" do
+    defp crowd(state, members), do: Transitions.looked_up(state, facts(), found(members: members))
+
+    test "is warned of once, where global looks after it" do
+      global = %{state() | connect_all?: true}
+      {effects, state} = crowd(global, 60)
+      refute Enum.any?(effects, &match?({:log, {:crowded, _}}, &1))
+      {effects, state} = crowd(state, 61)
+      assert {:log, {:crowded, 61}} in effects
+      {effects, _} = crowd(state, 62)
+      refute Enum.any?(effects, &match?({:log, {:crowded, _}}, &1))
+      {effects, _} = crowd(%{state() | connect_all?: false}, 61)
+      refute Enum.any?(effects, &match?({:log, {:crowded, _}}, &1))
+    end
   end
 end

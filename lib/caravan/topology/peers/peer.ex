@@ -1,9 +1,10 @@
 defmodule Caravan.Topology.Peers.Peer do
   @moduledoc false
 
-  # `membership`: does discovery list it; `attempts`: failed dials in a row; `refusals`: how many of the latest of these
-  # were rejected handshakes; `refuser`: who rejected the last one; `dial_at`: when to redial it all the same; `flaps`:
-  # young links lost in a row; `reported`: this series of failures is in the log; `error`: the last failure's sentence.
+  # `membership`: does discovery list it, and is it to be linked (a `:spare` isn't, but may be); `attempts`: failed dials
+  # in a row; `refusals`: how many of the latest of these were rejected handshakes; `refuser`: who rejected the last one;
+  # `dial_at`: when to redial it all the same; `flaps`: young links lost in a row; `reported`: this series of failures is
+  # in the log; `error`: the last failure's sentence.
   @enforce_keys [:node, :since]
   defstruct [
     :node,
@@ -26,7 +27,7 @@ defmodule Caravan.Topology.Peers.Peer do
           node: node,
           since: integer,
           state: state,
-          membership: :member | :withdrawn | :expired,
+          membership: :member | :spare | :withdrawn | :expired,
           entry: {integer, float, node} | nil,
           attempts: non_neg_integer,
           refusals: non_neg_integer,

@@ -31,6 +31,8 @@ pub struct DiscoveryConfig {
     pub withdraw_after: Option<Duration>,
     /// The most members, and about as many atoms an hour.
     pub max_members: usize,
+    /// How many members this node picks to link with; `None` for all.
+    pub links: Option<usize>,
 }
 
 /// On whose behalf a topology looks up names.

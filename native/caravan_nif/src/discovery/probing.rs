@@ -35,8 +35,10 @@ impl Probes {
     }
 }
 
-/// What probes have changed.
-pub struct ProbeReport {
+/// What probes and links have changed.
+pub struct AdmissionReport {
+    /// The members now.
+    pub members: usize,
     /// New members, and those that made room for them.
     pub changes: Changes,
     /// How many names still wait for a probe.
@@ -45,7 +47,7 @@ pub struct ProbeReport {
 
 impl Discovery {
     /// Probes the waiting names, until some have answered or none is left. Probes still under way then continue.
-    pub async fn probe_candidates(&self, vm: &impl Vm) -> ProbeReport {
+    pub async fn probe_candidates(&self, vm: &impl Vm) -> AdmissionReport {
         let mut under_way = self.probes.under_way.lock().await;
         let begun = Instant::now();
         loop {
@@ -66,7 +68,7 @@ impl Discovery {
                 }
             }
             let report = self.probed(&ended, &under_way, vm);
-            if !report.changes.added.is_empty() || begun.elapsed() >= STALE {
+            if !report.changes.is_silent() || begun.elapsed() >= STALE {
                 return report;
             }
         }
@@ -84,11 +86,12 @@ impl Discovery {
         }
     }
 
-    fn probed(&self, ended: &[(String, bool)], under_way: &JoinSet<(String, bool)>, vm: &impl Vm) -> ProbeReport {
+    fn probed(&self, ended: &[(String, bool)], under_way: &JoinSet<(String, bool)>, vm: &impl Vm) -> AdmissionReport {
         let mut state = self.state();
         let changes = state.membership.probed(START.elapsed(), ended, vm);
         self.apply(&mut state, &changes);
-        ProbeReport {
+        AdmissionReport {
+            members: state.membership.len(),
             waiting: state.membership.due() + under_way.len(),
             changes,
         }

@@ -63,6 +63,7 @@ fn config(server: SocketAddr) -> DiscoveryConfig {
         expire_after: Duration::from_secs(300),
         withdraw_after: None,
         max_members: 10,
+        links: None,
     }
 }
 

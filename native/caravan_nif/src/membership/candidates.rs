@@ -29,6 +29,13 @@ pub(super) struct Candidate {
     due: bool,
 }
 
+impl Candidate {
+    /// Was it probed, and has nothing ever answered?
+    pub(super) fn in_vain(&self) -> bool {
+        self.failures > 0 && !self.answered
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Candidates {
     by_name: HashMap<String, Candidate>,

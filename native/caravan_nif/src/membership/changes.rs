@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::picks::LinkChanges;
+
 /// How many members are kept, and for how long.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -71,7 +73,7 @@ pub enum Refusal {
     NoPort,
 }
 
-/// What one answer changed; only transitions.
+/// What one answer changed; only transitions. Of all members, known to the VM or not.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// New members.
@@ -92,4 +94,62 @@ pub struct Changes {
     pub refused: Vec<(String, Refusal)>,
     /// How many names of this answer wait, perhaps not for long.
     pub waiting: usize,
+    /// If not everybody is to be linked: the part that concerns the VM.
+    pub links: Option<LinkChanges>,
+}
+
+/// What the VM hears of the changes.
+#[derive(Debug)]
+pub struct Told<'a> {
+    /// To be linked.
+    pub added: &'a [String],
+    /// No longer members.
+    pub expired: &'a [String],
+    /// Members that have been missing for `withdraw_after`.
+    pub withdrawn: &'a [String],
+    /// Withdrawn ones that are back.
+    pub returned: &'a [String],
+    /// Members with other addresses than before.
+    pub moved: &'a [String],
+    /// Members that are no longer to be dialed.
+    pub spared: &'a [String],
+    /// Members that aren't to be dialed, but are linked.
+    pub linked: &'a [String],
+    /// Members have joined that aren't named here. The VM should report which of them are linked.
+    pub joined: bool,
+}
+
+impl Changes {
+    /// Is there nothing that the VM must hear at once?
+    pub fn is_silent(&self) -> bool {
+        let told = self.told();
+        let names = [told.added, told.expired, told.spared, told.linked];
+        names.iter().all(|names| names.is_empty()) && !told.joined
+    }
+
+    /// What the VM hears of them.
+    pub fn told(&self) -> Told<'_> {
+        let Some(links) = &self.links else {
+            return Told {
+                added: &self.added,
+                expired: &self.expired,
+                withdrawn: &self.withdrawn,
+                returned: &self.returned,
+                moved: &self.moved,
+                spared: &[],
+                linked: &[],
+                joined: false,
+            };
+        };
+        Told {
+            added: &links.picked,
+            expired: &links.expired,
+            withdrawn: &links.withdrawn,
+            returned: &[],
+            moved: &links.moved,
+            spared: &links.spared,
+            linked: &links.linked,
+            joined: !self.added.is_empty(),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Who becomes a member, and who makes room. Pure.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::changes::{Changes, Listed, Refusal, Vm};
@@ -22,11 +23,11 @@ pub(super) struct Pass<'a, V> {
 /// The members that have never answered.
 struct Idle {
     /// Those to make room first come first; without the newest ones.
-    may_go: VecDeque<String>,
+    may_go: VecDeque<Arc<str>>,
     any: bool,
 }
 
-enum Verdict {
+pub(super) enum Verdict {
     /// Make it a member. `proven`: something has answered there.
     Member {
         proven: bool,
@@ -46,6 +47,12 @@ impl<'a, V: Vm> Pass<'a, V> {
             settled: false,
             idle: None,
         }
+    }
+}
+
+impl<V: Vm> Pass<'_, V> {
+    pub(super) fn has_answered(&self, name: &str) -> bool {
+        self.vm.has_answered(name)
     }
 }
 
@@ -81,6 +88,10 @@ impl Membership {
             return;
         }
         for name in self.candidates.seen_before(pass.now) {
+            // A member that is to be a pick.
+            if self.members.contains_key(name.as_str()) {
+                continue;
+            }
             match self.readmit(pass, &name) {
                 Verdict::Member { .. } | Verdict::Unproven(_) => (),
                 Verdict::Refused(_) => break,
@@ -94,10 +105,17 @@ impl Membership {
         let mut pass = Pass::new(now, vm);
         for (name, answered) in ended {
             self.candidates.probed(name, *answered);
-            if *answered {
+            if !answered {
+                continue;
+            }
+            if let Some(member) = self.members.get_mut(name.as_str()) {
+                member.proven = true;
+                self.candidates.remove(name);
+            } else {
                 self.readmit(&mut pass, name);
             }
         }
+        self.choose(&mut pass);
         pass.changes
     }
 
@@ -136,9 +154,9 @@ impl Membership {
         let proven = answered || pass.vm.has_answered(name);
         let full = self.members.len() >= self.limits.max_members;
         if full {
-            let probes = self.limits.probes;
+            // If nothing can be probed, waiting gains nothing. Nor does it for a spare: it isn't probed.
+            let probes = self.limits.probes && self.picks.is_none();
             let idle = self.idle(pass);
-            // If nothing can be probed, waiting gains nothing.
             let may_have_room = if probes {
                 idle.any
             } else {
@@ -148,15 +166,26 @@ impl Membership {
                 return Verdict::Refused(Refusal::MaxMembers);
             }
         }
-        let is_atom = pass.vm.is_atom(name);
-        let room = pass.vm.atoms_left() > pass.atoms_made;
-        let affordable = is_atom || (room && self.budget.has_any(pass.now));
-        if !affordable {
-            return Verdict::Refused(Refusal::AtomLimit);
+        // A spare costs no atom; a pick is judged when it is picked.
+        if self.picks.is_some() {
+            return Verdict::Member { proven };
         }
         if full && (!proven || self.idle(pass).may_go.is_empty()) {
-            return Verdict::Unproven(Refusal::MaxMembers);
+            return if self.affords(pass, name) {
+                Verdict::Unproven(Refusal::MaxMembers)
+            } else {
+                Verdict::Refused(Refusal::AtomLimit)
+            };
         }
+        self.worth_an_atom(pass, name, proven)
+    }
+
+    /// May the name become an atom? If it isn't one yet, the budget pays here.
+    pub(super) fn worth_an_atom(&mut self, pass: &mut Pass<'_, impl Vm>, name: &str, proven: bool) -> Verdict {
+        if !self.affords(pass, name) {
+            return Verdict::Refused(Refusal::AtomLimit);
+        }
+        let is_atom = pass.vm.is_atom(name);
         if !is_atom && !proven && !self.trusts(pass) {
             return Verdict::Unproven(Refusal::NoAnswer);
         }
@@ -169,6 +198,12 @@ impl Membership {
             }
         }
         Verdict::Member { proven }
+    }
+
+    /// Is it an atom, or is one left for it?
+    fn affords(&self, pass: &Pass<'_, impl Vm>, name: &str) -> bool {
+        let room = || pass.vm.atoms_left() > pass.atoms_made && self.budget.has_any(pass.now);
+        pass.vm.is_atom(name) || room()
     }
 
     /// May one more name become an atom before anything has answered there?
@@ -198,7 +233,7 @@ impl Membership {
             let any = !idle.is_empty();
             idle.retain(|(_, since, _)| now.saturating_sub(*since) >= GRACE);
             idle.sort_unstable();
-            let may_go = idle.into_iter().map(|(_, _, name)| name.clone()).collect();
+            let may_go = idle.into_iter().map(|(_, _, name)| Arc::clone(name)).collect();
             Idle { may_go, any }
         })
     }
@@ -243,15 +278,23 @@ impl Membership {
         };
         // Answers may have dropped it while it waited.
         self.missing += usize::from(member.missed != 0);
-        self.members.insert(name.to_owned(), member);
+        let key = Arc::from(name);
+        if let Some(picks) = &mut self.picks {
+            picks.join(&key);
+        }
+        self.members.insert(key, member);
         pass.changes.added.push(name.to_owned());
     }
 
     /// Evicts a member that has never answered. Known answers, which aren't read again, may still list it.
     fn make_room(&mut self, changes: &mut Changes, name: &str) {
-        let Some(member) = self.members.remove(name) else {
+        let Some((key, member)) = self.members.remove_entry(name) else {
             return;
         };
+        if let Some(picks) = &mut self.picks {
+            picks.leave(&key);
+            self.candidates.remove(name);
+        }
         changes.expired.push(name.to_owned());
         changes.reread = true;
         if let Some(host) = member.host

@@ -7,6 +7,7 @@ use rustler::{Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
 
 use crate::discovery::{DiscoveryConfig, OwnIdentity};
 use crate::error::Error;
+use crate::membership::Reach;
 use crate::node_name::{Listening, PortRules};
 use crate::probe::Purpose;
 use crate::resolver::{Spec, Type, nameserver};
@@ -125,6 +126,24 @@ pub(crate) struct LookupSpec {
     timeout: u64,
 }
 
+/// What `Caravan.Native.reach/3` reports of a node.
+#[derive(Clone, Copy, NifUnitEnum)]
+pub(crate) enum ExReach {
+    Linked,
+    Unlinked,
+    OutOfReach,
+}
+
+impl From<ExReach> for Reach {
+    fn from(reach: ExReach) -> Self {
+        match reach {
+            ExReach::Linked => Self::Linked,
+            ExReach::Unlinked => Self::Unlinked,
+            ExReach::OutOfReach => Self::OutOfReach,
+        }
+    }
+}
+
 /// A topology's options, `Caravan.Topology.Config`.
 #[derive(NifMap)]
 #[rustler(decode)]
@@ -139,6 +158,7 @@ pub(crate) struct ConfigSpec {
     expire_after: u64,
     withdraw_after: Option<u64>,
     max_members: usize,
+    links: Option<usize>,
     allow: Vec<String>,
 }
 
@@ -215,6 +235,7 @@ impl ConfigSpec {
             expire_after: Duration::from_millis(self.expire_after),
             withdraw_after: self.withdraw_after.map(Duration::from_millis),
             max_members: self.max_members,
+            links: self.links,
         })
     }
 }

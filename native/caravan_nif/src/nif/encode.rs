@@ -2,6 +2,8 @@
 
 mod lookup;
 
+pub(crate) use self::lookup::ExAdmissionReport;
+
 use std::net::IpAddr;
 
 use rustler::{Atom, Encoder, Env, Term};

@@ -165,7 +165,7 @@ proptest! {
         for (step, query, kind, numbers) in steps {
             now += step;
             let at = Duration::from_secs(now);
-            let before: HashSet<String> = set.names().cloned().collect();
+            let before: HashSet<String> = set.names().map(str::to_owned).collect();
             let changes = match kind {
                 0 => {
                     set.failed(query);
@@ -191,7 +191,7 @@ proptest! {
                 under_way.push(probed.name);
             }
             // What was told is what has become of the members.
-            let after: HashSet<String> = set.names().cloned().collect();
+            let after: HashSet<String> = set.names().map(str::to_owned).collect();
             let added: HashSet<String> = changes.added.iter().cloned().collect();
             let expired: HashSet<String> = changes.expired.iter().cloned().collect();
             prop_assert_eq!(&after - &before, &added - &expired);

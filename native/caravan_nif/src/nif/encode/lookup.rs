@@ -7,7 +7,7 @@ use rustler::types::map::map_new;
 use rustler::{Atom, Encoder, Env, NifMap, NifStruct, Term};
 
 use super::{Failure, Ip, Outcome, atoms};
-use crate::discovery::{PollReport, ProbeReport};
+use crate::discovery::{AdmissionReport, PollReport};
 use crate::endpoint::{Endpoint, RefusedNames};
 use crate::error::{Details, Error, Kind};
 use crate::membership::Refusal;
@@ -58,17 +58,10 @@ impl Encoder for Outcome<PollReport> {
     }
 }
 
-impl Encoder for Outcome<ProbeReport> {
+impl Encoder for Outcome<AdmissionReport> {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
         match &self.0 {
-            Ok(report) => {
-                let map = ExProbeReport {
-                    added: &report.changes.added,
-                    expired: &report.changes.expired,
-                    waiting: report.waiting,
-                };
-                (atoms::ok(), map).encode(env)
-            }
+            Ok(report) => (atoms::ok(), ExAdmissionReport::from(report)).encode(env),
             Err(error) => Failure::from(error).encode(env),
         }
     }
@@ -137,15 +130,34 @@ struct ExRefused {
 
 #[derive(NifMap)]
 #[rustler(encode)]
-struct ExProbeReport<'a> {
+pub(crate) struct ExAdmissionReport<'a> {
+    members: usize,
     added: &'a [String],
     expired: &'a [String],
+    spared: &'a [String],
+    linked: &'a [String],
+    joined: bool,
     waiting: usize,
+}
+
+impl<'a> From<&'a AdmissionReport> for ExAdmissionReport<'a> {
+    fn from(report: &'a AdmissionReport) -> Self {
+        let told = report.changes.told();
+        Self {
+            members: report.members,
+            added: told.added,
+            expired: told.expired,
+            spared: told.spared,
+            linked: told.linked,
+            joined: told.joined,
+            waiting: report.waiting,
+        }
+    }
 }
 
 #[derive(NifMap)]
 #[rustler(encode)]
-struct ExPollReport {
+struct ExPollReport<'a> {
     ttl: u32,
     server: String,
     transport: Atom,
@@ -153,11 +165,14 @@ struct ExPollReport {
     endpoints: usize,
     members: usize,
     waiting: usize,
-    added: Vec<String>,
-    expired: Vec<String>,
-    withdrawn: Vec<String>,
-    returned: Vec<String>,
-    moved: Vec<String>,
+    added: &'a [String],
+    expired: &'a [String],
+    withdrawn: &'a [String],
+    returned: &'a [String],
+    moved: &'a [String],
+    spared: &'a [String],
+    linked: &'a [String],
+    joined: bool,
     refused: Vec<ExRefused>,
     unresolved: Vec<String>,
     itself: Vec<String>,
@@ -202,8 +217,8 @@ impl<'a> From<&'a Lookup> for ExLookup<'a> {
     }
 }
 
-impl From<&PollReport> for ExPollReport {
-    fn from(report: &PollReport) -> Self {
+impl<'a> From<&'a PollReport> for ExPollReport<'a> {
+    fn from(report: &'a PollReport) -> Self {
         let none = RefusedNames::default;
         let mut by_reason = [
             (
@@ -227,7 +242,7 @@ impl From<&PollReport> for ExPollReport {
                 }
             }
         }
-        let changes = &report.changes;
+        let told = report.changes.told();
         let why = report.lookup.incomplete.as_ref().map(Missing::why);
         Self {
             ttl: report.lookup.ttl,
@@ -237,11 +252,14 @@ impl From<&PollReport> for ExPollReport {
             endpoints: report.endpoints,
             members: report.members,
             waiting: report.waiting,
-            added: changes.added.clone(),
-            expired: changes.expired.clone(),
-            withdrawn: changes.withdrawn.clone(),
-            returned: changes.returned.clone(),
-            moved: changes.moved.clone(),
+            added: told.added,
+            expired: told.expired,
+            withdrawn: told.withdrawn,
+            returned: told.returned,
+            moved: told.moved,
+            spared: told.spared,
+            linked: told.linked,
+            joined: told.joined,
             refused: by_reason
                 .iter()
                 .flat_map(|(_, atom, counted)| refused(*atom, counted))

@@ -1,0 +1,262 @@
+use proptest::prelude::*;
+
+use super::super::tests::{Fresh, SELF, THERE, limits, node, whole};
+use super::super::{Limits, Refusal};
+use super::*;
+
+const NOBODY: Fresh<fn(&str) -> bool> = Fresh(|_| false);
+
+fn set(wanted: usize) -> Membership {
+    Membership::new(limits(1_000)).with_picks(SELF, wanted)
+}
+
+fn names(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
+    let name = |number| format!("n{number}@h");
+    numbers.into_iter().map(name).collect()
+}
+
+/// The best first.
+fn ranked(mut names: Vec<String>) -> Vec<String> {
+    names.sort_by_key(|name| Reverse(rank(NameHash::of(SELF), NameHash::of(name))));
+    names
+}
+
+fn answer(set: &mut Membership, now: u64, names: &[String]) -> LinkChanges {
+    let listed = names.iter().map(|name| node(name)).collect();
+    let now = Duration::from_secs(now);
+    let mut links = set.answer(now, whole(0, listed), SELF, &THERE).links.unwrap();
+    links.expired.sort();
+    links
+}
+
+fn hear(set: &mut Membership, name: &str, what: Reach) -> LinkChanges {
+    let heard = [(name.to_owned(), what)];
+    set.reach(Duration::ZERO, &heard, &THERE).links.unwrap()
+}
+
+fn picked(names: &[&String]) -> LinkChanges {
+    LinkChanges {
+        picked: names.iter().map(ToString::to_string).collect(),
+        ..LinkChanges::default()
+    }
+}
+
+#[test]
+fn the_best_are_picks_and_of_the_others_nothing_is_told() {
+    let all = ranked(names(0..50));
+    let mut set = set(4);
+    assert_eq!(
+        answer(&mut set, 0, &names(0..50)),
+        picked(&[&all[0], &all[1], &all[2], &all[3]])
+    );
+    assert_eq!(
+        answer(&mut set, 1, &names(0..50)),
+        LinkChanges::default(),
+        "a quiet poll"
+    );
+    assert_eq!(set.len(), 50);
+    // Missing long enough, all but the best leave; one of them was a pick.
+    let left = answer(&mut set, 2, &all[..3]);
+    assert_eq!(left, LinkChanges::default());
+    let left = answer(&mut set, 20, &all[..3]);
+    assert_eq!(left.withdrawn, [all[3].clone()]);
+    assert_eq!(left.expired, Vec::<String>::new(), "it is no peer any more");
+    assert_eq!((left.picked, set.len()), (vec![], 3));
+}
+
+#[test]
+fn a_pick_out_of_reach_is_replaced_until_it_is_back() {
+    let all = ranked(names(0..50));
+    let mut set = set(3);
+    answer(&mut set, 0, &all);
+    assert_eq!(
+        hear(&mut set, &all[1], Reach::Unlinked),
+        LinkChanges::default(),
+        "it may be back in a moment"
+    );
+    assert_eq!(hear(&mut set, &all[1], Reach::OutOfReach), picked(&[&all[3]]));
+    assert_eq!(hear(&mut set, &all[3], Reach::OutOfReach), picked(&[&all[4]]));
+    assert_eq!(hear(&mut set, &all[3], Reach::OutOfReach), LinkChanges::default());
+    let back = hear(&mut set, &all[1], Reach::Linked);
+    assert_eq!((back.picked, back.spared.len()), (vec![], 2));
+    assert!(back.spared.contains(&all[3]) && back.spared.contains(&all[4]));
+    assert_eq!(
+        hear(&mut set, &all[0], Reach::OutOfReach),
+        picked(&[&all[3]]),
+        "that it was out of reach was forgotten with it"
+    );
+}
+
+#[test]
+fn a_spare_that_is_linked_is_known_until_it_isnt() {
+    let all = ranked(names(0..10));
+    let mut set = set(2);
+    answer(&mut set, 0, &all);
+    let linked = hear(&mut set, &all[5], Reach::Linked).linked;
+    assert_eq!(linked, [all[5].clone()]);
+    assert_eq!(hear(&mut set, "stranger@h", Reach::Linked), LinkChanges::default());
+    // It is there already when it is picked.
+    hear(&mut set, &all[0], Reach::OutOfReach);
+    for out in &all[2..5] {
+        hear(&mut set, out, Reach::OutOfReach);
+    }
+    assert_eq!(hear(&mut set, &all[1], Reach::OutOfReach).picked, [all[6].clone()]);
+    // Two of a kind that are missing: one that is linked, and one that the VM has forgotten.
+    let mut set = self::set(2);
+    answer(&mut set, 0, &all);
+    hear(&mut set, &all[5], Reach::Linked);
+    hear(&mut set, &all[6], Reach::Linked);
+    hear(&mut set, &all[6], Reach::Unlinked);
+    answer(&mut set, 1, &all[..5]);
+    assert_eq!(answer(&mut set, 20, &all[..5]).expired, [all[5].clone()]);
+    assert_eq!(set.len(), 5);
+}
+
+#[test]
+fn who_is_withdrawn_is_no_pick_until_it_is_back() {
+    let all = ranked(names(0..10));
+    let mut set = set(2);
+    answer(&mut set, 0, &all);
+    hear(&mut set, &all[1], Reach::Linked);
+    answer(&mut set, 1, &all[2..]);
+    let gone = answer(&mut set, 7, &all[2..]);
+    let mut withdrawn = gone.withdrawn;
+    withdrawn.sort_by_key(|name| *name == all[1]);
+    assert_eq!(withdrawn, all[..2]);
+    assert_eq!(gone.picked, all[2..4]);
+    assert_eq!(gone.spared, Vec::<String>::new());
+    let back = answer(&mut set, 8, &all);
+    assert_eq!((back.picked, back.linked), (all[..2].to_vec(), vec![]));
+    assert_eq!(back.spared.len(), 2);
+}
+
+#[test]
+fn only_picks_cost_atoms() {
+    struct Few;
+    impl Vm for Few {
+        fn is_atom(&self, _name: &str) -> bool {
+            false
+        }
+        fn has_answered(&self, _name: &str) -> bool {
+            true
+        }
+        fn atoms_left(&self) -> usize {
+            2
+        }
+    }
+    let all = ranked(names(0..10));
+    let mut set = set(4);
+    let listed = all.iter().map(|name| node(name)).collect();
+    let changes = set.answer(Duration::ZERO, whole(0, listed), SELF, &Few);
+    assert_eq!(changes.links.unwrap().picked, all[..2]);
+    assert_eq!(changes.refused, [(all[2].clone(), Refusal::AtomLimit)]);
+    assert_eq!(set.len(), 10);
+    // The next poll finds the same.
+    let again = set.again(Duration::from_secs(1), 0, &Few);
+    assert_eq!(again.links.unwrap().picked, all[2..4]);
+}
+
+#[test]
+fn names_that_lead_nowhere_are_probed_before_they_are_picked() {
+    let all = ranked(names(0..100));
+    let mut set = Membership::new(Limits {
+        max_members: 100,
+        ..limits(100)
+    })
+    .with_picks(SELF, 2);
+    let listed = all.iter().map(|name| node(name)).collect();
+    let mut changes = set.answer(Duration::ZERO, whole(0, listed), SELF, &NOBODY);
+    let mut picks = 0;
+    // Whoever is picked is out of reach.
+    while !changes.links.as_ref().unwrap().picked.is_empty() {
+        let heard: Vec<_> = changes.links.unwrap().picked;
+        picks += heard.len();
+        let heard: Vec<_> = heard.into_iter().map(|name| (name, Reach::OutOfReach)).collect();
+        changes = set.reach(Duration::ZERO, &heard, &NOBODY);
+    }
+    assert_eq!(picks, 50, "half a budget of atoms, and no more");
+    let due: Vec<String> = std::iter::from_fn(|| set.next_probe().map(|node| node.name)).collect();
+    assert_eq!(due, all[50..52]);
+    assert_eq!(set.waiting(&changes), 2);
+    // One answers; the other is passed over.
+    let ended = [(due[0].clone(), false), (due[1].clone(), true)];
+    let changes = set.probed(Duration::ZERO, &ended, &NOBODY);
+    assert_eq!(changes.links.unwrap().picked, [all[51].clone()]);
+    assert_eq!(set.next_probe().unwrap().name, all[52]);
+    assert_eq!(set.len(), 100);
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_and_goes_the_picks_are_the_best_within_reach(steps in proptest::collection::vec((0u8..5, 0usize..24, any::<u32>()), 1..60), wanted in 2usize..6) {
+        let mut set = set(wanted);
+        let mut now = 0;
+        // What the VM has been told.
+        let mut picks: BTreeSet<String> = BTreeSet::new();
+        for (kind, number, bits) in steps {
+            now += 6;
+            let name = format!("n{number}@h");
+            let heard = match kind {
+                0 => Some(Reach::Linked),
+                1 => Some(Reach::Unlinked),
+                2 => Some(Reach::OutOfReach),
+                _ => None,
+            };
+            let changes = match heard {
+                Some(heard) => set.reach(Duration::from_secs(now), &[(name.clone(), heard)], &THERE),
+                None => {
+                    let listed = (0..24).filter(|number| bits >> number & 1 == 1).map(|number| node(&format!("n{number}@h"))).collect();
+                    set.answer(Duration::from_secs(now), whole(0, listed), SELF, &THERE)
+                }
+            };
+            let links = changes.links.unwrap();
+            for name in links.expired.iter().chain(&links.withdrawn).chain(&links.spared) {
+                picks.remove(name);
+            }
+            for name in &links.picked {
+                prop_assert!(picks.insert(name.clone()), "{name} is picked twice");
+            }
+            let members: Vec<String> = set.members.iter().filter(|(_, member)| !member.withdrawn).map(|(name, _)| name.to_string()).collect();
+            let known: BTreeSet<String> = set.picks.as_ref().unwrap().known.iter().filter(|(_, known)| known.pick).map(|(name, _)| name.to_string()).collect();
+            prop_assert_eq!(&known, &picks, "what was told is what is");
+            // The best, until enough of them are within reach.
+            let mut within_reach = 0;
+            let expected: BTreeSet<String> = ranked(members).into_iter().take_while(|name| {
+                let more = within_reach < wanted;
+                let out_of_reach = set.picks.as_ref().unwrap().known.get(name.as_str()).is_some_and(|known| known.out_of_reach);
+                within_reach += usize::from(!out_of_reach);
+                more
+            }).collect();
+            prop_assert_eq!(&known, &expected);
+        }
+    }
+
+    #[test]
+    fn the_picks_are_the_same_in_whatever_order_the_members_came(mut numbers in Just((0..200).collect::<Vec<usize>>()).prop_shuffle(), cut in 1usize..199, wanted in 2usize..6) {
+        let all = ranked(names(0..200));
+        let mut set = set(wanted);
+        let late = numbers.split_off(cut);
+        answer(&mut set, 0, &names(numbers));
+        let listed = names(late).iter().map(|name| node(name)).collect();
+        set.answer(Duration::ZERO, whole(1, listed), SELF, &THERE);
+        let mut picks: Vec<String> = set.picks.unwrap().known.keys().map(ToString::to_string).collect();
+        picks.sort_by_key(|name| all.iter().position(|other| other == name));
+        prop_assert_eq!(&picks[..], &all[..wanted]);
+    }
+
+    #[test]
+    fn one_that_joins_or_leaves_changes_one_pick_at_the_most(size in 3usize..100, wanted in 2usize..6, number in 1_000usize..2_000) {
+        let before = names(0..size);
+        let mut set = set(wanted);
+        answer(&mut set, 0, &before);
+        let with: Vec<String> = before.iter().cloned().chain(names([number])).collect();
+        let joined = answer(&mut set, 0, &with);
+        let one = joined.picked.len();
+        prop_assert!(one == 0 || joined.picked == names([number]));
+        prop_assert_eq!(joined.spared.len(), if size < wanted { 0 } else { one });
+        answer(&mut set, 1, &before);
+        let left = answer(&mut set, 20, &before);
+        prop_assert_eq!(left.withdrawn.len(), one);
+        prop_assert_eq!(left.picked, joined.spared);
+    }
+}
