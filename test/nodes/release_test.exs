@@ -92,6 +92,30 @@ defmodule Caravan.Nodes.ReleaseTest do
     refute Enum.any?(ports, &Vm.listening?/1)
   end
 
+  test "with connect_all off it picks whom to be linked with, and else doesn't start", %{
+    a: a,
+    b: b
+  } do
+    bounded = &%{&1 | env: [{"TINY_LINKS", "2"} | &1.env]}
+    assert {status, output} = ReleaseApp.run(bounded.(a), ["start"])
+    assert status != 0
+    assert output =~ "[links: 2] needs the kernel's connect_all to be off"
+
+    # As a line of vm.args.
+    off = &%{bounded.(&1) | env: [{"ELIXIR_ERL_OPTIONS", "-connect_all false"} | bounded.(&1).env]}
+
+    vms = Enum.map([off.(a), off.(b)], &ReleaseApp.start/1)
+
+    for {app, other} <- [{a, b}, {b, a}] do
+      await = "Caravan.await(:tiny, min: 1, timeout: 20_000)"
+      assert ReleaseApp.rpc(app, await) == "{:ok, [:\"#{other.node}\"]}"
+      counts = "Caravan.status()[:tiny] |> Map.take([:picks, :spares, :links])"
+      assert ReleaseApp.rpc(app, counts) == "%{links: 1, picks: 1, spares: 0}"
+    end
+
+    for vm <- vms, do: assert({0, _} = Vm.terminate(vm))
+  end
+
   @terminal if System.find_executable("script"),
               do: [],
               else: [skip: "needs script, of util-linux"]

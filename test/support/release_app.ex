@@ -26,7 +26,12 @@ defmodule Caravan.ReleaseApp do
         query: "tiny.test",
         node_name: "{sname}-{port}@{ip}",
         nameservers: [System.fetch_env!("TINY_NAMESERVER")],
-        poll_interval: 200
+        poll_interval: 200,
+        mesh:
+          case System.get_env("TINY_LINKS") do
+            nil -> :full
+            n -> [links: String.to_integer(n)]
+          end
       ]
 
       with {:ok, pid} <- Supervisor.start_link([{Caravan, topologies: [tiny: topology]}], strategy: :one_for_one) do
