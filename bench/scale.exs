@@ -3,7 +3,7 @@
 
 require = &Code.require_file("mesh/#{&1}.exs", __DIR__)
 nodes_code = Enum.flat_map(~w(subject quiet node), require)
-Enum.each(~w(table dns vm scale), require)
+Enum.each(~w(table dns vm picks scale), require)
 
 defmodule Bench.Scale do
   alias Bench.Mesh.{Dns, Scale, Subject, Table, Vm}
@@ -11,6 +11,8 @@ defmodule Bench.Scale do
   @switches [
     nodes: :string,
     restart: :string,
+    kill: :string,
+    links: :integer,
     calm: :boolean,
     subjects: :string,
     rounds: :integer,
@@ -22,9 +24,10 @@ defmodule Bench.Scale do
     options = options!(arguments)
     subjects = subjects!(options[:subjects])
     sizes = options |> Keyword.get(:nodes, "128") |> String.split(",") |> Enum.map(&size!/1)
-    counts = Map.new(sizes, &{&1, count!(options[:restart], &1)})
+    counts = Map.new(sizes, &{&1, count!(options[:restart] || options[:kill], &1)})
     flags = flags!(options)
     rounds = rounds!(options)
+    links = links!(options, subjects)
 
     Vm.prepare("/run/mesh", nodes_code)
     {:ok, _} = Dns.start_link()
@@ -38,7 +41,7 @@ defmodule Bench.Scale do
 
       measured =
         for round <- 1..rounds, subject <- subjects do
-          figures = Scale.run(subject, size, counts[size], restarts(options), flags)
+          figures = Scale.run(subject, size, counts[size], restarts(options), flags, links)
           tell.("#{subject.label}, round #{round}", figures)
           {subject.id, figures}
         end
@@ -56,10 +59,14 @@ defmodule Bench.Scale do
 
   # What was tried in some rounds only is judged by those.
   defp medians(rounds) do
-    for kind <- [:formed, :calm, :at_once],
+    for kind <- [:formed, :calm, :at_once, :killed],
         [_ | _] = figures <- [for(%{^kind => figure} <- rounds, do: figure)],
         into: %{} do
-      {kind, Map.new(Map.keys(hd(figures)), &{&1, median(figures, &1)})}
+      medians = Map.new(Map.keys(hd(figures)) -- [:degree, :connected], &{&1, median(figures, &1)})
+
+      # For what isn't a number, the round with the median time.
+      typical = Enum.find(figures, hd(figures), &(&1.time == medians.time))
+      {kind, Map.merge(typical, medians)}
     end
   end
 
@@ -69,21 +76,34 @@ defmodule Bench.Scale do
     formed = figures.formed
 
     [
-      "#{size} nodes: #{time("formed in", formed)}, #{cpu(formed)}, #{formed.cut} links cut"
+      "#{size} nodes: #{time("formed in", formed)}, #{cpu(formed)}, #{formed.cut} links cut, #{graph(formed)}"
       | for(kind <- restarts, do: restarted(kind, count, figures[kind]))
     ]
   end
 
   defp restarted(kind, count, nil), do: "#{what(kind, count)}: not tried, there was no mesh"
 
+  defp restarted(:killed, count, figure) do
+    "#{what(:killed, count)}: #{time("the others whole after", figure)}, #{cpu(figure)}, #{figure.cut} links between the " <>
+      "others cut, #{graph(figure)}"
+  end
+
   defp restarted(kind, count, figure) do
     released = "released #{seconds(figure.booted, 1)} s after the kill"
 
     "#{what(kind, count)}: #{time("whole after", figure)} (#{released}), #{cpu(figure)}, " <>
-      "#{figure.cut} links between the others cut"
+      "#{figure.cut} links between the others cut, #{graph(figure)}"
+  end
+
+  defp graph(%{degree: {least, mean, most}} = figure) do
+    mean = :erlang.float_to_binary(mean, decimals: 1)
+    connected = if figure.connected, do: "connected", else: "NOT connected"
+    mib = :erlang.float_to_binary(figure.memory / 1_024, decimals: 2)
+    "#{figure.links} links, #{connected}, #{mib} MiB more a node, degree #{least}/#{mean}/#{most}"
   end
 
   defp what(:at_once, count), do: "#{count} killed and restarted at once"
+  defp what(:killed, count), do: "#{count} killed"
   defp what(:calm, count), do: "#{count} killed and restarted #{div(Scale.calm(), 1_000)} s later"
 
   defp time(_text, %{time: nil}), do: "not in #{div(Scale.within(), 1_000)} s"
@@ -99,6 +119,7 @@ defmodule Bench.Scale do
     case OptionParser.parse(arguments, strict: @switches) do
       {options, [], []} ->
         if options[:calm] && !options[:restart], do: fail("--calm needs --restart")
+        if options[:kill] && options[:restart], do: fail("expected --kill or --restart, not both")
         options
 
       {_, rest, invalid} ->
@@ -108,9 +129,27 @@ defmodule Bench.Scale do
   end
 
   defp restarts(options) do
-    if options[:restart],
-      do: if(options[:calm], do: [:calm, :at_once], else: [:at_once]),
-      else: []
+    cond do
+      options[:kill] -> [:killed]
+      options[:calm] -> [:calm, :at_once]
+      options[:restart] -> [:at_once]
+      true -> []
+    end
+  end
+
+  # Subjects without such an option would be measured for something else.
+  defp links!(options, subjects) do
+    case options[:links] do
+      nil ->
+        nil
+
+      n when n in 2..64 ->
+        if Enum.any?(subjects, &(&1.id != :caravan)), do: fail("--links needs --subjects caravan")
+        n
+
+      n ->
+        fail("expected --links from 2 to 64, got #{n}")
+    end
   end
 
   defp rounds!(options) do
@@ -139,12 +178,13 @@ defmodule Bench.Scale do
 
     if count in 1..(size - 1),
       do: count,
-      else: fail("expected --restart of 1 to #{size - 1} of #{size} nodes, such as 10%, got #{text}")
+      else: fail("expected --restart or --kill of 1 to #{size - 1} of #{size} nodes, such as 10%, got #{text}")
   end
 
   defp flags!(options) do
+    # A bounded mesh needs connect_all off.
     connect_all =
-      case options[:connect_all] || "true" do
+      case options[:connect_all] || "#{options[:links] == nil}" do
         "true" -> []
         "false" -> ~w(-kernel connect_all false)
         other -> fail("expected --connect-all true or false, got #{other}")

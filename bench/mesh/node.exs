@@ -57,7 +57,7 @@ defmodule Bench.Mesh.Node do
         loop(state)
 
       :peers ->
-        tell({:peers, length(Node.list())})
+        tell({:peers, Node.list()})
         loop(state)
 
       :modules ->
@@ -86,7 +86,7 @@ defmodule Bench.Mesh.Node do
   defp watched(%{watched: nil} = state, _at), do: state
 
   defp watched(%{watched: {tag, count}} = state, at) do
-    whole? = length(Node.list()) == count
+    whole? = length(Node.list()) >= count
 
     case {state.whole?, whole?} do
       {false, true} -> tell({:whole, tag, at})

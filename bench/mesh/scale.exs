@@ -1,10 +1,11 @@
 # A large cluster: how it forms, and how it stands it that a part of it is killed and restarted.
 #
-# A figure is `%{time: µs or nil, cpu: µs, cut: links}`; nil is a deadline that passed. Of a restart it is also `booted`: how
+# A figure is `%{time: µs or nil, cpu: µs, cut: links, degree: {min, mean, max}, links: count, connected: boolean, memory:
+# KiB more a node}`; nil is a deadline that passed. Of a restart it is also `booted`: how
 # long after the kill, in µs, those killed were there again and released. A busy cluster keeps them waiting.
 
 defmodule Bench.Mesh.Scale do
-  alias Bench.Mesh.{Dns, Subject, Vm}
+  alias Bench.Mesh.{Dns, Picks, Subject, Vm}
 
   # In ms.
   @within 80_000
@@ -19,8 +20,8 @@ defmodule Bench.Mesh.Scale do
   @doc "A first pair of each: shows that it works, and what code it takes."
   def warm_up(subjects, flags) do
     for subject <- subjects do
-      cluster = boot(subject, 2, flags)
-      watch = Vm.watch(cluster.vms, 1)
+      cluster = boot(subject, 2, flags, nil)
+      watch = Vm.watch(cluster.vms, fn _ -> 1 end)
       at = release(cluster, cluster.vms)
       Vm.whole(watch, deadline(at)) || raise "#{subject.label}: two nodes did not meet"
       Vm.learn(subject, hd(cluster.vms))
@@ -32,9 +33,9 @@ defmodule Bench.Mesh.Scale do
   `size` nodes of `subject` released at once, `:formed`. Then `count` of them are killed and restarted, once for each of
   `restarts`: `:at_once`, or `:calm`, which is later. Answers with a figure for each that was tried.
   """
-  def run(subject, size, count, restarts, flags) do
-    cluster = boot(subject, size, flags)
-    watch = Vm.watch(cluster.vms, size - 1)
+  def run(subject, size, count, restarts, flags, links) do
+    cluster = boot(subject, size, flags, links)
+    watch = watch(cluster)
     used = Vm.cpu(cluster.vms)
     formed = measure(watch, cluster.vms, cluster.vms, used, &release(cluster, &1))
 
@@ -45,9 +46,31 @@ defmodule Bench.Mesh.Scale do
     Map.new([{:formed, formed} | figures])
   end
 
+  # Whom a node is to be linked with: all, or at least its picks and those that pick it.
+  defp watch(%{vms: vms, links: nil}), do: Vm.watch(vms, fn _name -> length(vms) - 1 end)
+
+  defp watch(%{vms: vms, links: links}) do
+    neighbours = vms |> Enum.map(& &1.name) |> Picks.neighbours(links)
+    Vm.watch(vms, &length(neighbours[&1]))
+  end
+
   # Those killed are spread over the whole cluster.
+  defp killed(vms, count),
+    do: vms |> Enum.take_every(div(length(vms), count)) |> Enum.take(count)
+
+  # Nobody comes back: the others must find new picks.
+  defp restart(%{vms: vms} = cluster, count, :killed) do
+    killed = killed(vms, count)
+    cluster = %{cluster | vms: vms -- killed}
+    used = Vm.cpu(cluster.vms)
+    since = Vm.now()
+    Vm.halt(killed)
+    watch = watch(cluster)
+    {{:killed, measure(watch, cluster.vms, cluster.vms, used, fn _ -> since end, since)}, cluster}
+  end
+
   defp restart(%{vms: vms} = cluster, count, kind) do
-    killed = vms |> Enum.take_every(div(length(vms), count)) |> Enum.take(count)
+    killed = killed(vms, count)
     others = vms -- killed
     used = Vm.cpu(others)
     since = Vm.now()
@@ -56,7 +79,7 @@ defmodule Bench.Mesh.Scale do
 
     again = Vm.boot(cluster.subject, Enum.map(killed, & &1.ip), cluster.flags)
     cluster = %{cluster | vms: others ++ again}
-    watch = Vm.watch(cluster.vms, length(vms) - 1)
+    watch = watch(cluster)
     used = used + Vm.cpu(again)
     booted = Vm.now() - since
     release = fn _all -> release(cluster, again) end
@@ -66,6 +89,7 @@ defmodule Bench.Mesh.Scale do
 
   # `used` is the CPU that doesn't count; of links those between `others` do, from `since` on.
   defp measure(watch, all, others, used, release, since \\ 0) do
+    memory = Vm.memory(all)
     at = release.(all)
 
     {time, cpu} =
@@ -74,7 +98,20 @@ defmodule Bench.Mesh.Scale do
         nil -> {nil, Vm.cpu(all)}
       end
 
-    %{time: time, cpu: cpu - used, cut: length(Vm.lost(others, since))}
+    figure = %{time: time, cpu: cpu - used, cut: length(Vm.lost(others, since))}
+    figure |> Map.put(:memory, Vm.memory(all) - memory) |> Map.merge(graph(all))
+  end
+
+  defp graph(vms) do
+    links = Map.new(Enum.zip(Enum.map(vms, & &1.name), Vm.ask(vms, :peers)))
+    degrees = for {_name, peers} <- links, do: length(peers)
+    sum = Enum.sum(degrees)
+
+    %{
+      degree: {Enum.min(degrees), sum / length(degrees), Enum.max(degrees)},
+      links: div(sum, 2),
+      connected: Picks.connected?(links)
+    }
   end
 
   defp settled(watch, vms, deadline) do
@@ -92,14 +129,17 @@ defmodule Bench.Mesh.Scale do
 
   # The nodes are in the DNS before they are released. A TTL of 0 keeps OTP's cache of records out, which would give 40
   # of them.
-  defp boot(subject, size, flags) do
+  defp boot(subject, size, flags, links) do
     ips = for n <- 0..(size - 1), do: "127.1.#{div(n, 250)}.#{rem(n, 250) + 1}"
     Dns.run(for ip <- ips, do: "add " <> Subject.record(subject.id, query(subject), ip, 0))
-    %{subject: subject, flags: flags, ips: ips, vms: Vm.boot(subject, ips, flags)}
+    vms = Vm.boot(subject, ips, flags)
+    %{subject: subject, flags: flags, links: links, ips: ips, vms: vms}
   end
 
-  defp release(%{subject: subject, ips: ips}, vms),
-    do: Vm.release(vms, Subject.target(subject.id, query(subject), ips))
+  defp release(%{subject: subject, ips: ips} = cluster, vms) do
+    target = Subject.target(subject.id, query(subject), ips)
+    Vm.release(vms, Subject.bounded(target, cluster.links))
+  end
 
   defp clear(cluster) do
     Vm.halt(cluster.vms)

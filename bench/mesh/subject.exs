@@ -49,14 +49,18 @@ defmodule Bench.Mesh.Subject do
   def target(:plain, _query, ips), do: Enum.map(ips, &name/1)
   def target(_id, query, _ips), do: query
 
+  @doc "The same for a subject whose nodes pick that many to link with."
+  def bounded(query, nil), do: query
+  def bounded(query, links) when is_binary(query), do: {query, links}
+
   @doc "The addresses that query number `index` of a quiet poll finds."
   def addresses(index, count) do
     for i <- 1..count, do: "10.#{index}.#{div(i, 250)}.#{rem(i, 250) + 1}"
   end
 
   @doc "What an application puts into its supervisor; all intervals are the defaults."
-  def children(:caravan, query),
-    do: [{Caravan, topologies: [mesh: [query: query, type: :a, nameservers: ["127.0.0.53"]]]}]
+  def children(:caravan, {query, links}), do: caravan(query, mesh: [links: links])
+  def children(:caravan, query), do: caravan(query, [])
 
   def children(:libcluster, query) do
     config = [query: query, node_basename: @base]
@@ -73,6 +77,11 @@ defmodule Bench.Mesh.Subject do
 
   def children(:plain, names),
     do: [{Task, fn -> connect(List.delete(names, node())) end}]
+
+  defp caravan(query, more) do
+    options = [query: query, type: :a, nameservers: ["127.0.0.53"]]
+    [{Caravan, topologies: [mesh: options ++ more]}]
+  end
 
   # As many at a time as Task.async_stream/3 takes by itself, and as often as the others look for nodes.
   defp connect(names) do

@@ -79,11 +79,12 @@ defmodule Bench.Mesh.Vm do
   end
 
   @doc """
-  From now on they tell when they have `count` peers and when they no longer do: a watch, for `whole/2` and `torn/2`.
+  From now on each tells when it has `count.(name)` peers or more and when it no longer has: a watch, for `whole/2` and
+  `torn/2`.
   """
   def watch(vms, count) do
     tag = System.unique_integer()
-    tell(vms, {:watch, tag, count})
+    for vm <- vms, do: tell([vm], {:watch, tag, count.(vm.name)})
     %{tag: tag, names: Map.new(vms, &{&1.port, &1.name}), whole: %{}}
   end
 
@@ -134,6 +135,18 @@ defmodule Bench.Mesh.Vm do
     [_, rest] = "/proc/#{pid}/stat" |> File.read!() |> String.split(") ", parts: 2)
     [user, system] = rest |> String.split() |> Enum.slice(11, 2)
     (String.to_integer(user) + String.to_integer(system)) * 10_000
+  end
+
+  @doc "The private memory of each, in KiB, on average."
+  def memory(vms), do: div(vms |> Enum.map(&memory_of/1) |> Enum.sum(), length(vms))
+
+  defp memory_of(%{port: port}) do
+    {:os_pid, pid} = Port.info(port, :os_pid)
+    rollup = File.read!("/proc/#{pid}/smaps_rollup")
+
+    for [_, kib] <- Regex.scan(~r/^Private_(?:Clean|Dirty): +(\d+) kB$/m, rollup), reduce: 0 do
+      sum -> sum + String.to_integer(kib)
+    end
   end
 
   @doc "Asks each of them, and answers with what they answered."
