@@ -20,7 +20,7 @@ use crate::membership::{Changes, Limits, Listing, Membership, Reach, Vm};
 use crate::naming::{Mismatch, Naming, NodeNames, OwnNode};
 use crate::node_name;
 use crate::node_refs;
-use crate::resolver::{self, Lookup, Missing, Spec};
+use crate::resolver::{self, Lookup, Missing, Recall, Spec};
 use crate::settings::{Settings, settings};
 
 pub use self::config::{DiscoveryConfig, OwnIdentity};
@@ -125,13 +125,13 @@ impl Discovery {
     /// Those of a lookup.
     pub async fn poll(&self, index: u32, self_name: &str, vm: &impl Vm) -> Result<PollReport, Error> {
         let place = index as usize;
-        let known = match self.state().known.get(place) {
-            Some(Some(known)) if known.self_name == self_name => Some(known.digest),
-            _ => None,
+        let recall = match self.state().known.get(place) {
+            Some(Some(known)) if known.self_name == self_name => Recall::Known(known.digest),
+            _ => Recall::On,
         };
         let lookup = resolver::lookup(&Spec {
             query: self.query(index).to_owned(),
-            known,
+            recall,
             ..self.spec.clone()
         })
         .await

@@ -1,6 +1,5 @@
 //! From DNS records to endpoints: aliases followed, services ordered, host names checked. Pure.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -116,24 +115,25 @@ pub fn find(name: &str, mut answers: Vec<Record>, wanted: impl Fn(&Data) -> bool
     Found::CnameLoop
 }
 
-/// The endpoints of address records, each address once.
+/// The endpoints of address records in the order of the addresses, each once.
 pub fn addresses(records: &[Record]) -> Vec<Endpoint> {
-    let mut seen = HashSet::with_capacity(records.len());
-    let mut endpoints: Vec<Endpoint> = records
+    let mut addresses: Vec<IpAddr> = records
         .iter()
         .filter_map(|record| match record.data {
-            Data::Address(ip) if seen.insert(ip) => Some(Endpoint {
-                priority: 0,
-                weight: 0,
-                host: None,
-                addresses: vec![ip],
-                port: None,
-            }),
+            Data::Address(ip) => Some(ip),
             _ => None,
         })
         .collect();
-    endpoints.sort_unstable();
-    endpoints
+    addresses.sort_unstable();
+    addresses.dedup();
+    let endpoint = |ip| Endpoint {
+        priority: 0,
+        weight: 0,
+        host: None,
+        addresses: vec![ip],
+        port: None,
+    };
+    addresses.into_iter().map(endpoint).collect()
 }
 
 /// The endpoints of SRV records, in the order of priority, weight and name, each once; still without addresses.

@@ -66,8 +66,19 @@ pub struct Spec {
     pub timeout: Duration,
     /// Whether hosts need IPv6 addresses, since distribution runs over IPv6.
     pub ipv6: bool,
-    /// The digest of the known answer, which need not be read again.
-    pub known: Option<u64>,
+    /// Whether the answer is to be recognized when it comes again.
+    pub recall: Recall,
+}
+
+/// Whether an answer gets a digest, by which the next lookup recognizes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recall {
+    /// No: it costs time, and nobody asks for it.
+    Off,
+    /// Yes.
+    On,
+    /// Yes, and an answer with this digest need not be read again.
+    Known(u64),
 }
 
 /// The endpoints and TTL of one query, and how they arrived.
@@ -89,7 +100,7 @@ pub struct Lookup {
     pub refused: RefusedNames,
     /// What is missing from the answer.
     pub incomplete: Option<Missing>,
-    /// The digest of the answer, if there was just one.
+    /// The digest of the answer, if one was wanted and there was just one answer.
     pub digest: Option<u64>,
     /// Whether the answer was the known one: then there are endpoints, but not here.
     pub unchanged: bool,

@@ -55,7 +55,7 @@ fn config(server: SocketAddr) -> DiscoveryConfig {
             tcp: false,
             timeout: Duration::from_secs(20),
             ipv6: false,
-            known: None,
+            recall: Recall::On,
         },
         sname: None,
         template: None,

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::membership::Reach;
 use crate::node_name::{Listening, PortRules};
 use crate::probe::Purpose;
-use crate::resolver::{Spec, Type, nameserver};
+use crate::resolver::{Recall, Spec, Type, nameserver};
 use crate::settings::{Settings, settings};
 
 #[derive(NifUnitEnum)]
@@ -202,7 +202,7 @@ fn spec(
         tcp,
         timeout: Duration::from_millis(timeout),
         ipv6: settings().ipv6,
-        known: None,
+        recall: Recall::Off,
     })
 }
 

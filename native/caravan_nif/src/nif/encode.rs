@@ -20,7 +20,7 @@ pub(crate) mod atoms {
         invalid_name, invalid_option, port_out_of_range, tool_node, overloaded, internal,
         question, servers, elapsed_ms, rcode, partial,
         max_members, atom_limit, no_answer, not_allowed, other_family, short_name, long_name, no_port,
-        by_host, capitals, other_name,
+        by_host, capitals, other_name, addresses,
         epmd, waits, answers,
     }
 }

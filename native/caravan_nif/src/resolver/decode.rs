@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::op::{Message, Query};
 use hickory_resolver::proto::rr::{Name, RecordType};
 
-use super::response::{Received, read, whole_records};
+use super::response::{self, Received, read, whole_records};
 use super::session::{Session, find};
 use super::wire::build_query;
-use super::{Spec, Type};
+use super::{Recall, Spec, Type};
 use crate::endpoint::{self, Endpoint, Found, RefusedNames};
 use crate::error::Error;
 
@@ -36,24 +36,15 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
         nameservers: Some(vec![server]),
         tcp: false,
         ipv6: false,
-        known: None,
+        recall: Recall::Off,
         timeout: Duration::from_secs(1),
     });
-    let of = match record_type {
-        Type::Srv => RecordType::SRV,
-        Type::A | Type::Ip => RecordType::A,
-        Type::Aaaa => RecordType::AAAA,
-    };
-    let owner = Name::from_ascii(format!("{name}.")).unwrap_or_default();
-    let mut request = build_query(&Query::query(owner, of), true);
-    if let Some(&[high, low]) = bytes.first_chunk() {
-        request.metadata.id = u16::from_be_bytes([high, low]);
-    }
+    let (request, of) = request(bytes, name, record_type);
     let malformed = |reason| Error::Malformed {
         context: session.context(name, of, &[server]),
         reason,
     };
-    let answer = match read(bytes, &request, None).map_err(malformed)? {
+    let answer = match read(bytes, &request, Recall::Off).map_err(malformed)? {
         Received::Response(answer) => Some(answer),
         Received::Truncated => whole_records(bytes, &request),
         Received::Other => None,
@@ -73,6 +64,26 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
         _ => (endpoint::addresses(&records), RefusedNames::default()),
     };
     Ok(Decoded::Endpoints(endpoints, refused))
+}
+
+/// Whether hickory alone reads the same records from `bytes` as the reader that takes addresses in place.
+pub fn readers_agree(bytes: &[u8], name: &str, record_type: Type) -> bool {
+    response::readers_agree(bytes, &request(bytes, name, record_type).0)
+}
+
+/// A request that `bytes` may answer.
+fn request(bytes: &[u8], name: &str, record_type: Type) -> (Message, RecordType) {
+    let of = match record_type {
+        Type::Srv => RecordType::SRV,
+        Type::A | Type::Ip => RecordType::A,
+        Type::Aaaa => RecordType::AAAA,
+    };
+    let owner = Name::from_ascii(format!("{name}.")).unwrap_or_default();
+    let mut request = build_query(&Query::query(owner, of), true);
+    if let Some(&[high, low]) = bytes.first_chunk() {
+        request.metadata.id = u16::from_be_bytes([high, low]);
+    }
+    (request, of)
 }
 
 #[cfg(test)]

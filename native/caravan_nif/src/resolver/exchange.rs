@@ -7,10 +7,10 @@ use std::time::Duration;
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Transport;
 use super::edns::{self, Evidence, Mode};
 use super::response::Response;
 use super::wire::{ExchangeError, ServerReply, build_query, retry_over_tcp, send};
+use super::{Recall, Transport};
 use crate::socket_limit;
 
 /// When to stop waiting for what.
@@ -30,18 +30,18 @@ pub(super) struct Timeouts {
 pub(super) async fn exchange(
     server: SocketAddr,
     question: &Query,
-    known: Option<u64>,
+    recall: Recall,
     tcp: bool,
     timeouts: Timeouts,
 ) -> Result<(Response, Transport), ExchangeError> {
     let Some(_permit) = socket_limit::permit(timeouts.deadline).await else {
         return Err(ExchangeError::NoSocket);
     };
-    let (reply, request) = first_reply(server, question, known, tcp, timeouts).await?;
+    let (reply, request) = first_reply(server, question, recall, tcp, timeouts).await?;
     match reply {
         ServerReply::Whole(answer, transport) => Ok((answer, transport)),
         ServerReply::Truncated(bytes) => {
-            let answer = retry_over_tcp(server, &request, known, &bytes, timeouts.whole_until).await?;
+            let answer = retry_over_tcp(server, &request, recall, &bytes, timeouts.whole_until).await?;
             Ok((answer, Transport::Tcp))
         }
     }
@@ -51,14 +51,14 @@ pub(super) async fn exchange(
 async fn first_reply(
     server: SocketAddr,
     question: &Query,
-    known: Option<u64>,
+    recall: Recall,
     tcp: bool,
     timeouts: Timeouts,
 ) -> FirstReply {
     let query = |edns| {
         let request = build_query(question, edns);
         async move {
-            let reply = send(server, &request, known, tcp, timeouts.deadline).await;
+            let reply = send(server, &request, recall, tcp, timeouts.deadline).await;
             reply.map(|reply| (reply, request))
         }
     };
@@ -117,7 +117,7 @@ async fn check(server: SocketAddr, request: Message, tcp: bool, deadline: Instan
     let Some(_permit) = socket_limit::try_permit() else {
         return;
     };
-    let sent = send(server, &request, None, tcp, deadline);
+    let sent = send(server, &request, Recall::Off, tcp, deadline);
     if let Ok(Ok(reply)) = timeout_at(deadline, sent).await {
         let _ = noted(server, Evidence::Edns, Ok((reply, request)));
     }

@@ -24,11 +24,9 @@ pub(super) async fn look_up(session: &Session, name: &str, wanted: Type) -> Resu
                     v4.records.extend(v6.records);
                     v4.ttl = v4.ttl.min(v6.ttl);
                     v4.missing = v4.missing.or(v6.missing);
-                    v4.digest = None;
                     v4
                 }
                 (Ok(one), Err(other)) | (Err(other), Ok(one)) => Resolved {
-                    digest: None,
                     missing: one.missing.or(failed(other)),
                     ..one
                 },

@@ -1,21 +1,22 @@
 //! Parses the bytes of a response into Caravan's records. Pure.
 //!
-//! Reads record by record, since hickory's message of 1,000 records takes 300 kB that are discarded at once.
+//! Reads record by record, since hickory's message of 1,000 records takes 300 kB that are discarded at once. Most records
+//! of a big answer are addresses of the name in the question; they are read in place, and hickory reads all others.
+
+mod section;
 
 use std::sync::Arc;
 
-use hickory_resolver::proto::op::{Edns, Header, Message, MessageType, ResponseCode};
-use hickory_resolver::proto::rr::{self, DNSClass, Name, RData, RecordType};
+use hickory_resolver::proto::op::{Header, HeaderCounts, Message, MessageType, ResponseCode};
 use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
 
+use self::section::{Section, read_sections, text};
+use super::Recall;
 use super::digest::{Digest, digest};
-use crate::endpoint::{Data, Record};
+use crate::endpoint::Record;
 
 /// The truncation bit, in the third byte of a message.
 const TC: u8 = 0b10;
-
-/// The shortest record: the root's name, type, class, TTL and length (RFC 1035, 3.2.1).
-const SHORTEST_RECORD: usize = 11;
 
 /// A server's answer.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(super) struct Response {
     pub(super) edns: bool,
     pub(super) records: Vec<Record>,
     pub(super) additionals: Vec<Record>,
-    /// Its digest.
+    /// Its digest, if one was wanted.
     pub(super) digest: Option<u64>,
     /// It is the known answer, with this TTL; its records were not read.
     pub(super) unchanged: Option<u32>,
@@ -44,15 +45,15 @@ pub(super) enum Received {
     Other,
 }
 
-/// Reads what came after `request` was sent. The records of an answer with the digest `known` are not read.
-pub(super) fn read(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received, String> {
+/// Reads what came after `request` was sent. The records of an answer that is known already are not read.
+pub(super) fn read(bytes: &[u8], request: &Message, recall: Recall) -> Result<Received, String> {
     if bytes.get(..2) != Some(&request.metadata.id.to_be_bytes()[..]) {
         return Ok(Received::Other);
     }
     if bytes.get(2).is_some_and(|flags| flags & TC != 0) {
         return Ok(Received::Truncated);
     }
-    whole(bytes, request, known)
+    whole(bytes, request, recall)
 }
 
 /// The header and question, if this is an answer to `request`.
@@ -79,7 +80,7 @@ fn head(decoder: &mut BinDecoder<'_>, request: &Message) -> Result<Option<Header
 pub(super) fn whole_records(bytes: &[u8], request: &Message) -> Option<Response> {
     let mut decoder = BinDecoder::new(bytes);
     let Header { metadata, counts } = head(&mut decoder, request).ok()??;
-    let mut records = Section::default();
+    let mut records = Section::new(asked(request, counts));
     let _the_cut = records.read(&mut decoder, counts.answers);
     let is_answer = metadata.response_code == ResponseCode::NoError && !records.records.is_empty();
     is_answer.then(|| Response {
@@ -93,14 +94,17 @@ pub(super) fn whole_records(bytes: &[u8], request: &Message) -> Option<Response>
     })
 }
 
-fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received, String> {
+fn whole(bytes: &[u8], request: &Message, recall: Recall) -> Result<Received, String> {
     let mut decoder = BinDecoder::new(bytes);
     let Some(Header { metadata, counts }) = head(&mut decoder, request)? else {
         return Ok(Received::Other);
     };
-    let digest = digest(bytes);
+    let digest = match recall {
+        Recall::Off => None,
+        Recall::On | Recall::Known(_) => digest(bytes),
+    };
     if let Some(Digest { value, ttl }) = digest
-        && known == Some(value)
+        && recall == Recall::Known(value)
     {
         return Ok(Received::Response(Response {
             code: metadata.response_code,
@@ -108,18 +112,16 @@ fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received
             edns: true,
             records: Vec::new(),
             additionals: Vec::new(),
-            digest: known,
+            digest: Some(value),
             unchanged: Some(ttl),
         }));
     }
-    let mut records = Section::default();
-    records.read(&mut decoder, counts.answers).map_err(text_of)?;
-    let mut authorities = Section::default();
-    authorities.read(&mut decoder, counts.authorities).map_err(text_of)?;
+    let asked = asked(request, counts);
+    let mut sections = [(); 3].map(|()| Section::new(asked.clone()));
+    read_sections(&mut sections, &mut decoder, counts).map_err(text_of)?;
+    let [records, authorities, additionals] = sections;
     // RFC 2308, section 2.2: "no data" comes with authority or with a SOA record, or with nothing at all.
     let referral = counts.answers == 0 && !metadata.authoritative && authorities.ns && !authorities.soa;
-    let mut additionals = Section::default();
-    additionals.read(&mut decoder, counts.additionals).map_err(text_of)?;
     // EDNS holds the upper bits of the response code (RFC 6891, 6.1.3).
     let code = match &additionals.edns {
         Some(edns) => ResponseCode::from(edns.rcode_high(), metadata.response_code.low()),
@@ -136,62 +138,25 @@ fn whole(bytes: &[u8], request: &Message, known: Option<u64>) -> Result<Received
     }))
 }
 
-/// The records of one section that endpoints are made of.
-#[derive(Default)]
-struct Section {
-    records: Vec<Record>,
-    edns: Option<Edns>,
-    ns: bool,
-    soa: bool,
-    /// Big answers repeat one owner, so its text is made only once.
-    owner: Option<(Name, Arc<str>)>,
+/// Whether hickory alone would read the same from an answer to `request`: the standard that reading in place is held to.
+#[cfg(any(test, fuzzing))]
+pub(super) fn readers_agree(bytes: &[u8], request: &Message) -> bool {
+    let read = |in_place: bool| {
+        let mut decoder = BinDecoder::new(bytes);
+        let counts = head(&mut decoder, request).ok()??.counts;
+        let asked = asked(request, counts).filter(|_| in_place);
+        let mut sections = [(); 3].map(|()| Section::new(asked.clone()));
+        let end = read_sections(&mut sections, &mut decoder, counts).map_err(text_of);
+        let found = sections.map(|section| (section.records, section.edns, section.ns, section.soa));
+        Some((found, end, decoder.index()))
+    };
+    read(true) == read(false)
 }
 
-impl Section {
-    fn read(&mut self, decoder: &mut BinDecoder<'_>, count: u16) -> Result<(), DecodeError> {
-        // A count is trusted only as far as there are bytes for it.
-        let room = usize::from(count).min(decoder.len() / SHORTEST_RECORD);
-        self.records.reserve_exact(room);
-        for _ in 0..count {
-            let record = rr::Record::read(decoder)?;
-            match record.record_type() {
-                RecordType::OPT => self.edns = Some(Edns::from(&record)),
-                RecordType::NS => self.ns = true,
-                RecordType::SOA => self.soa = true,
-                _ if record.dns_class == DNSClass::IN => self.take(record),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, record: rr::Record) {
-        let data = match record.data {
-            RData::A(ip) => Data::Address(ip.0.into()),
-            RData::AAAA(ip) => Data::Address(ip.0.into()),
-            RData::CNAME(target) => Data::Alias(text(&target.0).into()),
-            RData::SRV(service) => Data::Service {
-                priority: service.priority,
-                weight: service.weight,
-                port: service.port,
-                target: text(&service.target).into(),
-            },
-            _ => return,
-        };
-        let owner = match &self.owner {
-            Some((name, owner)) if *name == record.name => Arc::clone(owner),
-            _ => {
-                let owner: Arc<str> = text(&record.name).into();
-                self.owner = Some((record.name, Arc::clone(&owner)));
-                owner
-            }
-        };
-        self.records.push(Record {
-            owner,
-            ttl: record.ttl,
-            data,
-        });
-    }
+/// The name in the question of an answer to `request`, if the answer repeats it.
+fn asked(request: &Message, counts: HeaderCounts) -> Option<Arc<str>> {
+    let query = request.queries.first().filter(|_| counts.queries > 0)?;
+    Some(text(&query.name).into())
 }
 
 /// A response code in the usual notation.
@@ -208,24 +173,4 @@ pub(super) fn code_word(code: ResponseCode) -> &'static str {
 #[expect(clippy::needless_pass_by_value, reason = "map_err hands it over so")]
 fn text_of(error: DecodeError) -> String {
     error.to_string()
-}
-
-/// A name in lower case, without the trailing dot, with odd bytes escaped (RFC 1035, 5.1).
-///
-/// Unlike hickory's own, which escapes a hyphen at the start of a label, too.
-fn text(name: &Name) -> String {
-    let mut text = String::with_capacity(name.len());
-    for label in name {
-        if !text.is_empty() {
-            text.push('.');
-        }
-        for byte in label {
-            match byte.to_ascii_lowercase() {
-                byte @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_') => text.push(byte.into()),
-                byte if byte.is_ascii_graphic() => text.extend(['\\', byte.into()]),
-                byte => text.push_str(&format!("\\{byte:03}")),
-            }
-        }
-    }
-    text
 }

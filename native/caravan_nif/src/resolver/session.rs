@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use self::race::RaceResult;
 use super::response::{Response, code_word};
 use super::system::System;
-use super::{Spec, Transport};
+use super::{Recall, Spec, Transport, Type};
 use crate::endpoint::{self, Data, Found, MAX_ALIASES, Record};
 use crate::error::{Context, Error};
 
@@ -30,7 +30,7 @@ pub(super) struct Session {
     /// Set if the system's own servers are queried: then its search list and hosts file count, too.
     pub(super) system: Option<System>,
     pub(super) ipv6: bool,
-    known: Option<u64>,
+    recall: Recall,
     tcp: bool,
     attempts: usize,
     /// How long a server may stay silent before the next one is queried, too.
@@ -48,7 +48,7 @@ pub(super) struct Resolved {
     pub(super) transport: Transport,
     /// Why some are missing, if any are.
     pub(super) missing: Option<Error>,
-    /// The digest of the answer, if there was just one.
+    /// The digest of the answer, if one was wanted and there was just one answer.
     pub(super) digest: Option<u64>,
     /// The answer was the known one, and was not read.
     pub(super) unchanged: bool,
@@ -72,13 +72,26 @@ impl Session {
             servers,
             alive: Arc::default(),
             ipv6: spec.ipv6,
-            known: spec.known,
+            // What takes two questions has two answers.
+            recall: if spec.record_type == Type::Ip {
+                Recall::Off
+            } else {
+                spec.recall
+            },
             tcp: spec.tcp || conf.is_some_and(|conf| conf.tcp),
             attempts,
             patience: conf.map_or(share, |conf| share.min(conf.timeout)),
             system,
             start,
             deadline: start + spec.timeout,
+        }
+    }
+
+    /// The same lookup, for names whose answers nobody recognizes by a digest.
+    pub(super) fn for_hosts(&self) -> Self {
+        Self {
+            recall: Recall::Off,
+            ..self.clone()
         }
     }
 

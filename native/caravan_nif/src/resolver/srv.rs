@@ -123,7 +123,7 @@ async fn resolve(
             HOSTS_AT_ONCE - under_way.len()
         };
         for host in hosts.by_ref().take(room) {
-            let session = session.clone();
+            let session = session.for_hosts();
             under_way.spawn(async move {
                 let found = ip::look_up(&session, &host, Type::Ip).await;
                 (host, found)

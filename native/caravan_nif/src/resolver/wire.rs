@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
-use super::Transport;
 use super::response::{Received, Response, code_word, read, whole_records};
+use super::{Recall, Transport};
 use crate::error::{Context, Error, Truncation, describe};
 
 /// The UDP size offered (EDNS, RFC 6891), which crosses every network unfragmented (DNS flag day 2020).
@@ -54,15 +54,15 @@ pub(super) enum ServerReply {
 pub(super) async fn send(
     server: SocketAddr,
     request: &Message,
-    known: Option<u64>,
+    recall: Recall,
     tcp: bool,
     deadline: Instant,
 ) -> Result<ServerReply, ExchangeError> {
     if tcp {
-        let answer = over_tcp(server, request, known, deadline).await?;
+        let answer = over_tcp(server, request, recall, deadline).await?;
         Ok(ServerReply::Whole(answer, Transport::Tcp))
     } else {
-        over_udp(server, request, known).await
+        over_udp(server, request, recall).await
     }
 }
 
@@ -70,11 +70,11 @@ pub(super) async fn send(
 pub(super) async fn retry_over_tcp(
     server: SocketAddr,
     request: &Message,
-    known: Option<u64>,
+    recall: Recall,
     part: &[u8],
     deadline: Instant,
 ) -> Result<Response, ExchangeError> {
-    let cut = match over_tcp(server, request, known, deadline).await {
+    let cut = match over_tcp(server, request, recall, deadline).await {
         Ok(answer) => match answer.code {
             ResponseCode::NoError | ResponseCode::NXDomain => return Ok(answer),
             code => Truncation::Failed(code_word(code).into()),
@@ -94,7 +94,7 @@ pub(super) async fn retry_over_tcp(
     Err(ExchangeError::Cut(part, cut))
 }
 
-async fn over_udp(server: SocketAddr, request: &Message, known: Option<u64>) -> Result<ServerReply, ExchangeError> {
+async fn over_udp(server: SocketAddr, request: &Message, recall: Recall) -> Result<ServerReply, ExchangeError> {
     let any: IpAddr = if server.is_ipv4() {
         Ipv4Addr::UNSPECIFIED.into()
     } else {
@@ -107,7 +107,7 @@ async fn over_udp(server: SocketAddr, request: &Message, known: Option<u64>) -> 
     let mut buffer = vec![0; 4096];
     loop {
         let length = socket.recv(&mut buffer).await.map_err(ExchangeError::Io)?;
-        match read(&buffer[..length], request, known).map_err(ExchangeError::Malformed)? {
+        match read(&buffer[..length], request, recall).map_err(ExchangeError::Malformed)? {
             Received::Response(answer) => return Ok(ServerReply::Whole(answer, Transport::Udp)),
             Received::Truncated => {
                 buffer.truncate(length);
@@ -121,7 +121,7 @@ async fn over_udp(server: SocketAddr, request: &Message, known: Option<u64>) -> 
 async fn over_tcp(
     server: SocketAddr,
     request: &Message,
-    known: Option<u64>,
+    recall: Recall,
     deadline: Instant,
 ) -> Result<Response, ExchangeError> {
     let work = async {
@@ -135,7 +135,7 @@ async fn over_tcp(
         stream.read_exact(&mut length).await.map_err(ExchangeError::Io)?;
         let mut body = vec![0; u16::from_be_bytes(length).into()];
         stream.read_exact(&mut body).await.map_err(ExchangeError::Io)?;
-        match read(&body, request, known).map_err(ExchangeError::Malformed)? {
+        match read(&body, request, recall).map_err(ExchangeError::Malformed)? {
             Received::Response(answer) => Ok(answer),
             Received::Truncated => {
                 let part = whole_records(&body, request).map(|answer| (answer, Transport::Tcp));

@@ -83,8 +83,8 @@ struct Addresses<'a>(&'a [IpAddr]);
 
 impl Encoder for Addresses<'_> {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let terms: Vec<Term<'a>> = self.0.iter().map(|ip| Ip(*ip).encode(env)).collect();
-        terms.encode(env)
+        let ips = self.0.iter().rev();
+        ips.fold(Term::list_new_empty(env), |list, ip| list.list_prepend(Ip(*ip)))
     }
 }
 
@@ -92,18 +92,37 @@ struct Endpoints<'a>(&'a [Endpoint]);
 
 impl Encoder for Endpoints<'_> {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
-        let encode = |endpoint: &Endpoint| {
-            let endpoint = ExEndpoint {
-                host: endpoint.host.as_deref(),
-                addresses: Addresses(&endpoint.addresses),
-                port: endpoint.port,
-                priority: endpoint.priority,
-                weight: endpoint.weight,
-            };
-            endpoint.encode(env)
+        let mut plain = None;
+        let encode = |endpoint: &Endpoint| match endpoint {
+            // The map of an address differs from that of another one in a single value, and they share their keys.
+            Endpoint {
+                host: None,
+                port: None,
+                priority: 0,
+                weight: 0,
+                addresses,
+            } => {
+                let plain = plain.get_or_insert_with(|| ExEndpoint::from(endpoint).encode(env));
+                plain
+                    .map_put(atoms::addresses(), Addresses(addresses))
+                    .unwrap_or_else(|_not_a_map| ExEndpoint::from(endpoint).encode(env))
+            }
+            service => ExEndpoint::from(service).encode(env),
         };
-        let terms: Vec<Term<'a>> = self.0.iter().map(encode).collect();
-        terms.encode(env)
+        let terms = self.0.iter().rev().map(encode);
+        terms.fold(Term::list_new_empty(env), Term::list_prepend)
+    }
+}
+
+impl<'a> From<&'a Endpoint> for ExEndpoint<'a> {
+    fn from(endpoint: &'a Endpoint) -> Self {
+        Self {
+            host: endpoint.host.as_deref(),
+            addresses: Addresses(&endpoint.addresses),
+            port: endpoint.port,
+            priority: endpoint.priority,
+            weight: endpoint.weight,
+        }
     }
 }
 

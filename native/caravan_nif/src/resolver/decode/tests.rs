@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{NS, SRV};
 use hickory_resolver::proto::rr::{RData, Record};
@@ -94,7 +96,93 @@ fn targets_that_can_be_no_host_are_refused_and_counted() {
     );
 }
 
+/// One record of an answer: whose, of which type, with how many bytes of data, and whether its owner is a pointer to the
+/// question.
+fn any_record() -> impl Strategy<Value = (u8, u8, u8, bool)> {
+    (
+        0_u8..3,
+        prop::sample::select(vec![1, 1, 1, 28, 28, 5, 2, 6, 33, 41, 255]),
+        0_u8..20,
+        any::<bool>(),
+    )
+}
+
+/// An answer to the question for the addresses of `app.test`, written byte by byte.
+fn address_answer(record_type: u8, records: &[(u8, u8, u8, bool)]) -> Vec<u8> {
+    let count = u8::try_from(records.len()).expect("few");
+    let mut bytes = vec![0, 7, 0x81, 0x80, 0, 1, 0, count, 0, 0, 0, 0];
+    bytes.extend(b"\x03app\x04test\0\0");
+    bytes.extend([record_type, 0, 1]);
+    for (seed, kind, length, pointer) in records {
+        match (pointer, seed) {
+            (true, _) => bytes.extend([0xc0, 12]),
+            (false, 0) => bytes.extend(b"\x03APP\xc0\x10"),
+            (false, _) => bytes.extend(b"\x01x\0"),
+        }
+        let length = match (kind, seed) {
+            (1, 1..) => 4,
+            (28, 1..) => 16,
+            _ => *length,
+        };
+        bytes.extend([
+            0,
+            *kind,
+            0,
+            if length % 7 == 6 { 3 } else { 1 },
+            0,
+            0,
+            *seed,
+            9,
+            0,
+            length,
+        ]);
+        bytes.extend((0..length).map(|byte| byte.wrapping_mul(*seed)));
+    }
+    bytes
+}
+
+#[test]
+fn addresses_of_the_name_are_read_in_place() {
+    let bytes = address_answer(
+        1,
+        &[(2, 1, 0, true), (1, 1, 0, true), (1, 1, 0, false), (1, 1, 0, true)],
+    );
+    let Ok(Decoded::Endpoints(endpoints, _)) = decode(&bytes, "app.test", Type::A) else {
+        panic!("endpoints expected");
+    };
+    let addresses: Vec<_> = endpoints.iter().flat_map(|endpoint| &endpoint.addresses).collect();
+    assert_eq!(addresses, [&IpAddr::from([0, 1, 2, 3]), &IpAddr::from([0, 2, 4, 6])]);
+}
+
+#[test]
+fn a_pointer_to_a_question_that_is_not_there_is_left_to_hickory() {
+    let mut bytes = vec![0, 7, 0x81, 0x81, 0, 0, 0, 2, 0, 0, 0, 0];
+    for owner in [&b"\x05other\0"[..], &[0xc0, 12]] {
+        bytes.extend(owner);
+        bytes.extend([0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 0, 0, 1]);
+    }
+    assert!(readers_agree(&bytes, "app.test", Type::A));
+}
+
 proptest! {
+    #[test]
+    fn reading_in_place_finds_what_hickory_finds(
+        aaaa in any::<bool>(),
+        records in prop::collection::vec(any_record(), 0..12),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        cut in 0_usize..64,
+    ) {
+        let (kind, record_type) = if aaaa { (28, Type::Aaaa) } else { (1, Type::A) };
+        let mut bytes = address_answer(kind, &records);
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        prop_assert!(readers_agree(&bytes, "app.test", record_type));
+        bytes.truncate(bytes.len() - cut.min(bytes.len()));
+        prop_assert!(readers_agree(&bytes, "app.test", record_type));
+    }
+
     #[test]
     fn of_a_cut_answer_the_whole_records_count_and_nothing_else(count in 1_u16..30, cut in any::<prop::sample::Index>()) {
         let hosts: Vec<String> = (0..count).map(|n| format!("n{n:02}.test")).collect();

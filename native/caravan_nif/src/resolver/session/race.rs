@@ -58,9 +58,9 @@ impl Session {
                 if !queried.contains(&server) {
                     queried.push(server);
                 }
-                let (question, known, tcp) = (question.clone(), self.known, self.tcp);
+                let (question, recall, tcp) = (question.clone(), self.recall, self.tcp);
                 tries.spawn(async move {
-                    let answer = exchange(server, &question, known, tcp, timeouts).await;
+                    let answer = exchange(server, &question, recall, tcp, timeouts).await;
                     (server, answer)
                 });
             }
