@@ -11,7 +11,8 @@ defmodule Caravan.Topology.Dialer do
   # handshake is still the same node. Redialing that one would only fill its log.
   #
   # Each dial calls the connect function in its own process. A slow dial continues but gives up its slot, so that
-  # addresses where nobody answers hold nobody else up.
+  # addresses where nobody answers hold nobody else up. The kernel waits long for such an address. If the topology has
+  # other nodes to link with instead, a slow dial is probed, and is over if nobody is there.
 
   alias Caravan.Native
   alias Caravan.Link.Admission
@@ -31,6 +32,7 @@ defmodule Caravan.Topology.Dialer do
   defstruct [
     :connector,
     :concurrency,
+    spares?: false,
     # What is under way, by the reference that its message will carry.
     pending: %{},
     # Probed, or not to be probed, and waiting for a slot.
@@ -43,18 +45,19 @@ defmodule Caravan.Topology.Dialer do
   @type t :: %__MODULE__{
           connector: Connector.t(),
           concurrency: pos_integer,
+          spares?: boolean,
           pending: %{reference => probe | dial},
           ready: :queue.queue(node),
           slots: non_neg_integer,
           slow: non_neg_integer
         }
 
-  # What is asked: `:probe`; `:why` a dial failed, after how many ms; `:whether` the node is another than `unless`,
-  # which has rejected a handshake.
+  # What is asked: `:probe`; `:slow`, a probe during a dial; `:why` a dial failed, after how many ms; `:whether` the node
+  # is another than `unless`, which has rejected a handshake.
   @typep probe :: %{
            node: node,
            request: Native.request(),
-           asks: :probe | {:why, integer} | :whether,
+           asks: :probe | :slow | {:why, integer} | :whether,
            unless: identity | nil
          }
   @typep dial :: %{
@@ -74,8 +77,10 @@ defmodule Caravan.Topology.Dialer do
   @typedoc "`:same`: the node that rejected the last handshake is still there."
   @type result :: :ok | :self | :same | {:error, :probe | :dial, String.t(), refuser}
 
-  @spec new(Connector.t(), pos_integer) :: t
-  def new(connector, concurrency), do: %__MODULE__{connector: connector, concurrency: concurrency}
+  @doc "`spares?`: there are other nodes to dial instead of one that isn't there."
+  @spec new(Connector.t(), pos_integer, boolean) :: t
+  def new(connector, concurrency, spares? \\ false),
+    do: %__MODULE__{connector: connector, concurrency: concurrency, spares?: spares?}
 
   @doc "How many more dials may start."
   @spec free_slots(t) :: non_neg_integer
@@ -132,13 +137,13 @@ defmodule Caravan.Topology.Dialer do
         :ok = BoundedCall.stop(call)
     end)
 
-    new(dialer.connector, dialer.concurrency)
+    new(dialer.connector, dialer.concurrency, dialer.spares?)
   end
 
-  defp probe(dialer, node) do
+  defp probe(dialer, node, asks \\ :probe) do
     purpose = if Admission.required?(node), do: :redial, else: :dial
     probe = &Native.probe(&1, Atom.to_string(node), @probe_timeout, purpose)
-    request(dialer, probe, %{node: node, asks: :probe, unless: nil})
+    request(dialer, probe, %{node: node, asks: asks, unless: nil})
   end
 
   defp identify(dialer, node, asks, unless) do
@@ -164,6 +169,14 @@ defmodule Caravan.Topology.Dialer do
   end
 
   defp probed(dialer, %{node: node, asks: :probe}, :ok), do: {:pending, ready(dialer, node)}
+
+  defp probed(dialer, %{asks: :slow}, :ok), do: {:pending, dialer}
+
+  defp probed(dialer, %{node: node, asks: :slow}, {:error, {_kind, sentence}}) do
+    {ref, dial} = Enum.find(dialer.pending, &match?({_ref, %{node: ^node, call: _}}, &1))
+    :ok = BoundedCall.stop(dial.call)
+    {:dialled, node, {:error, :probe, sentence, nil}, dialer |> drop_pending(ref) |> release(dial)}
+  end
 
   defp probed(dialer, %{node: node, asks: :whether, unless: identity}, {:ok, identity}),
     do: {:dialled, node, :same, dialer}
@@ -196,8 +209,10 @@ defmodule Caravan.Topology.Dialer do
   end
 
   defp dialled(dialer, ref, dial, :slow) do
-    dialer = %{dialer | slots: dialer.slots - 1, slow: dialer.slow + 1}
-    {:pending, fill_slots(put_pending(dialer, ref, %{dial | slot?: false}))}
+    dialer = put_pending(dialer, ref, %{dial | slot?: false})
+    dialer = fill_slots(%{dialer | slots: dialer.slots - 1, slow: dialer.slow + 1})
+    probe? = dialer.spares? and Connector.probes?(dialer.connector)
+    {:pending, if(probe?, do: probe(dialer, dial.node, :slow), else: dialer)}
   end
 
   defp dialled(dialer, ref, dial, message) do
@@ -207,7 +222,18 @@ defmodule Caravan.Topology.Dialer do
 
       result ->
         _ = Process.cancel_timer(dial.timer)
-        dialer |> drop_pending(ref) |> release(dial) |> fill_slots() |> ended(dial, result)
+        dialer |> drop_pending(ref) |> drop_probe(dial) |> release(dial) |> fill_slots() |> ended(dial, result)
+    end
+  end
+
+  defp drop_probe(dialer, %{node: node}) do
+    case Enum.find(dialer.pending, &match?({_ref, %{node: ^node, asks: :slow}}, &1)) do
+      {ref, %{request: request}} ->
+        :ok = Native.finished(request)
+        drop_pending(dialer, ref)
+
+      nil ->
+        dialer
     end
   end
 

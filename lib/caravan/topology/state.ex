@@ -72,7 +72,7 @@ defmodule Caravan.Topology.State do
       queries: Queries.new(config, Connector.probes?(connector)),
       calls: Calls.new(connector),
       peers: Peers.new(now, {self, name}),
-      dialer: Dialer.new(connector, config.dial_concurrency),
+      dialer: Dialer.new(connector, config.dial_concurrency, config.links != nil),
       schedule: PollSchedule.new(config.poll_interval, {self, name}),
       poll_at: now,
       polled_at: now,

@@ -56,6 +56,57 @@ defmodule Caravan.Topology.DialerTest do
     dials |> Dialer.start(node_on(4018), false, nil) |> probed(node_on(4018)) |> Dialer.stop()
   end
 
+  describe "a slow dial" do
+    test "is left alone if everybody is to be linked", %{dials: dials} do
+      dials = dials |> Dialer.start(node_on(4020), false, nil) |> slow()
+      assert map_size(dials.pending) == 1
+      Dialer.stop(dials)
+    end
+
+    test "is over if nobody is there and there are others to link with" do
+      {:ok, listener} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
+      {:ok, port} = :inet.port(listener)
+      :gen_tcp.close(listener)
+      {dials, ref} = hanging(port)
+      dials = slow(dials)
+      assert_receive {probe, {:error, _} = answer}, @wait
+      assert {:dialled, node, {:error, :probe, _, nil}, dials} = Dialer.handle(dials, probe, answer)
+      assert {node, dials.pending, dials.slots, dials.slow} == {node_on(port), %{}, 0, 0}
+      refute_received {:DOWN, ^ref, _, _, _}
+    end
+
+    test "goes on if somebody is there, and ends its probe with it" do
+      {:ok, listener} = :gen_tcp.listen(0, ip: {127, 0, 0, 1}, active: false)
+      {:ok, port} = :inet.port(listener)
+      {dials, ref} = hanging(port)
+      dials = slow(dials)
+      {:ok, socket} = :gen_tcp.accept(listener, @wait)
+      :ok = :gen_tcp.close(socket)
+      assert_receive {probe, :ok}, @wait
+      assert {:pending, dials} = Dialer.handle(dials, probe, :ok)
+      assert Map.keys(dials.pending) == [ref]
+      Dialer.stop(dials)
+
+      {dials, ref} = hanging(port)
+      dials = slow(dials)
+      ended = {:ended, {:shutdown, {:ok, true}}}
+      assert {:dialled, _, :ok, %{pending: none, slow: 0}} = Dialer.handle(dials, ref, ended)
+      assert none == %{}
+    end
+
+    # A dial that hangs; `probes?` wants Erlang's own links.
+    defp hanging(port) do
+      dials = Dialer.new(Connector.new(%{}), 2, true)
+      dials = Dialer.start(dials, node_on(port), false, nil)
+      [{ref, dial}] = Map.to_list(dials.pending)
+      hangs = Caravan.Topology.BoundedCall.start(fn -> Process.sleep(:infinity) end, 45_000)
+      :ok = Caravan.Topology.BoundedCall.stop(dial.call)
+      pending = %{hangs.ref => %{dial | call: hangs}}
+      refute ref == hangs.ref
+      {%{dials | pending: pending}, hangs.ref}
+    end
+  end
+
   test "who has refused a handshake is asked whether it is another node now", %{dials: dials} do
     dials = Dialer.start(dials, node_on(4007), true, {"x@y", 1})
     assert under_way(dials) == %{node_on(4007) => :whether}

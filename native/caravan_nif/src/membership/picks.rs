@@ -8,10 +8,19 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::changes::{Changes, Listed, Vm};
+use super::changes::{Changes, Listed, Refusal, Vm};
 use super::joining::{Pass, Verdict};
 use super::rank::{NameHash, rank};
 use super::{Member, Membership};
+
+/// How many names are probed at once.
+const PROBED_AT_ONCE: usize = 32;
+
+/// After this many names probed in vain, it must be this node that reaches nobody.
+const MOST_IN_VAIN: usize = 1_024;
+
+/// How long a name probed in vain is passed over.
+const IN_VAIN: Duration = Duration::from_secs(30);
 
 /// What has become of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,16 +196,18 @@ impl Membership {
     }
 
     /// Picks again: the best within reach, as many as are wanted. Better ones that are out of reach stay picks, so that
-    /// they are dialed again, and take their place once they are back.
+    /// they are dialed again, and take their place once they are back. Once as many are out of reach, the names may be
+    /// mostly dead. A dial of each would take long, so from then on, names are probed first, many at once.
     pub(super) fn choose(&mut self, pass: &mut Pass<'_, impl Vm>) {
         let Some(mut picks) = self.picks.take() else {
             return;
         };
         picks.note(&pass.changes);
         let mut chosen = Vec::new();
-        let (mut reachable, mut unproven) = (0, 0);
+        let (mut reachable, mut out_of_reach) = (0, 0);
+        let (mut unproven, mut in_vain) = (0, 0);
         for (_, name) in &picks.by_rank {
-            if reachable == picks.wanted || unproven == picks.wanted {
+            if reachable == picks.wanted || unproven == PROBED_AT_ONCE || in_vain == MOST_IN_VAIN {
                 break;
             }
             let Some(member) = self.members.get(name).filter(|member| !member.withdrawn) else {
@@ -205,10 +216,18 @@ impl Membership {
             let known = picks.known.get(name).copied();
             if known.is_none() {
                 let proven = member.proven || pass.has_answered(name);
-                match self.worth_an_atom(pass, name, proven) {
+                let doubtful = !proven && self.limits.probes && out_of_reach >= picks.wanted;
+                let verdict = if doubtful {
+                    Verdict::Unproven(Refusal::NoAnswer)
+                } else {
+                    self.worth_an_atom(pass, name, proven)
+                };
+                match verdict {
                     Verdict::Member { .. } => (),
                     Verdict::Unproven(_) => {
-                        unproven += usize::from(self.probe_pick(pass, name));
+                        let may_answer = self.probe_pick(pass, name);
+                        unproven += usize::from(may_answer);
+                        in_vain += usize::from(!may_answer);
                         continue;
                     }
                     Verdict::Refused(reason) => {
@@ -217,7 +236,9 @@ impl Membership {
                     }
                 }
             }
-            reachable += usize::from(!known.is_some_and(|known| known.out_of_reach));
+            let out = known.is_some_and(|known| known.out_of_reach);
+            out_of_reach += usize::from(out);
+            reachable += usize::from(!out);
             chosen.push(Arc::clone(name));
         }
         if unproven > 0 {
@@ -228,8 +249,7 @@ impl Membership {
         self.picks = Some(picks);
     }
 
-    /// Has a name probed that costs an atom and isn't trusted without. Returns whether it may still become a pick: one
-    /// probed in vain is passed over until that is forgotten.
+    /// Has a name probed, unless it was a while ago, or is being probed. Returns whether it may still answer.
     fn probe_pick(&mut self, pass: &mut Pass<'_, impl Vm>, name: &Arc<str>) -> bool {
         let Some(member) = self.members.get(name) else {
             return false;
@@ -238,8 +258,10 @@ impl Membership {
             pass.changes.waiting += 1;
             return true;
         }
-        if let Some(candidate) = self.candidates.get(name) {
-            return !candidate.in_vain();
+        match self.candidates.get(name) {
+            Some(candidate) if !candidate.in_vain() => return true,
+            Some(candidate) if pass.now.saturating_sub(candidate.seen) < IN_VAIN => return false,
+            _ => (),
         }
         let Member {
             host,

@@ -156,34 +156,104 @@ fn only_picks_cost_atoms() {
     assert_eq!(again.links.unwrap().picked, all[2..4]);
 }
 
-#[test]
-fn names_that_lead_nowhere_are_probed_before_they_are_picked() {
-    let all = ranked(names(0..100));
-    let mut set = Membership::new(Limits {
-        max_members: 100,
-        ..limits(100)
-    })
-    .with_picks(SELF, 2);
-    let listed = all.iter().map(|name| node(name)).collect();
-    let mut changes = set.answer(Duration::ZERO, whole(0, listed), SELF, &NOBODY);
+fn all_out_of_reach(set: &mut Membership, mut changes: Changes, vm: &impl Vm) -> (usize, Changes) {
     let mut picks = 0;
-    // Whoever is picked is out of reach.
     while !changes.links.as_ref().unwrap().picked.is_empty() {
         let heard: Vec<_> = changes.links.unwrap().picked;
         picks += heard.len();
         let heard: Vec<_> = heard.into_iter().map(|name| (name, Reach::OutOfReach)).collect();
-        changes = set.reach(Duration::ZERO, &heard, &NOBODY);
+        changes = set.reach(Duration::ZERO, &heard, vm);
     }
-    assert_eq!(picks, 50, "half a budget of atoms, and no more");
-    let due: Vec<String> = std::iter::from_fn(|| set.next_probe().map(|node| node.name)).collect();
-    assert_eq!(due, all[50..52]);
-    assert_eq!(set.waiting(&changes), 2);
+    (picks, changes)
+}
+
+fn next_probes(set: &mut Membership) -> Vec<String> {
+    std::iter::from_fn(|| set.next_probe().map(|node| node.name)).collect()
+}
+
+#[test]
+fn names_are_probed_before_they_are_picked_once_as_many_as_are_wanted_are_out_of_reach() {
+    let all = ranked(names(0..100));
+    let mut set = Membership::new(Limits {
+        expire_after: Duration::from_secs(300),
+        ..limits(1_000)
+    })
+    .with_picks(SELF, 2);
+    let listed: Vec<_> = all.iter().map(|name| node(name)).collect();
+    let changes = set.answer(Duration::ZERO, whole(0, listed.clone()), SELF, &NOBODY);
+    let (picks, changes) = all_out_of_reach(&mut set, changes, &NOBODY);
+    assert_eq!(picks, 2);
+    let due = ranked(next_probes(&mut set));
+    assert_eq!(due, all[2..2 + PROBED_AT_ONCE]);
+    assert_eq!(set.waiting(&changes), PROBED_AT_ONCE);
     // One answers; the other is passed over.
     let ended = [(due[0].clone(), false), (due[1].clone(), true)];
     let changes = set.probed(Duration::ZERO, &ended, &NOBODY);
-    assert_eq!(changes.links.unwrap().picked, [all[51].clone()]);
-    assert_eq!(set.next_probe().unwrap().name, all[52]);
+    assert_eq!(changes.links.unwrap().picked, [all[3].clone()]);
+    assert_eq!(ranked(next_probes(&mut set)), all[34..36], "two in place of these");
     assert_eq!(set.len(), 100);
+    // When the second pick has answered, nothing more is probed.
+    let changes = set.probed(Duration::ZERO, &[(all[4].clone(), true)], &NOBODY);
+    assert_eq!(changes.links.unwrap().picked, [all[4].clone()]);
+    assert_eq!(next_probes(&mut set), Vec::<String>::new());
+    // Those in vain are probed again after a while, if they are still wanted.
+    for out in [&all[3], &all[4]] {
+        hear_nobody(&mut set, out);
+    }
+    let soon = set.answer(
+        IN_VAIN - Duration::from_secs(1),
+        whole(0, listed.clone()),
+        SELF,
+        &NOBODY,
+    );
+    assert_eq!(soon.links.unwrap(), LinkChanges::default());
+    assert!(!next_probes(&mut set).contains(&all[2]));
+    set.answer(IN_VAIN, whole(0, listed), SELF, &NOBODY);
+    assert!(next_probes(&mut set).contains(&all[2]));
+}
+
+fn hear_nobody(set: &mut Membership, name: &str) {
+    set.reach(Duration::ZERO, &[(name.to_owned(), Reach::OutOfReach)], &NOBODY);
+}
+
+#[test]
+fn a_node_that_reaches_nobody_does_not_probe_all_members() {
+    let all = ranked(names(0..3_000));
+    let mut set = Membership::new(limits(3_000)).with_picks(SELF, 2);
+    let listed = all.iter().map(|name| node(name)).collect();
+    let changes = set.answer(Duration::ZERO, whole(0, listed), SELF, &NOBODY);
+    let (picks, _) = all_out_of_reach(&mut set, changes, &NOBODY);
+    assert_eq!(picks, 2);
+    let mut probed = 0;
+    loop {
+        let due = next_probes(&mut set);
+        if due.is_empty() {
+            break;
+        }
+        probed += due.len();
+        let ended: Vec<_> = due.into_iter().map(|name| (name, false)).collect();
+        let links = set.probed(Duration::ZERO, &ended, &NOBODY).links.unwrap();
+        assert_eq!(links, LinkChanges::default());
+    }
+    assert!(
+        (MOST_IN_VAIN..MOST_IN_VAIN + PROBED_AT_ONCE).contains(&probed),
+        "{probed}"
+    );
+}
+
+#[test]
+fn where_nothing_can_be_probed_picks_out_of_reach_cost_half_a_budget_of_atoms_at_most() {
+    let all = ranked(names(0..100));
+    let mut set = Membership::new(Limits {
+        probes: false,
+        ..limits(100)
+    })
+    .with_picks(SELF, 2);
+    let listed = all.iter().map(|name| node(name)).collect();
+    let changes = set.answer(Duration::ZERO, whole(0, listed), SELF, &NOBODY);
+    let (picks, changes) = all_out_of_reach(&mut set, changes, &NOBODY);
+    assert_eq!(picks, 50);
+    assert!(set.waiting(&changes) > 0, "the links are the proof");
 }
 
 proptest! {
