@@ -94,6 +94,23 @@ defmodule Caravan.ChaosTest do
     refute Enum.any?(events, &match?({_, _, {:log, _, "global: " <> _}}, &1))
   end
 
+  test "with two links each, the nodes are connected again after each fault, and each has its picks" do
+    rounds = [
+      [{{:kills, [2, 5, 8]}, 0, 100}, {{:dns, "silence"}, 0, 2_000}],
+      # Most of what the restarted nodes could pick is dead.
+      [{{:records, :silent, 50}, 0, 6_000}, {{:records, :refusing, 8}, 0, 6_000}, {{:kills, [3, 6]}, 500, 100}],
+      [{{:pause, 4}, 0, @long}, {{:join, 9}, @long, 100}, {{:crash, 1}, 500, 100}],
+      [{{:leave, 9}, 0, 100}, {{:reborn, 7}, 300, @long}]
+    ]
+
+    %{verdict: verdict, events: events} = run(8, rounds, [naming: :host, links: 2], [])
+    assert verdict.violations == [], told(verdict, events)
+    assert verdict.figures.rounds == 4
+    # They are not linked with everybody.
+    pairs = for {_, a, {:up, b}} <- events, a in 1..8, b in 1..8, uniq: true, do: Enum.sort([a, b])
+    assert length(Enum.uniq(pairs)) < div(8 * 7, 2)
+  end
+
   test "and a topology that takes DNS at its word is found guilty" do
     # An answer without a live node is all that it takes.
     missing = [[{{:misdirect, 2}, 0, 4_000}]]

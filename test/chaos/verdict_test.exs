@@ -118,6 +118,46 @@ defmodule Caravan.Chaos.VerdictTest do
     end
   end
 
+  describe "the mesh of nodes that pick" do
+    # Node 3 is cut off and loses its links; what it has again then is up to the test. Nodes 1 and 2 stay linked.
+    defp picked(links, ups) do
+      back = for {a, b} <- ups, do: {9_500, a, {:up, b}}
+      kinds(Enum.reject(cut([]), &match?({9_500, _, {:up, _}}, &1)) ++ back, plan(links: links))
+    end
+
+    test "need not link all, but a path leads everywhere" do
+      assert picked(1, [{1, 3}, {3, 1}]) == []
+      assert picked(1, []) == [:late_mesh]
+    end
+
+    test "has links that both ends see" do
+      assert picked(1, [{3, 1}]) == [:late_mesh]
+      assert picked(1, [{1, 3}]) == [:late_mesh]
+      assert picked(1, [{1, 3}, {3, 2}]) == [:late_mesh]
+    end
+
+    test "has as many links for each as it picks, if there are so many nodes" do
+      assert picked(2, [{1, 3}, {3, 1}]) == [:late_mesh]
+      assert picked(2, [{1, 3}, {3, 1}, {2, 3}, {3, 2}]) == []
+      assert picked(4, [{1, 3}, {3, 1}, {2, 3}, {3, 2}]) == []
+    end
+
+    test "is whole in time" do
+      assert kinds(cut([], 19_000), plan(links: 2)) == []
+      assert kinds(cut([], 19_001), plan(links: 2)) == [:late_mesh]
+    end
+
+    test "may not fall into halves that are whole by themselves" do
+      pairs = [{1, 2}, {2, 1}, {3, 4}, {4, 3}]
+      mesh = Enum.reduce(1..4, Mesh.new(1), &Mesh.change(&2, &1, :hello))
+      mesh = Enum.reduce(pairs, mesh, fn {a, b}, mesh -> Mesh.change(mesh, a, {:up, b}) end)
+      refute Mesh.whole?(mesh)
+      assert Mesh.missing(mesh) == "no path 1-3, no path 1-4"
+      joined = Enum.reduce([{2, 3}, {3, 2}], mesh, fn {a, b}, mesh -> Mesh.change(mesh, a, {:up, b}) end)
+      assert Mesh.whole?(joined)
+    end
+  end
+
   describe "a node that joins while another one is paused" do
     # Node 3 is paused, node 4 joins; it leaves later.
     defp joined(more, ups \\ [1, 2, 3]) do

@@ -12,7 +12,8 @@ defmodule Caravan.Chaos.CommandLine do
     nodes: :integer,
     seed: :integer,
     restart: :string,
-    connect_all: :boolean
+    connect_all: :boolean,
+    links: :integer
   ]
 
   def main(arguments) do
@@ -23,13 +24,19 @@ defmodule Caravan.Chaos.CommandLine do
     nodes = Keyword.get(options, :nodes, 8)
     minutes = Keyword.get(options, :minutes, 10)
     restart = options[:restart] && percent!(options[:restart])
-    connect_all = Keyword.get(options, :connect_all, true)
-    plan = Plan.new(seed, nodes, restart: restart, connect_all: connect_all)
+    links = options[:links]
+    connect_all = Keyword.get(options, :connect_all, links == nil)
+    if links && connect_all, do: fail("--links needs --no-connect-all, which it implies, not --connect-all")
+    plan = Plan.new(seed, nodes, restart: restart, connect_all: connect_all, links: links)
 
     again =
       "bin/chaos --minutes #{minutes} --nodes #{nodes} --seed #{seed}" <>
         if(restart, do: " --restart #{restart}%", else: "") <>
-        if(connect_all, do: "", else: " --no-connect-all")
+        cond do
+          links -> " --links #{links}"
+          connect_all -> ""
+          true -> " --no-connect-all"
+        end
 
     IO.puts("#{again}   (repeats this run)")
     IO.puts(Timeline.settings(plan))
@@ -56,13 +63,14 @@ defmodule Caravan.Chaos.CommandLine do
       {options, [], []} ->
         if Enum.all?(options, &within?/1),
           do: options,
-          else: fail("expected at least 1 minute, 3 to #{Plan.most()} nodes and a seed from 0 on")
+          else: fail("expected at least 1 minute, 3 to #{Plan.most()} nodes, a seed from 0 on and 2 to 64 links")
 
       {_, rest, invalid} ->
         unknown = rest ++ Enum.map(invalid, &elem(&1, 0))
 
         fail(
-          "expected --minutes N, --nodes N, --seed N, --restart P% and --no-connect-all, got #{Enum.join(unknown, " ")}"
+          "expected --minutes N, --nodes N, --seed N, --restart P%, --no-connect-all and --links N, " <>
+            "got #{Enum.join(unknown, " ")}"
         )
     end
   end
@@ -70,6 +78,7 @@ defmodule Caravan.Chaos.CommandLine do
   defp within?({:minutes, n}), do: n >= 1
   defp within?({:nodes, n}), do: n in 3..Plan.most()
   defp within?({:seed, n}), do: n >= 0
+  defp within?({:links, n}), do: n in 2..64
   defp within?({option, _}) when option in [:restart, :connect_all], do: true
 
   defp percent!(text) do

@@ -1,15 +1,17 @@
 defmodule Caravan.Chaos.Mesh do
-  @moduledoc "Who is there and linked to whom, as the nodes themselves tell. Pure."
+  @moduledoc "Which nodes are there, and which are linked, as the nodes themselves tell. Pure."
 
-  defstruct alive: MapSet.new(), links: MapSet.new()
+  defstruct picks: nil, alive: MapSet.new(), links: MapSet.new()
 
   @type t :: %__MODULE__{
+          # How many members each node picks to link with; nil for all.
+          picks: pos_integer | nil,
           alive: MapSet.t(pos_integer),
           links: MapSet.t({pos_integer, pos_integer})
         }
 
-  @spec new() :: t
-  def new, do: %__MODULE__{}
+  @spec new(pos_integer | nil) :: t
+  def new(picks \\ nil), do: %__MODULE__{picks: picks}
 
   @doc "Takes in what a node tells or what became of it (see `Caravan.Chaos.Verdict`)."
   @spec change(t, pos_integer | :lab, term) :: t
@@ -22,7 +24,10 @@ defmodule Caravan.Chaos.Mesh do
 
   def change(mesh, _who, _what), do: mesh
 
-  @doc "Is there anybody, and is each linked to all others, in the eyes of both?"
+  @doc """
+  Is anybody there, and is each linked with all others? If nodes pick, a path must lead from each to all others, and
+  each must have as many links as it picks members. A link counts if both ends see it.
+  """
   @spec whole?(t) :: boolean
   def whole?(mesh), do: MapSet.size(mesh.alive) > 0 and gaps(mesh) == []
 
@@ -31,12 +36,30 @@ defmodule Caravan.Chaos.Mesh do
   def missing(mesh) do
     case gaps(mesh) do
       [] -> "nobody is there"
-      gaps -> "no link " <> Enum.map_join(gaps, ", ", fn {a, b} -> "#{a}-#{b}" end)
+      gaps -> Enum.join(gaps, ", ")
     end
   end
 
+  defp gaps(%{picks: nil} = mesh) do
+    for a <- mesh.alive, b <- mesh.alive, a != b, {a, b} not in mesh.links, do: "no link #{a}-#{b}"
+  end
+
   defp gaps(mesh) do
-    for a <- mesh.alive, b <- mesh.alive, a != b, {a, b} not in mesh.links, do: {a, b}
+    neighbors = Map.new(mesh.alive, &{&1, neighbors(mesh, &1)})
+    wanted = min(mesh.picks, map_size(neighbors) - 1)
+    few = for {a, peers} <- neighbors, length(peers) < wanted, do: "#{a} has #{length(peers)} links, not #{wanted}"
+    first = Enum.min(mesh.alive, fn -> nil end)
+    apart = for a <- mesh.alive, a not in reached([first], MapSet.new([first]), neighbors), do: "no path #{first}-#{a}"
+    few ++ apart
+  end
+
+  defp neighbors(mesh, a), do: for(b <- mesh.alive, {a, b} in mesh.links, {b, a} in mesh.links, do: b)
+
+  defp reached([], seen, _neighbors), do: seen
+
+  defp reached([a | left], seen, neighbors) do
+    new = Enum.reject(Map.get(neighbors, a, []), &(&1 in seen))
+    reached(new ++ left, Enum.into(new, seen), neighbors)
   end
 
   defp without(mesh, node) do

@@ -38,6 +38,7 @@ defmodule Caravan.Chaos.Plan do
     :poll_interval,
     :expire_after,
     :restart,
+    :links,
     connect_all: true
   ]
 
@@ -66,6 +67,8 @@ defmodule Caravan.Chaos.Plan do
           poll_interval: pos_integer,
           expire_after: pos_integer,
           restart: pos_integer | nil,
+          # How many members each node picks to link with; nil for all.
+          links: pos_integer | nil,
           # Whether the nodes' `global` links all with all.
           connect_all: boolean
         }
@@ -133,7 +136,8 @@ defmodule Caravan.Chaos.Plan do
       poll_interval: poll_interval,
       expire_after: expire_after,
       restart: opts[:restart],
-      connect_all: Keyword.get(opts, :connect_all, true)
+      links: opts[:links],
+      connect_all: Keyword.get(opts, :connect_all, opts[:links] == nil)
     }
   end
 

@@ -18,8 +18,8 @@ defmodule Caravan.Chaos.Run do
     :stage,
     :start,
     :say,
+    :mesh,
     events: [],
-    mesh: Mesh.new(),
     ready: MapSet.new(),
     awaited: MapSet.new()
   ]
@@ -37,7 +37,8 @@ defmodule Caravan.Chaos.Run do
     stage = Stage.set(plan, Keyword.get(opts, :options, []))
 
     try do
-      state = %__MODULE__{plan: plan, stage: stage, start: Node.now(), say: say}
+      mesh = Mesh.new(plan.links)
+      state = %__MODULE__{plan: plan, stage: stage, start: Node.now(), say: say, mesh: mesh}
 
       rounds =
         Keyword.get_lazy(opts, :rounds, fn ->
@@ -66,7 +67,7 @@ defmodule Caravan.Chaos.Run do
       "#{state.plan.nodes} nodes are a mesh, #{Node.now() - from} ms after their records were added"
     )
 
-    tick_until(state, Node.now() + @calm, fn _ -> false end)
+    quiet(state)
   end
 
   # Any integer is less than the atom :infinity.
@@ -101,9 +102,11 @@ defmodule Caravan.Chaos.Run do
       )
     )
 
-    state = tick_until(state, Node.now() + @calm, fn _ -> false end)
-    state |> forbidden() |> record(:lab, :over)
+    state |> quiet() |> forbidden() |> record(:lab, :over)
   end
+
+  # The mesh is whole, or was given up, and no fault is under way.
+  defp quiet(state), do: tick_until(state, Node.now() + @calm, fn _ -> false end)
 
   defp prepare(state, steps) do
     joining = for %{fault: {:join, n}} <- steps, into: MapSet.new(), do: n

@@ -158,6 +158,7 @@ defmodule Caravan.Chaos.Stage do
       poll_interval: plan.poll_interval,
       expire_after: plan.expire_after,
       max_members: @max_members,
+      mesh: if(plan.links, do: [links: plan.links], else: :full),
       allow: ["10.77.0.0/24", "10.66.0.0/16", "10.67.0.0/16"]
     ]
   end

@@ -14,7 +14,8 @@ defmodule Caravan.Chaos.Timeline do
   def settings(plan) do
     "#{plan.nodes} nodes such as #{Plan.name(plan, 1)}, net_ticktime #{plan.ticktime} s, " <>
       "poll_interval #{plan.poll_interval} ms, expire_after #{plan.expire_after} ms" <>
-      if(plan.connect_all, do: "", else: ", connect_all off")
+      if(plan.connect_all, do: "", else: ", connect_all off") <>
+      if(plan.links, do: ", each picks #{plan.links} to link with", else: "")
   end
 
   @doc "A fault, in words."

@@ -37,7 +37,7 @@ defmodule Caravan.Chaos.Verdict do
     windows = windows(plan, events)
     {losses, excused} = losses(events, windows)
     {partitions, foreseen} = partitions(plan, events, windows)
-    {late, slowest, rounds} = meshes(events)
+    {late, slowest, rounds} = meshes(plan, events)
     {growth, grown} = growth(events, max_members)
 
     violations =
@@ -109,9 +109,9 @@ defmodule Caravan.Chaos.Verdict do
 
   ## The mesh is whole again in time
 
-  defp meshes(events) do
+  defp meshes(plan, events) do
     start = %{
-      mesh: Mesh.new(),
+      mesh: Mesh.new(plan.links),
       open: MapSet.new(),
       since: nil,
       whole_at: nil,
