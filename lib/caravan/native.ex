@@ -181,6 +181,7 @@ defmodule Caravan.Native do
     do: first_use(:epmd_linked, [epmd, self, peer, up])
 
   def epmd_address(text), do: first_use(:epmd_address, [text])
+  def exec(program, args, env), do: first_use(:exec, [program, args, env])
 
   # A stub runs only while the library isn't loaded. It is called again only if the library has replaced it: with a
   # library that lacks the function, the stub would call itself forever.

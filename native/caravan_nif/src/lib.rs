@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod endpoint;
 pub mod epmd;
 pub mod error;
+pub mod exec;
 pub mod expiring_set;
 pub mod handshake;
 pub mod identify;

@@ -249,6 +249,15 @@ fn resumed_lately() -> bool {
 }
 
 #[rustler::nif]
+#[expect(clippy::needless_pass_by_value, reason = "NIF arguments arrive by value")]
+fn exec(program: String, arguments: Vec<String>, variables: Vec<(String, String)>) -> (Atom, String) {
+    (
+        atoms::error(),
+        crate::exec::exec(&program, &arguments, &variables).to_string(),
+    )
+}
+
+#[rustler::nif]
 fn epmd_address(text: Term<'_>) -> bool {
     socket_address(text).is_some()
 }
