@@ -18,7 +18,7 @@ defmodule Caravan.ArchitectureTest do
   }
 
   # An ordinary process of the application and what it knows.
-  @ordinary [Link.NodeServer, Link.Whereabouts, Link.Whereabouts.Link]
+  @ordinary [Link.NodeServer, Link.SetUps, Link.Whereabouts, Link.Whereabouts.Link]
 
   @boot [
     Native,

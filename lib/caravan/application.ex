@@ -12,6 +12,7 @@ defmodule Caravan.Application do
       children = [
         Caravan.Topology.Registry,
         Caravan.Link.NodeServer,
+        Caravan.Link.SetUps,
         Caravan.Broadcast.Subscribers
       ]
 

@@ -16,7 +16,6 @@ defmodule Caravan.Error do
   | `:timeout` | no answer before the deadline |
   | `:truncated` | the answer was truncated, and the rest could not be fetched |
   | `:network` | the server could not be reached, or the connection broke |
-  | `:handshake` | whatever listens where the node should be rejected or abandoned the handshake |
   | `:malformed` | the answer was not a valid DNS message |
   | `:invalid_name` | an invalid node name or domain name, or an answer without a single valid host |
   | `:invalid_option` | an unknown or invalid option |
@@ -48,7 +47,6 @@ defmodule Caravan.Error do
           | :timeout
           | :truncated
           | :network
-          | :handshake
           | :malformed
           | :invalid_name
           | :invalid_option

@@ -169,8 +169,10 @@ defmodule Caravan.Native do
   def probe(ref, name, timeout, purpose),
     do: first_use(:probe, [ref, name, timeout, purpose])
 
-  def identify(ref, name, own, timeout),
-    do: first_use(:identify, [ref, name, own, timeout])
+  def handshake(ref, question), do: first_use(:handshake, [ref, question])
+
+  def cookie_refused(name, creation, cookie),
+    do: first_use(:cookie_refused, [name, creation, cookie])
 
   def linked(node), do: first_use(:linked, [node])
   def was_linked(node), do: first_use(:was_linked, [node])

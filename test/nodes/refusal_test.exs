@@ -27,7 +27,8 @@ defmodule Caravan.Nodes.RefusalTest do
     {:ok, question} = :gen_tcp.accept(listener, @wait)
     assert {:ok, _name} = :gen_tcp.recv(question, 0, @wait)
     name = "app-#{port}@127.0.0.1"
-    challenge = <<?N, 0::64, 1::32, 7::32, byte_size(name)::16, name::binary>>
+    flags = elem(:erts_internal.get_dflags(), 1)
+    challenge = <<?N, flags::64, 1::32, 7::32, byte_size(name)::16, name::binary>>
 
     for message <- ["sok", challenge],
         do: :gen_tcp.send(question, [<<byte_size(message)::16>>, message])
@@ -49,11 +50,9 @@ defmodule Caravan.Nodes.RefusalTest do
     assert Vm.eval(vm, "logger:add_handler(spy, logger_std_h, #{spy})") == :ok
 
     for _ <- 1..2 do
-      ref = make_ref()
-      :ok = Caravan.Native.identify(ref, Atom.to_string(name), "app-4370@h", 10_000)
-      assert_receive {^ref, {:ok, {told, creation}}}, 15_000
-      assert told == Atom.to_string(name)
-      assert creation == Vm.eval(vm, "erts_internal:get_creation()")
+      assert {:ok, %{verdict: :ok} = told} = Caravan.Handshake.ask(name, timeout: 10_000)
+      assert told.name == Atom.to_string(name)
+      assert told.creation == Vm.eval(vm, "erts_internal:get_creation()")
     end
 
     # The handshake's process there ends a moment later.

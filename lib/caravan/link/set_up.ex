@@ -3,7 +3,7 @@ defmodule Caravan.Link.SetUp do
   # The address for a link to be made: found, corrected if DNS is known to be wrong, and admitted, all within one
   # deadline. A slow answer would stall net_kernel, so for net_kernel itself everything comes from memory.
 
-  alias Caravan.Link.{Admission, NodeName, Resolution}
+  alias Caravan.Link.{Admission, NodeName, Resolution, SetUps}
   alias Caravan.{Native, Settings}
 
   # How long all of this may take. By default the kernel kills a set-up after 7 s (net_setuptime, net_kernel.erl,
@@ -27,6 +27,7 @@ defmodule Caravan.Link.SetUp do
   def address(name, host, family) do
     case Resolution.asker() do
       :set_up ->
+        _ = guarded(fn -> watch(name, host) end, :ok)
         deadline = now() + set_up_time()
 
         with {:ok, address} <- find(host, family, deadline),
@@ -52,6 +53,10 @@ defmodule Caravan.Link.SetUp do
   catch
     _class, _reason -> otherwise
   end
+
+  # See `Caravan.Link.SetUps`, which runs only while the application does.
+  defp watch(name, host),
+    do: :erlang.send(SetUps, {:watch, self(), NodeName.join(name, host)})
 
   defp set_up_time do
     ms =

@@ -14,8 +14,8 @@ defmodule Caravan.Topology.Dialer do
   # addresses where nobody answers hold nobody else up. The kernel waits long for such an address. If the topology has
   # other nodes to link with instead, a slow dial is probed, and is over if nobody is there.
 
-  alias Caravan.Native
-  alias Caravan.Link.Admission
+  alias Caravan.{Handshake, Native}
+  alias Caravan.Link.{Admission, SetUps}
   alias Caravan.Topology.{BoundedCall, Connector, Refusal}
 
   @probe_timeout 2_000
@@ -52,12 +52,12 @@ defmodule Caravan.Topology.Dialer do
           slow: non_neg_integer
         }
 
-  # What is asked: `:probe`; `:slow`, a probe during a dial; `:why` a dial failed, after how many ms; `:whether` the node
-  # is another than `unless`, which has rejected a handshake.
+  # What is asked: `:probe`; `:slow`, a probe during a dial; `:why` a dial failed, after how many ms, begun when; `:whether`
+  # the node is another than `unless`, which has rejected a handshake.
   @typep probe :: %{
            node: node,
            request: Native.request(),
-           asks: :probe | :slow | {:why, integer} | :whether,
+           asks: :probe | :slow | {:why, integer, integer} | :whether,
            unless: identity | nil
          }
   @typep dial :: %{
@@ -105,7 +105,7 @@ defmodule Caravan.Topology.Dialer do
         ready(dialer, node)
 
       unless ->
-        identify(dialer, node, :whether, unless)
+        ask(dialer, node, Handshake.question(Atom.to_string(node), @probe_timeout), asks: :whether, unless: unless)
 
       redial? or Admission.required?(node) or dialer.slow >= most(dialer) ->
         probe(dialer, node)
@@ -146,10 +146,9 @@ defmodule Caravan.Topology.Dialer do
     request(dialer, probe, %{node: node, asks: asks, unless: nil})
   end
 
-  defp identify(dialer, node, asks, unless) do
-    own = Atom.to_string(node())
-    identify = &Native.identify(&1, Atom.to_string(node), own, @probe_timeout)
-    request(dialer, identify, %{node: node, asks: asks, unless: unless})
+  defp ask(dialer, node, question, what) do
+    probe = Enum.into(what, %{node: node, unless: nil})
+    request(dialer, &Native.handshake(&1, question), probe)
   end
 
   defp request(dialer, begin, probe) do
@@ -178,14 +177,18 @@ defmodule Caravan.Topology.Dialer do
     {:dialled, node, {:error, :probe, sentence, nil}, dialer |> drop_pending(ref) |> release(dial)}
   end
 
-  defp probed(dialer, %{node: node, asks: :whether, unless: identity}, {:ok, identity}),
-    do: {:dialled, node, :same, dialer}
+  defp probed(dialer, %{node: node, asks: {:why, took, at}}, answer) do
+    ended = SetUps.ended(node, at)
+    {:dialled, node, Refusal.result(node, answer, took, ended), dialer}
+  end
 
-  defp probed(dialer, %{node: node, asks: :whether}, {:ok, _another}),
-    do: probed(dialer, %{node: node, asks: :probe}, :ok)
-
-  defp probed(dialer, %{node: node, asks: {:why, took}}, answer),
-    do: {:dialled, node, Refusal.result(node, answer, took), dialer}
+  defp probed(dialer, %{node: node, asks: :whether, unless: unless} = probe, {:ok, found}) do
+    case Handshake.read(found, nil) do
+      %{name: name, creation: creation} when {name, creation} == unless -> {:dialled, node, :same, dialer}
+      %{name: nil} = it -> {:dialled, node, {:error, :probe, it.message, nil}, dialer}
+      _another -> probed(dialer, %{probe | asks: :probe}, :ok)
+    end
+  end
 
   defp probed(dialer, %{node: node}, {:error, {_kind, sentence}}),
     do: {:dialled, node, {:error, :probe, sentence, nil}, dialer}
@@ -243,8 +246,19 @@ defmodule Caravan.Topology.Dialer do
   defp ended(dialer, %{node: node, at: at}, result) do
     # The reason may be anything from a closed port to a different cookie.
     if result == {:ok, false} and Connector.probes?(dialer.connector),
-      do: {:pending, identify(dialer, node, {:why, now() - at}, nil)},
+      do: failed(dialer, node, at, SetUps.ended(node, at)),
       else: {:dialled, node, result(result), dialer}
+  end
+
+  defp failed(dialer, node, at, ended) do
+    case Refusal.without_asking(node, ended) do
+      :unknown ->
+        question = Refusal.question(node, ended, @probe_timeout)
+        {:pending, ask(dialer, node, question, asks: {:why, now() - at, at})}
+
+      result ->
+        {:dialled, node, result, dialer}
+    end
   end
 
   defp result({:ok, true}), do: :ok

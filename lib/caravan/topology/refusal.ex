@@ -1,71 +1,78 @@
 defmodule Caravan.Topology.Refusal do
   @moduledoc false
-  # Why a handshake failed, judging by the name of the node there, or by why it doesn't tell its name.
+  # Why a dial failed: judging by how the set-up of the link ended here, and by what listens there.
 
-  alias Caravan.{Native, Settings}
+  alias Caravan.{Handshake, Native, Settings}
+  alias Caravan.Handshake.SetUpEnd
   alias Caravan.Topology.Dialer
 
   # A node that rejects a handshake does so at once. A handshake that takes longer has timed out.
   @at_once 2_000
 
-  @typep answer :: {:ok, Dialer.identity()} | {:error, {atom, String.t()}}
-
-  @doc "Why the dial of `node` failed, after `took` ms, judging by the answer of `Caravan.Native.identify/4`."
-  @spec result(node, answer, took :: integer) :: Dialer.result()
-  def result(node, {:ok, {name, _creation} = identity}, took) do
-    cond do
-      name == Atom.to_string(node()) ->
-        :self
-
-      name != Atom.to_string(node) ->
-        refused(
-          "the node there is named #{name}, and Erlang connects to a node only under its own name; name it as DNS " <>
-            "does, or adjust the topology's options (:node_name, :node_sname, :type)",
-          identity
-        )
-
-      # A plain node waits for the rest of a TLS hello until it times out, so a slow answer doesn't mean that it is
-      # busy.
-      Settings.tls?() ->
-        refused(
-          "the node there uses plain distribution and this one TLS; start both with the same -proto_dist",
-          identity
-        )
-
-      took > @at_once ->
-        {:error, :dial,
-         "the node there answers#{on_port(node)} and has that name, but the handshake timed out after #{took} ms; the " <>
-           "node may be suspended or overloaded", nil}
-
-      true ->
-        refused(
-          "the node there answers#{on_port(node)} and has that name, but rejected the handshake, most likely because the " <>
-            "cookies differ (start both nodes with the same one) or the node was shutting down",
-          identity
-        )
-    end
-  end
-
-  def result(node, {:error, {:handshake, sentence}}, _took) do
-    # This question is asked without TLS, so an answer over TLS can't be read.
-    if Settings.tls?(),
-      do:
-        refused(
-          "the host answers#{on_port(node)}, but the TLS handshake failed: one side rejects the other's " <>
-            "certificate, the cookies differ, or the node there has another name"
-        ),
-      else: refused(sentence)
-  end
-
   # Nobody is there. A probe would have said the same.
-  def result(_node, {:error, {_kind, sentence}}, _took), do: {:error, :probe, sentence, nil}
+  @nobody [:refused, :unreachable, :no_address, :timeout, :silent]
 
-  defp refused(sentence, identity \\ :unknown), do: {:error, :dial, sentence, identity}
+  @typep ended :: {:ended, term} | :under_way | :unknown
 
-  defp on_port(node) do
-    case Native.dist_port(node) do
-      {:ok, port} -> " on port #{port}"
-      {:error, _} -> ""
+  @doc "The result, if the end of the set-up alone says why: then nobody need be asked, who would only log that."
+  @spec without_asking(node, ended) :: Dialer.result() | :unknown
+  def without_asking(node, {:ended, {:recv_status_failed, :not_allowed} = reason}) do
+    {:error, :dial, SetUpEnd.told(handshake(node), reason).message, :unknown}
+  end
+
+  def without_asking(_node, _ended), do: :unknown
+
+  @doc """
+  What to ask whatever listens where `node` should be. Only if nobody saw how the set-up ended, the cookie is asked for,
+  too: a node that has another one logs each attempt.
+  """
+  @spec question(node, ended, pos_integer) :: map
+  def question(node, ended, timeout) do
+    cookie = if ended == :unknown and not Settings.tls?(), do: :erlang.get_cookie(node)
+    Handshake.question(Atom.to_string(node), timeout, cookie)
+  end
+
+  @doc "Why the dial of `node` failed, after `took` ms, judging by the answer of `Caravan.Native.handshake/2`."
+  @spec result(node, {:ok, term} | {:error, {atom, String.t()}}, integer, ended) :: Dialer.result()
+  def result(node, {:ok, found}, took, ended) do
+    case Handshake.read(found, Atom.to_string(node)) do
+      %{verdict: :itself} -> :self
+      %{verdict: nobody} = it when nobody in @nobody -> {:error, :probe, it.message, nil}
+      %{verdict: :busy} = it -> {:error, :dial, it.message, nil}
+      %{verdict: there} = it when there in [:ok, :tls] -> there(node, it, took, ended)
+      it -> refused(node, it)
     end
   end
+
+  def result(_node, {:error, {_kind, sentence}}, _took, _ended), do: {:error, :probe, sentence, nil}
+
+  # A node is there, and as far as could be asked without a link, it is the right one.
+  defp there(_node, it, took, _ended) when took > @at_once do
+    {:error, :dial,
+     "the node there answers at #{it.place}, but the handshake timed out after #{took} ms; the node may be suspended or " <>
+       "overloaded", nil}
+  end
+
+  defp there(node, it, _took, {:ended, reason}) do
+    case SetUpEnd.told(it, reason) do
+      %{verdict: :failed} = it -> {:error, :dial, it.message, nil}
+      it -> refused(node, it)
+    end
+  end
+
+  defp there(_node, it, _took, _not_seen) do
+    {:error, :dial, "the node there answers at #{it.place}, and nothing is wrong with it; the link failed midway", nil}
+  end
+
+  defp refused(node, %{verdict: :other_cookie} = it) do
+    if it.name, do: Native.cookie_refused(it.name, it.creation, Handshake.bytes(:erlang.get_cookie(node)))
+    {:error, :dial, it.message, identity(it)}
+  end
+
+  defp refused(_node, it), do: {:error, :dial, it.message, identity(it)}
+
+  defp identity(%{name: nil}), do: :unknown
+  defp identity(%{name: name, creation: creation}), do: {name, creation}
+
+  defp handshake(node), do: %Handshake{verdict: :failed, place: "", node: Atom.to_string(node)}
 end

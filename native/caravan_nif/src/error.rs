@@ -98,14 +98,6 @@ pub enum Error {
         /// Which node was probed, and for how long.
         context: Context,
     },
-    /// Whatever listens where the node should be rejected or abandoned the handshake.
-    #[error("{context}: {reason}")]
-    Handshake {
-        /// Which node was asked, and for how long.
-        context: Context,
-        /// Why.
-        reason: String,
-    },
     /// The answer was not a valid DNS message, or its aliases lead nowhere.
     #[error("{context}: the answer was not valid DNS ({reason}); check what listens there")]
     Malformed {
@@ -205,8 +197,7 @@ impl Error {
     pub fn unreachable(context: Context, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::TimedOut => Self::Timeout { context },
-            // EMFILE and ENFILE
-            _ if matches!(error.raw_os_error(), Some(23 | 24)) => Self::no_socket(context),
+            _ if is_out_of_sockets(error) => Self::no_socket(context),
             _ => Self::Network {
                 context,
                 reason: describe(error),
@@ -249,6 +240,11 @@ impl Error {
             cure: "allow the process more threads (ulimit -u) and memory",
         }
     }
+}
+
+/// EMFILE and ENFILE: this process, or the whole system, has no file descriptor left.
+pub fn is_out_of_sockets(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 /// Why the rest of a truncated answer is missing.

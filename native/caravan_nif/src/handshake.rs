@@ -1,21 +1,18 @@
-//! The first messages of Erlang's distribution handshake, up to the node's name: no cookie has been used by then
-//! (`erl_dist_protocol`, version 6). Pure.
+//! The messages of Erlang's distribution handshake, as whoever dials sees them (`erl_dist_protocol`, version 6;
+//! `dist_util.erl`). Pure.
+//!
+//! We speak as a hidden node with a name of our own. The other node tells its name before it asks for a cookie.
 
-use std::fmt;
+pub mod conversation;
+pub mod flags;
 
 use crate::node_name::{MAX_NAME, host_of};
 
-/// The flags that a node must have since OTP 25; the digest stands for all of them (`dist.hrl`).
-const MANDATORY_25: u64 = 0x4 | 0x10 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x2_0000 | 0x4_0000;
-const MANDATORY_25_DIGEST: u64 = 0x400_0000;
-
-/// Those that OTP 26 added: `DFLAG_UNLINK_ID` and `DFLAG_V4_NC`. A node rejects and logs a peer without them.
-const MANDATORY_26: u64 = 0x200_0000 | (0x4 << 32);
-
-const HANDSHAKE_23: u64 = 0x100_0000;
-
 /// The fields of a challenge before the name: tag, flags, challenge, creation, length of the name.
 const CHALLENGE_HEAD: usize = 1 + 8 + 4 + 4 + 2;
+
+/// What a digest is in: MD5.
+const DIGEST: usize = 16;
 
 /// How a node identifies itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,30 +21,19 @@ pub struct Identity {
     pub name: String,
     /// New each time the node starts.
     pub creation: u32,
+    /// What it can do.
+    pub flags: u64,
 }
 
-/// Why a handshake ended before a name came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HandshakeError {
-    /// The node allows only certain nodes, and not this one.
+/// What a node says when it hears our name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The handshake goes on.
+    Ok,
+    /// It allows only certain nodes, or misses something in our flags.
     NotAllowed,
-    /// The node is busy with a handshake of ours.
+    /// It has a link or a handshake under our name already.
     Busy,
-    /// What came is not a handshake.
-    NotErlang,
-}
-
-impl fmt::Display for HandshakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAllowed => "the node there allows only certain nodes (net_kernel:allow/1), and this one isn't among them",
-            Self::Busy => "the node there is busy with another handshake from this node",
-            Self::NotErlang => {
-                "what listens there doesn't speak plain Erlang distribution: it is a node that uses TLS (start both with the same \
-                 -proto_dist) or not a node at all"
-            }
-        })
-    }
 }
 
 /// The name under which the node `own` asks. It isn't its own, so that asking doesn't interfere with a link between the
@@ -60,53 +46,71 @@ pub fn asker(own: &str) -> String {
     format!("caravan@{}", host_of(own))
 }
 
-/// The message that begins a handshake, sent as a hidden node called `name`; its length goes first.
-pub fn send_name(name: &str) -> Vec<u8> {
-    let flags = MANDATORY_25 | MANDATORY_25_DIGEST | MANDATORY_26 | HANDSHAKE_23;
-    let mut body = vec![b'N'];
-    body.extend(flags.to_be_bytes());
-    // The creation; ours doesn't matter.
-    body.extend(1_u32.to_be_bytes());
-    body.extend(u16::try_from(name.len()).unwrap_or(0).to_be_bytes());
-    body.extend(name.as_bytes());
+/// A message with its length before it.
+fn framed(body: &[u8]) -> Vec<u8> {
     let mut message = u16::try_from(body.len()).unwrap_or(0).to_be_bytes().to_vec();
     message.extend(body);
     message
 }
 
-/// Reads the answer to that: may the handshake continue?
-///
-/// # Errors
-/// Why it may not.
-pub fn read_status(message: &[u8]) -> Result<(), HandshakeError> {
+/// The message that begins a handshake, sent as a hidden node called `name`.
+pub fn send_name(name: &str) -> Vec<u8> {
+    let mut body = vec![b'N'];
+    body.extend(flags::OURS.to_be_bytes());
+    // The creation; ours doesn't matter.
+    body.extend(1_u32.to_be_bytes());
+    body.extend(u16::try_from(name.len()).unwrap_or(0).to_be_bytes());
+    body.extend(name.as_bytes());
+    framed(&body)
+}
+
+/// Reads the answer to that; `None` for anything else.
+pub fn read_status(message: &[u8]) -> Option<Status> {
     match message {
-        b"sok" | b"sok_simultaneous" => Ok(()),
-        b"snot_allowed" => Err(HandshakeError::NotAllowed),
-        b"snok" | b"salive" => Err(HandshakeError::Busy),
-        _ => Err(HandshakeError::NotErlang),
+        b"sok" | b"sok_simultaneous" => Some(Status::Ok),
+        b"snot_allowed" => Some(Status::NotAllowed),
+        b"snok" | b"salive" => Some(Status::Busy),
+        _ => None,
     }
 }
 
-/// Reads the challenge that follows: it carries the name.
-///
-/// # Errors
-/// `NotErlang` for anything else.
-pub fn read_challenge(message: &[u8]) -> Result<Identity, HandshakeError> {
+/// Reads the challenge that follows: who it comes from, and the number to be answered. `None` for anything else.
+pub fn read_challenge(message: &[u8]) -> Option<(Identity, u32)> {
     let (head, rest) = message
         .split_at_checked(CHALLENGE_HEAD)
-        .filter(|(head, _)| head[0] == b'N')
-        .ok_or(HandshakeError::NotErlang)?;
+        .filter(|(head, _)| head[0] == b'N')?;
+    let number = |at: usize| Some(u32::from_be_bytes(head.get(at..at + 4)?.try_into().ok()?));
     let length = usize::from(u16::from_be_bytes([head[17], head[18]]));
     let odd = |char: char| char.is_control() || char.is_whitespace();
-    let name = rest
-        .get(..length)
-        .and_then(|name| std::str::from_utf8(name).ok())
-        .filter(|name| !name.contains(odd))
-        .ok_or(HandshakeError::NotErlang)?;
-    Ok(Identity {
-        name: name.to_owned(),
-        creation: u32::from_be_bytes([head[13], head[14], head[15], head[16]]),
-    })
+    let name = std::str::from_utf8(rest.get(..length)?).ok()?;
+    let identity = Identity {
+        // It ends up in a log.
+        name: Some(name).filter(|name| !name.contains(odd))?.to_owned(),
+        creation: number(13)?,
+        flags: u64::from(number(1)?) << 32 | u64::from(number(5)?),
+    };
+    Some((identity, number(9)?))
+}
+
+/// The answer to a challenge, and a challenge of ours.
+fn challenge_reply(cookie: &[u8], theirs: u32, ours: u32) -> Vec<u8> {
+    let mut body = vec![b'r'];
+    body.extend(ours.to_be_bytes());
+    body.extend(digest(cookie, theirs));
+    framed(&body)
+}
+
+/// Reads the answer to our challenge; `None` for anything else.
+fn read_challenge_ack(message: &[u8]) -> Option<[u8; DIGEST]> {
+    message.strip_prefix(b"a")?.try_into().ok()
+}
+
+/// What proves that one has the cookie.
+fn digest(cookie: &[u8], challenge: u32) -> [u8; DIGEST] {
+    let mut context = md5::Context::new();
+    context.consume(cookie);
+    context.consume(challenge.to_string());
+    context.finalize().0
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Caravan's native library: node names, DNS lookups and membership for clusters without epmd.
 //!
-//! Dependencies point down only: the border (`nif`) -> IO (`discovery`, `probe`, `resolver`) -> the pure parts.
+//! Dependencies point down only: the border (`nif`) -> IO (`ask`, `discovery`, `probe`, `resolver`) -> the pure parts.
 
 pub mod abort_slot;
 pub mod address_book;
+pub mod ask;
 pub mod discovery;
 pub mod endpoint;
 pub mod epmd;
@@ -11,7 +12,6 @@ pub mod error;
 pub mod exec;
 pub mod expiring_set;
 pub mod handshake;
-pub mod identify;
 pub mod known_nodes;
 pub mod local_host;
 pub mod membership;
@@ -24,7 +24,7 @@ pub mod resolver;
 pub mod settings;
 pub mod socket_limit;
 pub(crate) mod sync;
-pub(crate) mod target;
+pub mod target;
 pub mod template;
 pub mod tools;
 

@@ -8,9 +8,10 @@ mod vm;
 
 use std::time::Duration;
 
-use rustler::{Atom, Encoder, Env, Resource, ResourceArc, Term};
+use rustler::{Atom, Binary, Encoder, Env, Resource, ResourceArc, Term};
 
-use self::decode::{ConfigSpec, ExFamily, ExPurpose, ExReach, IdentitySpec, Ip, LoadInfo, LookupSpec};
+use self::decode::{ConfigSpec, ExFamily, ExPurpose, ExReach, IdentitySpec, Ip, LoadInfo, LookupSpec, QuestionSpec};
+use self::encode::handshake::ExAnswer;
 use self::encode::{ExAdmissionReport, ExMismatch, ExServerEvent, Failure, Outcome, atoms};
 use self::text::{TextBuffer, text};
 use self::vm::Beam;
@@ -220,11 +221,20 @@ fn probe<'a>(env: Env<'a>, tag: Term<'a>, name: String, timeout: u64, purpose: E
 }
 
 #[rustler::nif]
-fn identify<'a>(env: Env<'a>, tag: Term<'a>, name: String, own: String, timeout: u64) -> Term<'a> {
-    let context = Context::new("probed", &name);
-    let patience = Duration::from_millis(timeout);
-    let work = async move { Outcome(crate::identify::identify(name, &own, patience).await) };
+fn handshake<'a>(env: Env<'a>, tag: Term<'a>, spec: QuestionSpec<'a>) -> Term<'a> {
+    let (question, mandatory) = spec.read();
+    let context = Context::new("probed", question.place.name());
+    let work = async move {
+        let answer = crate::ask::ask(question).await;
+        Outcome(answer.map(|answer| ExAnswer { answer, mandatory }))
+    };
     started(env, request::probe(env, tag, context, work))
+}
+
+#[rustler::nif]
+fn cookie_refused(name: &str, creation: u32, cookie: Binary<'_>) -> Atom {
+    crate::ask::note_refusal(name, creation, &cookie);
+    atoms::ok()
 }
 
 #[rustler::nif]

@@ -46,10 +46,10 @@ defmodule Caravan.Topology.FailedDialsTest do
     start(context, [], %{})
 
     expected = [
-      {shut, :probe, "nothing listens there"},
+      {shut, :probe, "nothing listens at"},
       {open[:other_name], :dial, "the node there is named x@y"},
-      {open[:cookie], :dial, "most likely because the cookies differ"},
-      {open[:http], :dial, "doesn't speak plain Erlang distribution"}
+      {open[:cookie], :dial, "another cookie than this node"},
+      {open[:http], :dial, "is not an Erlang node but speaks HTTP"}
     ]
 
     await_failures(
@@ -81,7 +81,7 @@ defmodule Caravan.Topology.FailedDialsTest do
 
   defp await_failures(_none), do: :ok
 
-  # Takes every handshake as far as its name, and no further (erl_dist_protocol).
+  # Takes every handshake as far as its name, and no further (erl_dist_protocol), with this VM's creation.
   defp node_that(speaks) do
     {:ok, listener} = :gen_tcp.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false])
     {:ok, port} = :inet.port(listener)
@@ -103,7 +103,9 @@ defmodule Caravan.Topology.FailedDialsTest do
 
     answer =
       if name do
-        challenge = <<?N, 0::64, 1::32, 7::32, byte_size(name)::16, name::binary>>
+        creation = :erts_internal.get_creation()
+        flags = elem(:erts_internal.get_dflags(), 1)
+        challenge = <<?N, flags::64, 1::32, creation::32, byte_size(name)::16, name::binary>>
         for message <- ["sok", challenge], do: [<<byte_size(message)::16>>, message]
       else
         "HTTP/1.1 400 Bad Request"

@@ -13,7 +13,6 @@ pub enum Kind {
     Timeout,
     Truncated,
     Network,
-    Handshake,
     Malformed,
     InvalidName,
     InvalidOption,
@@ -43,7 +42,6 @@ impl Error {
             Self::Timeout { .. } | Self::Silent { .. } | Self::Unresponsive { .. } | Self::Late { .. } => Kind::Timeout,
             Self::Truncated { .. } => Kind::Truncated,
             Self::Network { .. } | Self::PortTaken { .. } => Kind::Network,
-            Self::Handshake { .. } => Kind::Handshake,
             Self::Malformed { .. } => Kind::Malformed,
             Self::InvalidName { .. } | Self::NoHost { .. } | Self::NoOuterPort { .. } => Kind::InvalidName,
             Self::InvalidOption { .. } => Kind::InvalidOption,
@@ -67,7 +65,6 @@ impl Error {
             | Self::Late { context }
             | Self::Truncated { context, .. }
             | Self::Network { context, .. }
-            | Self::Handshake { context, .. }
             | Self::Malformed { context, .. }
             | Self::NoHost { context, .. }
             | Self::Overloaded { context, .. }

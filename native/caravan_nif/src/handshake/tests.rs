@@ -17,36 +17,44 @@ fn the_asker_has_a_name_of_its_own() {
 }
 
 #[test]
-fn a_challenge_tells_name_and_creation() {
+fn a_challenge_tells_who_asks_it() {
     let mut message = b"N".to_vec();
-    message.extend([0; 12]);
+    message.extend(0x1_0000_0002_u64.to_be_bytes());
+    message.extend(42_u32.to_be_bytes());
     message.extend(7_u32.to_be_bytes());
     message.extend(3_u16.to_be_bytes());
     message.extend(b"x@y, and more to come");
     let expected = Identity {
         name: "x@y".into(),
         creation: 7,
+        flags: 0x1_0000_0002,
     };
-    assert_eq!(read_challenge(&message), Ok(expected));
-    assert_eq!(read_challenge(&message[..21]), Err(HandshakeError::NotErlang));
-    // It ends up in a log.
+    assert_eq!(read_challenge(&message), Some((expected, 42)));
+    assert_eq!(read_challenge(&message[..21]), None);
     message[19..22].copy_from_slice(b"x\n@");
-    assert_eq!(read_challenge(&message), Err(HandshakeError::NotErlang));
+    assert_eq!(read_challenge(&message), None);
 }
 
 #[test]
 fn statuses() {
-    assert_eq!(read_status(b"sok"), Ok(()));
-    assert_eq!(read_status(b"snot_allowed"), Err(HandshakeError::NotAllowed));
-    assert_eq!(read_status(b"snok"), Err(HandshakeError::Busy));
-    assert_eq!(read_status(b"HTTP/1.1 400"), Err(HandshakeError::NotErlang));
+    assert_eq!(read_status(b"sok"), Some(Status::Ok));
+    assert_eq!(read_status(b"snot_allowed"), Some(Status::NotAllowed));
+    assert_eq!(read_status(b"snok"), Some(Status::Busy));
+    assert_eq!(read_status(b"HTTP/1.1 400"), None);
+}
+
+// erlang:md5(["secret" | integer_to_list(4294967295)]).
+#[test]
+fn a_digest_is_that_of_dist_util() {
+    assert_eq!(digest(b"secret", u32::MAX)[..4], [93, 253, 24, 30]);
 }
 
 proptest! {
     #[test]
     fn no_bytes_are_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let _ = read_status(&bytes);
-        if let Ok(identity) = read_challenge(&bytes) {
+        let _ = read_challenge_ack(&bytes);
+        if let Some((identity, _)) = read_challenge(&bytes) {
             prop_assert!(identity.name.len() <= bytes.len());
         }
     }

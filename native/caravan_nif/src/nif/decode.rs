@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use rustler::{Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
+use rustler::{Binary, Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
 
+use crate::ask::{Place, Question};
 use crate::discovery::{DiscoveryConfig, OwnIdentity};
 use crate::error::Error;
 use crate::membership::Reach;
@@ -141,6 +142,40 @@ impl From<ExReach> for Reach {
             ExReach::Unlinked => Self::Unlinked,
             ExReach::OutOfReach => Self::OutOfReach,
         }
+    }
+}
+
+#[derive(NifUntaggedEnum)]
+enum ExPlace {
+    Node(String),
+    Port((String, u16)),
+}
+
+/// `Caravan.Native.handshake/2`'s argument.
+#[derive(NifMap)]
+#[rustler(decode)]
+pub(crate) struct QuestionSpec<'a> {
+    place: ExPlace,
+    own: String,
+    cookie: Option<Binary<'a>>,
+    timeout: u64,
+    mandatory: u64,
+}
+
+impl QuestionSpec<'_> {
+    /// The question, and the flags that this node requires of others.
+    pub(crate) fn read(self) -> (Question, u64) {
+        let place = match self.place {
+            ExPlace::Node(name) => Place::Node(name),
+            ExPlace::Port((host, port)) => Place::Port(host, port),
+        };
+        let question = Question {
+            place,
+            own: self.own,
+            cookie: self.cookie.map(|cookie| cookie.to_vec()),
+            patience: Duration::from_millis(self.timeout),
+        };
+        (question, self.mandatory)
     }
 }
 

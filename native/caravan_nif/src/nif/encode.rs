@@ -1,5 +1,6 @@
 //! What goes to Elixir: atoms, and the counterparts of its structs and maps, named `Ex...`.
 
+pub(crate) mod handshake;
 mod lookup;
 
 pub(crate) use self::lookup::ExAdmissionReport;
@@ -10,18 +11,19 @@ use rustler::{Atom, Encoder, Env, Term};
 
 use crate::epmd::server::ServerEvent;
 use crate::error::{Error, Kind};
-use crate::handshake::Identity;
 use crate::naming::Mismatch;
 
 pub(crate) mod atoms {
     rustler::atoms! {
         ok, error, hosts, udp, tcp,
-        nxdomain, nodata, servfail, refused, timeout, truncated, network, handshake, malformed,
+        nxdomain, nodata, servfail, refused, timeout, truncated, network, malformed,
         invalid_name, invalid_option, port_out_of_range, tool_node, overloaded, internal,
         question, servers, elapsed_ms, rcode, partial,
         max_members, atom_limit, no_answer, not_allowed, other_family, short_name, long_name, no_port,
         by_host, capitals, other_name, addresses,
         epmd, waits, answers,
+        place, found, node, untested, same, other, busy, tls, not_erlang, hung_up, silent, unreachable, no_address,
+        status, challenge, proof,
     }
 }
 
@@ -38,7 +40,6 @@ impl From<&Error> for Failure {
             Kind::Timeout => atoms::timeout(),
             Kind::Truncated => atoms::truncated(),
             Kind::Network => atoms::network(),
-            Kind::Handshake => atoms::handshake(),
             Kind::Malformed => atoms::malformed(),
             Kind::InvalidName => atoms::invalid_name(),
             Kind::InvalidOption => atoms::invalid_option(),
@@ -64,15 +65,6 @@ impl Encoder for Outcome<()> {
     fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
         match &self.0 {
             Ok(()) => atoms::ok().encode(env),
-            Err(error) => Failure::from(error).encode(env),
-        }
-    }
-}
-
-impl Encoder for Outcome<Identity> {
-    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
-        match &self.0 {
-            Ok(Identity { name, creation }) => (atoms::ok(), (name, creation)).encode(env),
             Err(error) => Failure::from(error).encode(env),
         }
     }

@@ -1,0 +1,96 @@
+defmodule Caravan.Nodes.HandshakeTest do
+  # What `Caravan.Handshake` finds out of real nodes, and what these make of it.
+  use ExUnit.Case, async: true
+  alias Caravan.{Handshake, Vm}
+
+  @moduletag :nodes
+  @moduletag timeout: 120_000
+  @moduletag :tmp_dir
+  @wait 10_000
+
+  setup do: Vm.no_epmd()
+
+  test "a node tells who it is" do
+    {vm, node, port} = Vm.start_node()
+    assert {:ok, it} = Handshake.ask(node)
+    assert %{verdict: :ok, place: place, details: %{cookie: :untested}} = it
+    assert place == "127.0.0.1:#{port}"
+    assert it.name == Atom.to_string(node)
+    assert it.creation == Vm.eval(vm, "erts_internal:get_creation()")
+    assert it.message == "the node at #{place} is #{node}"
+    assert {:ok, %{verdict: :ok, node: nil, name: name}} = Handshake.ask({127, 0, 0, 1}, port, [])
+    assert name == Atom.to_string(node)
+  end
+
+  test "a node of another name is told from the one asked for, and how they differ" do
+    [port] = Vm.free_ports(1)
+    _vm = Vm.start(["-name", "app-#{port}@10.0.0.5"])
+
+    for {asked, differs, cure} <- [
+          {"app-#{port}@localhost.test", :address, "look for 10.0.0.5"},
+          {"app-#{port}@10.0.0.6", :host, "name it as DNS does"},
+          {"other-#{port}@10.0.0.5", :base, "name it as DNS does"},
+          {"APP-#{port}@10.0.0.5", :capitals, "in capitals only"}
+        ] do
+      assert {:ok, it} = Handshake.ask("127.0.0.1", port, node: asked)
+      assert %{verdict: :other_name, details: %{differs: ^differs}} = it
+      assert it.message =~ "named app-#{port}@10.0.0.5, not #{asked}"
+      assert it.message =~ cure
+    end
+  end
+
+  test "capitals in a host, and short names among long ones" do
+    [port, short] = Vm.free_ports(2)
+    _vm = Vm.start(["-name", "app-#{port}@Host.test"])
+    assert {:ok, it} = Handshake.ask("127.0.0.1", port, node: "app-#{port}@host.test")
+    assert %{verdict: :other_name, details: %{differs: :capitals}} = it
+
+    _vm = Vm.start(["-sname", "app-#{short}@host"])
+    assert {:ok, it} = Handshake.ask("127.0.0.1", short, node: "app-#{short}@host.test")
+    assert %{verdict: :other_name, details: %{differs: :domain}} = it
+    assert it.message =~ "one of the names is short and the other long"
+  end
+
+  test "the cookie is compared only if it is given; another one is one line there, once", %{tmp_dir: dir} do
+    {vm, node, _port} = Vm.start_node(["-setcookie", "theirs"])
+    log = spy(vm, dir)
+    assert {:ok, %{verdict: :ok}} = Handshake.ask(node)
+    assert {:ok, %{verdict: :other_cookie} = it} = Handshake.ask(node, cookie: :ours)
+    assert it.message =~ "another cookie than this node"
+    assert {:ok, %{verdict: :other_cookie}} = Handshake.ask(node, cookie: :ours)
+    assert [_one] = lines(vm, log, "Invalid challenge reply")
+  end
+
+  test "the right cookie makes no link that visible nodes are told of, and no line", %{tmp_dir: dir} do
+    {vm, node, _port} = Vm.start_node()
+    log = spy(vm, dir)
+    assert {:ok, %{verdict: :ok, details: %{cookie: :same}}} = Handshake.ask(node, cookie: String.to_atom(Vm.cookie()))
+    Vm.await(vm, "{nodes(connected), element(2, net_kernel:nodes_info())}", {[], []})
+    assert lines(vm, log, "") == []
+  end
+
+  test "a suspended node, and one that nobody started" do
+    {vm, node, _port} = Vm.start_node()
+    {:os_pid, pid} = Port.info(vm.port, :os_pid)
+    {_, 0} = System.cmd("kill", ["-STOP", "#{pid}"])
+    assert {:ok, it} = Handshake.ask(node, timeout: 500)
+    assert %{verdict: :silent, details: %{stage: :status}} = it
+    assert it.message =~ "suspended or hung"
+    {_, 0} = System.cmd("kill", ["-CONT", "#{pid}"])
+    assert {:ok, %{verdict: :ok}} = Handshake.ask(node, timeout: @wait)
+    Vm.stop(vm)
+    assert {:ok, %{verdict: :refused}} = Handshake.ask(node)
+  end
+
+  defp spy(vm, dir) do
+    log = Path.join(dir, "log")
+    spy = "\#{config => \#{file => \"#{log}\"}}"
+    assert Vm.eval(vm, "logger:add_handler(spy, logger_std_h, #{spy})") == :ok
+    log
+  end
+
+  defp lines(vm, log, text) do
+    Vm.eval(vm, "logger_std_h:filesync(spy)")
+    for line <- log |> File.read!() |> String.split("\n", trim: true), line =~ text, do: line
+  end
+end
