@@ -65,6 +65,7 @@ defmodule Caravan.Topology do
   def handle_continue(:start, state), do: {:noreply, state |> start_broadcast() |> run_due()}
 
   @impl true
+  def handle_call(:config, _from, state), do: {:reply, state.config, state}
   def handle_call(:members, _from, state), do: {:reply, Peers.members(state.peers), state}
   def handle_call(:status, _from, state), do: {:reply, State.status(state, now()), state}
 

@@ -4,7 +4,7 @@ defmodule Caravan.Topology.Log do
   # line of a topology is here.
 
   require Logger
-  alias Caravan.Telemetry
+  alias Caravan.{Sentences, Telemetry}
   alias Caravan.Topology.{Peers, Queries}
   alias Caravan.Topology.Queries.Query
 
@@ -21,12 +21,7 @@ defmodule Caravan.Topology.Log do
           | {:crowded, members :: pos_integer}
 
   @spec tell(atom, event) :: :ok
-  def tell(topology, :alone) do
-    Logger.warning(
-      "#{prefix(topology)}this node is not distributed and can't join a cluster; start it with --name or " <>
-        "--sname, or set RELEASE_DISTRIBUTION in a release"
-    )
-  end
+  def tell(topology, :alone), do: Logger.warning("#{prefix(topology)}#{Sentences.alone()}")
 
   def tell(topology, {:unlisted, reason}) do
     Logger.warning(
@@ -52,7 +47,7 @@ defmodule Caravan.Topology.Log do
   end
 
   def tell(topology, {:ill_named, node, note}),
-    do: Logger.warning("#{prefix(topology)}#{ill_named(node, note)}")
+    do: Logger.warning("#{prefix(topology)}#{Sentences.ill_named(node, note)}")
 
   def tell(topology, {:lookup_started, query}) do
     Telemetry.execute([:caravan, :lookup, :start], %{system_time: System.system_time()}, %{
@@ -80,7 +75,9 @@ defmodule Caravan.Topology.Log do
       Logger.warning("#{prefix(topology)}#{report.incomplete}. The complete records add peers; none are removed")
     end
 
-    if outcome.alias, do: called_otherwise(topology, query, outcome.alias)
+    if name = outcome.alias,
+      do: Logger.warning("#{prefix(topology)}#{Sentences.called_otherwise(query, node(), name)}")
+
     Enum.each(report.refused, &refused(topology, query, &1, &1.reason in outcome.newly_refused))
   end
 
@@ -143,36 +140,8 @@ defmodule Caravan.Topology.Log do
     )
   end
 
-  defp ill_named(node, {:by_host, nil}) do
-    "this node's name is #{node}, with a host, but the topology names nodes by address, so its peers can't find it " <>
-      "under that name; set the option :type to :srv and publish SRV records, which carry hosts, or name the nodes by " <>
-      "address"
-  end
-
-  defp ill_named(node, {:capitals, host}) do
-    "this node's name is #{node}, but names from DNS are in lower case, so its peers can't find it under that name; " <>
-      "write #{host} in lower case in the node's name"
-  end
-
-  defp ill_named(node, {:other_name, name}) do
-    "this node's name is #{node}, but the topology's options would name it #{name}, so peers with the same options " <>
-      "can't find it; set :node_sname or :node_name to match the nodes' names"
-  end
-
-  defp called_otherwise(topology, query, name) do
-    Logger.warning(
-      "#{prefix(topology)}the answer for #{query} lists this node as #{name}, but its name is #{node()}, so it " <>
-        "rejects peers that dial #{name}; rename the node or correct the record"
-    )
-  end
-
   defp refused(topology, query, refused, news?) do
-    if news? do
-      Logger.warning(
-        "#{prefix(topology)}#{refused.count} of the names in the answer for #{query} " <>
-          "#{verdict(refused.reason)}, such as #{inspect(refused.example)}: #{why(refused.reason)}"
-      )
-    end
+    if news?, do: Logger.warning("#{prefix(topology)}#{Sentences.refused(query, refused)}")
 
     Telemetry.execute([:caravan, :member, :refused], %{count: refused.count}, %{
       topology: topology,
@@ -181,47 +150,6 @@ defmodule Caravan.Topology.Log do
       example: refused.example
     })
   end
-
-  defp verdict(reason) when reason in [:atom_limit, :no_answer], do: "are waiting to join"
-  defp verdict(_reason), do: "are refused"
-
-  defp why(:invalid_name), do: "they are not valid host or node names; check what publishes them"
-  defp why(:not_allowed), do: "their addresses are outside the networks in the option :allow"
-
-  defp why(:other_family),
-    do:
-      "they are addresses of an IP family that this node's distribution doesn't use; check the option :type, and " <>
-        "-proto_dist in vm.args"
-
-  defp why(:short_name),
-    do:
-      "their hosts have no dot, and this node uses long names (-name), which can't connect to short ones; name all " <>
-        "nodes the same way"
-
-  defp why(:long_name),
-    do:
-      "their hosts have dots, and this node uses short names (-sname), which can't connect to long ones; name all " <>
-        "nodes the same way"
-
-  defp why(:no_port),
-    do:
-      "their SRV records have port 0, like those of a headless Kubernetes Service whose port has no name; name the " <>
-        "port, or set :node_name to a template without {port}, such as \"my_app@{host}\""
-
-  defp why(:max_members),
-    do: "the topology already has as many members as the option :max_members allows"
-
-  defp why(:atom_limit),
-    do:
-      "atoms are never freed; the topology has used up its hourly budget (:max_members), or the VM's atom table is more " <>
-        "than three quarters full"
-
-  defp why(:no_answer),
-    do:
-      "half of :max_members new names have joined recently or have never answered; these join once their hosts answer " <>
-        "a probe"
-
-  defp why(reason), do: to_string(reason)
 
   defp about(event, topology, node, more \\ %{}) do
     metadata = Map.merge(%{topology: topology, node: node}, more)
