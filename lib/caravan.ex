@@ -4,7 +4,7 @@ defmodule Caravan do
   @moduledoc @readme |> File.read!() |> String.split("<!-- MDOC -->") |> Enum.fetch!(1)
 
   use Supervisor
-  alias Caravan.{Broadcast, Error, Native, Options, Status, Topology}
+  alias Caravan.{Broadcast, Doctor, Error, Native, Options, Status, Topology}
   alias Caravan.Link.Drain
   alias Caravan.Lookup.Table
   alias Caravan.Topology.Registry
@@ -97,6 +97,35 @@ defmodule Caravan do
     {outcome, text} = lookup_table(query, options)
     IO.puts(text)
     outcome
+  end
+
+  @doc """
+  Checks everything that keeps a node alone, layer by layer, and prints what it finds with the cure: the first thing to
+  run when something is wrong. In a release:
+
+      bin/app rpc 'Caravan.doctor()'
+
+  Checks the native library, distribution, the epmd module, the port, the host in this node's name, the flags of the
+  release's commands, the DNS answers of all topologies and the peers in them that aren't connected. With `options`, those
+  of a topology (`Caravan.Options`), it looks up their `query`, too. Returns the worst verdict; `Caravan.Doctor.check/1`
+  returns the findings instead of printing them.
+  """
+  @spec doctor(keyword) :: :ok | :warning | :fault
+  def doctor(options \\ []), do: options |> Doctor.check() |> tell()
+
+  @doc """
+  Finds out why this node and the node `name` aren't connected, and prints it as `doctor/1` does.
+
+      Caravan.explain(:"my_app-3434@host1.example.org")
+
+  `Caravan.Doctor.explain/2` returns the findings.
+  """
+  @spec explain(node | String.t(), keyword) :: :ok | :warning | :fault
+  def explain(name, options \\ []), do: name |> Doctor.explain(options) |> tell()
+
+  defp tell(findings) do
+    IO.puts(Doctor.text(findings))
+    Doctor.Finding.worst(findings)
   end
 
   @doc false

@@ -74,7 +74,7 @@ defmodule Caravan.Status do
 
     [head(status)] ++
       Enum.map(status.queries, &query/1) ++
-      Enum.map(peers, &peer/1) ++
+      Enum.map(peers, &peer_line/1) ++
       if(hidden > 0, do: ["… and #{hidden} more peers"], else: []) ++
       Enum.map(status.refused, &refused/1)
   end
@@ -113,7 +113,9 @@ defmodule Caravan.Status do
   defp incomplete(nil), do: ""
   defp incomplete(sentence), do: "; incomplete: #{sentence}"
 
-  defp peer(peer) do
+  @doc false
+  @spec peer_line(peer) :: String.t()
+  def peer_line(peer) do
     state = peer.state |> Atom.to_string() |> String.replace("_", " ")
     attempts = if peer.attempts > 0, do: ", #{peer.attempts} failed", else: ""
     next = if peer.next_dial, do: ", next dial in #{seconds(peer.next_dial)}", else: ""

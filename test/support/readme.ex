@@ -212,6 +212,9 @@ defmodule Caravan.Readme do
     Options.lookup!(query, options)
   end
 
+  defp command!(["mix", "caravan.doctor" | arguments]),
+    do: assert({:ok, _node, _options} = Mix.Tasks.Caravan.Doctor.parse(arguments))
+
   defp command!(_anything), do: :ok
 
   defp options!(name, options), do: Topology.Config.new!(name, options)

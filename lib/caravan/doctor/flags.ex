@@ -1,0 +1,133 @@
+defmodule Caravan.Doctor.Flags do
+  @moduledoc false
+  # The files that give a release's node and its commands (rpc, remote, stop) their flags: do both have Caravan's, and
+  # the same? In a Mix project these are the templates in rel/, in a release what came of them.
+
+  alias Caravan.Doctor.Finding
+
+  @required [{"-start_epmd", "false"}, {"-epmd_module", "caravan_epmd"}]
+  # What both ends of a link must agree on.
+  @alike ~w(-proto_dist -ssl_dist_optfile -setcookie)
+  # Those of `-caravan` that only the node itself needs.
+  @own ~w(epmd hidden_port)
+  # Every VM that is started here takes flags from these.
+  @environment ~w(ELIXIR_ERL_OPTIONS ERL_AFLAGS ERL_FLAGS ERL_ZFLAGS)
+
+  @type file :: {path :: String.t(), text :: String.t() | nil}
+  @type files :: {:release | :project, node :: file, commands :: file, environment :: String.t()}
+
+  @doc "The files of the release that this VM belongs to, or of the Mix project in the current folder."
+  @spec files() :: files | nil
+  def files do
+    case {System.get_env("RELEASE_ROOT"), System.get_env("RELEASE_VSN")} do
+      {root, version} when is_binary(root) and is_binary(version) ->
+        at = Path.join([root, "releases", version])
+        node = System.get_env("RELEASE_VM_ARGS") || Path.join(at, "vm.args")
+        commands = System.get_env("RELEASE_REMOTE_VM_ARGS") || Path.join(at, "remote.vm.args")
+        {:release, read(node), read(commands), environment()}
+
+      _no_release ->
+        if File.regular?("mix.exs"),
+          do: {:project, read("rel/vm.args.eex"), read("rel/remote.vm.args.eex"), ""}
+    end
+  end
+
+  defp read(path) do
+    case File.read(path) do
+      {:ok, text} -> {path, text}
+      {:error, _} -> {path, nil}
+    end
+  end
+
+  defp environment, do: Enum.map_join(@environment, " ", &System.get_env(&1, ""))
+
+  @doc "What is wrong with these files. Whether a project will be a release is for who asks Mix, not a node. Pure."
+  @spec findings(files | nil, :node | :tool) :: [Finding.t()]
+  def findings(nil, _role), do: []
+  def findings({:project, {_, nil}, {_, nil}, _environment}, :node), do: []
+
+  def findings({:project, {node, nil}, {commands, nil}, _environment}, :tool) do
+    [
+      Finding.warning(
+        :flags,
+        :no_vm_args,
+        "there is neither #{node} nor #{commands}, so a release of this project would use epmd",
+        "run mix release.init and add these lines to both files: #{required()}"
+      )
+    ]
+  end
+
+  def findings({_kind, {node, node_text}, {commands, commands_text}, environment}, _role) do
+    [ours, theirs] = for text <- [node_text, commands_text], do: flags("#{text}\n#{environment}")
+    missing = missing(node, node_text, ours, :node) ++ missing(commands, commands_text, theirs, :commands)
+
+    case missing ++ differing(node, ours, commands, theirs) do
+      [] -> [Finding.ok(:flags, "#{node} and #{Path.basename(commands)} have the flags, and the same")]
+      findings -> findings
+    end
+  end
+
+  defp missing(path, text, flags, whose) do
+    case for {flag, value} <- @required, flags[flag] != value, do: "#{flag} #{value}" do
+      [] -> []
+      lacking -> [lacking(path, text, Enum.join(lacking, " and "), whose)]
+    end
+  end
+
+  defp lacking(path, text, lacking, whose) do
+    what = if text, do: "#{path} lacks #{lacking}", else: "#{path} doesn't exist, and so lacks #{lacking}"
+
+    effect =
+      if whose == :node,
+        do: "the node asks epmd where its peers are",
+        else: "rpc, remote, stop and the like start an epmd, and can't reach the node"
+
+    Finding.fault(:flags, :flags_missing, "#{what}: #{effect}", "add these lines to it: #{required()}")
+  end
+
+  defp required, do: Enum.map_join(@required, ", ", fn {flag, value} -> "#{flag} #{value}" end)
+
+  defp differing(node, ours, commands, theirs) do
+    keys = Map.keys(ours) ++ Map.keys(theirs)
+
+    for key <- Enum.uniq(keys), not List.keymember?(@required, key, 0), ours[key] != theirs[key] do
+      Finding.fault(
+        :flags,
+        :flags_differ,
+        "#{key} is #{shown(key, ours[key])} in #{node} and #{shown(key, theirs[key])} in #{commands}",
+        "give it the same value in both files"
+      )
+    end
+  end
+
+  # Cookies are never shown.
+  defp shown(_key, nil), do: "not set"
+  defp shown("-setcookie", _cookie), do: "set to another value"
+  defp shown(_key, value), do: value
+
+  @doc "The flags in a file's text that matter here; those of `-caravan` under names such as `-caravan base_port`. Pure."
+  @spec flags(String.t()) :: %{String.t() => String.t()}
+  def flags(text) do
+    text |> String.replace(~r/#.*$/m, "") |> String.split() |> read_flags(%{})
+  end
+
+  defp read_flags(["-caravan" | rest], flags) do
+    {values, rest} = Enum.split_while(rest, &(not String.starts_with?(&1, "-")))
+
+    caravan =
+      for [name | value] <- Enum.chunk_every(values, 2),
+          name not in @own,
+          into: %{},
+          do: {"-caravan #{name}", Enum.join(value)}
+
+    read_flags(rest, Map.merge(flags, caravan))
+  end
+
+  defp read_flags([flag, value | rest], flags) do
+    if flag in @alike or List.keymember?(@required, flag, 0),
+      do: read_flags(rest, Map.put(flags, flag, value)),
+      else: read_flags([value | rest], flags)
+  end
+
+  defp read_flags(_rest, flags), do: flags
+end

@@ -1,0 +1,82 @@
+defmodule Caravan.Doctor.Lookups do
+  @moduledoc false
+  # Looks up the queries of a topology and names the nodes that they list, as the topology would, without becoming one.
+
+  alias Caravan.{Error, Native, Settings}
+  alias Caravan.Topology.Config
+
+  @enforce_keys [:about, :query, :config, :own, :outcome]
+  defstruct [:about, :query, :config, :own, :note, :outcome, :age, membership: nil]
+
+  @typedoc """
+  One query. `own`: the name on whose behalf it was looked up, or nil; then there are endpoints, but no names. `note`: how
+  the options conflict with that name. `age`: how old the topology's own last answer is, in ms. `membership` keeps the
+  addresses found.
+  """
+  @type t :: %__MODULE__{
+          about: Caravan.Doctor.Finding.about(),
+          query: String.t(),
+          config: Config.t(),
+          own: String.t() | nil,
+          note: {atom, String.t() | nil} | nil,
+          outcome: {:ok, report :: map} | {:ok, Caravan.Lookup.t()} | {:error, Error.t()},
+          age: non_neg_integer | nil,
+          membership: term
+        }
+
+  @doc "Looks up all queries of `config` at once. `own` is the name of this node, or of the one that it is about."
+  @spec ask((String.t() -> Caravan.Doctor.Finding.about()), Config.t(), String.t() | nil, long? :: boolean) :: [t]
+  def ask(about, config, own, long?) do
+    {membership, note} = membership(config, own, long?)
+
+    config.queries
+    |> Enum.with_index()
+    |> Task.async_stream(
+      fn {query, index} -> look_up(config, query, index, own, membership) end,
+      max_concurrency: 16,
+      timeout: :infinity
+    )
+    |> Enum.zip(config.queries)
+    |> Enum.map(fn {{:ok, outcome}, query} ->
+      %__MODULE__{
+        about: about.(query),
+        query: query,
+        config: config,
+        own: own,
+        note: note,
+        outcome: outcome,
+        membership: membership
+      }
+    end)
+  end
+
+  defp membership(_config, nil, _long?), do: {nil, nil}
+
+  defp membership(config, own, long?) do
+    identity = %{own: own, long_names: long?, bound: Settings.bound(), probes: true}
+
+    case Native.membership_new(config, identity) do
+      {:ok, membership, note} -> {membership, note}
+      {:error, error} -> raise Error.new(error)
+    end
+  end
+
+  defp look_up(config, query, index, own, membership) do
+    case Native.await(&begin(&1, config, query, index, own, membership), config.timeout) do
+      {:ok, found} -> {:ok, found}
+      {:error, error} -> {:error, Error.new(error, query)}
+      :overdue -> {:error, Error.overdue(query, config.timeout)}
+    end
+  end
+
+  defp begin(ref, config, query, _index, _own, nil),
+    do: Native.lookup(ref, config |> Map.take([:type, :nameservers, :transport, :timeout]) |> Map.put(:query, query))
+
+  defp begin(ref, _config, _query, index, own, membership),
+    do: Native.poll(membership, index, ref, own, {:erlang.system_info(:atom_count), :erlang.system_info(:atom_limit)})
+
+  @doc "The names that the answer lists, without those that lead to `own`."
+  @spec names(t) :: [String.t()]
+  def names(%{outcome: {:ok, %{added: added}}}), do: Enum.sort(added)
+  def names(_unnamed), do: []
+end

@@ -1,0 +1,130 @@
+defmodule Caravan.Doctor.Peer do
+  @moduledoc false
+  # Why a node can't be reached, or that it can: its name, its address, and what answers there.
+
+  import Caravan.Doctor.Finding, only: [ok: 2, warning: 3, warning: 4, fault: 3, fault: 4]
+  alias Caravan.{Handshake, Native, Settings}
+  alias Caravan.Doctor.{Facts, Finding, Listener, Name}
+
+  @timeout 3_000
+
+  @type facts :: %{
+          node: String.t(),
+          # Of this node's names, if it is a node.
+          domain: :long | :short | nil,
+          connected?: boolean,
+          port: {:ok, :inet.port_number()} | {:error, {atom, String.t()}},
+          address: {:ok, :inet.ip_address()} | {:error, term} | nil,
+          here?: boolean,
+          holder: Listener.holder(),
+          handshake: {:ok, Handshake.t()} | {:error, Caravan.Error.t()} | nil
+        }
+
+  @doc "Asks what answers where `node` should be. `domain` is that of this node's names; nil if it isn't a node."
+  @spec collect(String.t(), :long | :short | nil) :: facts
+  def collect(node, domain) do
+    connected? = node in Enum.map(Node.list(:connected), &Atom.to_string/1)
+    facts = %{node: node, domain: domain, connected?: connected?, port: Native.dist_port(node)}
+    Map.merge(facts, if(connected? or match?({:error, _}, facts.port), do: unasked(), else: asked(node, domain)))
+  end
+
+  defp unasked, do: %{address: nil, here?: false, holder: nil, handshake: nil}
+
+  defp asked(node, domain) do
+    address = address(node)
+    here? = match?({:ok, _, _}, address) and Facts.mine?(elem(address, 1))
+
+    %{
+      address: with({:ok, ip, _port} <- address, do: {:ok, ip}),
+      here?: here?,
+      holder: if(here?, do: Listener.holder(elem(address, 2))),
+      handshake: if(match?({:ok, _, _}, address), do: Handshake.ask(node, options(node, domain)))
+    }
+  end
+
+  # Where this VM would dial it.
+  defp address(node) do
+    [base, host] = for part <- [Name.base(node), Name.host(node)], do: to_charlist(part)
+
+    case :caravan_epmd.address_please(base, host, Settings.family()) do
+      {:ok, ip, port, _version} -> {:ok, ip, port}
+      {:error, reason} -> {:error, reason}
+    end
+  end
+
+  # A VM that isn't a node has no cookie to compare.
+  defp options(_node, nil), do: [timeout: @timeout]
+  defp options(node, _domain), do: [timeout: @timeout, cookie: cookie(node)]
+
+  # There may be another one for each node. The name becomes an atom only if it is one already.
+  defp cookie(node) do
+    :erlang.get_cookie(String.to_existing_atom(node))
+  rescue
+    ArgumentError -> :erlang.get_cookie()
+  end
+
+  @doc "What is wrong with that node. Pure."
+  @spec findings(facts) :: [Finding.t()]
+  def findings(facts) do
+    for finding <- name(facts) ++ place(facts), do: %{finding | about: {:node, facts.node}}
+  end
+
+  defp name(%{port: {:error, {kind, sentence}}}), do: [fault(:name, kind, sentence)]
+
+  defp name(%{node: node, port: {:ok, port}} = facts) do
+    mixed = if facts.domain, do: Name.mixed(node, facts.domain)
+    hash = if Name.hash?(node), do: Name.hash(node, facts.port)
+
+    case Enum.reject([mixed, Name.capitals(node), hash], &is_nil/1) do
+      [] -> [ok(:name, "it stands for port #{port}")]
+      findings -> findings
+    end
+  end
+
+  defp place(%{connected?: true}), do: [ok(:handshake, "this node is connected to it")]
+  defp place(%{port: {:error, _}}), do: []
+
+  defp place(%{address: {:error, reason}} = facts) do
+    message = "nobody knows the address of #{Name.host(facts.node)} (#{inspect(reason)})"
+    cure = "check the host in the name, and that this machine's resolver or a topology's DNS servers know it"
+    [fault(:address, :no_address, message, cure)]
+  end
+
+  defp place(%{address: {:ok, address}} = facts) do
+    address = ok(:address, "#{:inet.ntoa(address)}#{if facts.here?, do: ", this machine"}")
+    [address | handshake(facts.handshake)] ++ holder(facts)
+  end
+
+  defp handshake({:error, error}), do: [fault(:handshake, error.kind, error.message)]
+
+  defp handshake({:ok, %{verdict: verdict} = found}) when verdict in [:refused, :unreachable, :timeout],
+    do: [fault(:tcp, verdict, found.message)]
+
+  defp handshake({:ok, %{verdict: :no_address} = found}), do: [fault(:address, :no_address, found.message)]
+  defp handshake({:ok, found}), do: [ok(:tcp, "#{found.place} accepts connections"), asked(found)]
+
+  defp asked(%{verdict: :ok, details: %{cookie: :untested}} = found),
+    do: ok(:handshake, "#{found.message}; only a node could tell whether its cookie is right")
+
+  defp asked(%{verdict: verdict} = found) when verdict in [:ok, :tls], do: ok(:handshake, found.message)
+
+  defp asked(%{verdict: verdict} = found) when verdict in [:itself, :busy],
+    do: warning(:handshake, verdict, found.message)
+
+  defp asked(found), do: fault(:handshake, found.verdict, found.message)
+
+  # Who has the port, if that is to be seen and isn't the node.
+  defp holder(%{holder: nil}), do: []
+
+  defp holder(%{holder: holder, handshake: {:ok, %{verdict: verdict} = found}, port: {:ok, port}} = facts)
+       when verdict in [:other_name, :already_connected, :not_erlang] do
+    who = if found.name, do: ", the node #{found.name}", else: ""
+
+    message =
+      "port #{port} of this machine is held by #{Listener.describe(holder)}#{who}, so #{facts.node} couldn't start here"
+
+    [warning(:port, :port_held, message, "end that process, or end the name of one of the two in another number")]
+  end
+
+  defp holder(%{holder: holder}), do: [ok(:port, "held by #{Listener.describe(holder)}")]
+end
