@@ -65,7 +65,7 @@ defmodule Caravan.Doctor do
 
   defp discovery(facts, options, own) do
     {lookups, findings} = lookups(facts, options, own)
-    names = lookups |> Enum.flat_map(&Lookups.names/1) |> Enum.uniq()
+    names = lookups |> Enum.flat_map(&Lookups.names/1) |> Enum.concat(members(facts.topologies)) |> Enum.uniq()
     connected = MapSet.new(Node.list(:connected), &Atom.to_string/1)
     {up, down} = Enum.split_with(names, &MapSet.member?(connected, &1))
     findings ++ connected(up, names) ++ peers(facts, down)
@@ -74,16 +74,24 @@ defmodule Caravan.Doctor do
   defp connected(_up, []), do: []
 
   defp connected(up, names),
-    do: [Finding.ok(:topology, "this node is connected to #{length(up)} of the #{length(names)} nodes in DNS")]
+    do: [Finding.ok(:topology, "this node is connected to #{length(up)} of the #{length(names)} others")]
+
+  # Members that DNS doesn't list just now are dialed, too.
+  defp members(names) when names in [[], :not_started], do: []
+
+  defp members(_names),
+    do: for({_, {:ok, nodes}} <- Registry.call_all(:members, @ask_timeout), node <- nodes, do: Atom.to_string(node))
 
   # The lookups, and what is wrong with them.
   defp lookups(facts, options, own) do
-    long? = if facts.node, do: facts.domain == :long, else: own != nil and String.contains?(own, ".")
+    long? = if facts.node, do: facts.domain == :long, else: own == nil or String.contains?(own, ".")
+    # Nobody looks for a node that doesn't listen.
+    reader = [long?: long?, sought?: facts.node == nil or (facts.listens != [] and not facts.hidden?)]
     {answered, stuck} = running(facts.topologies)
 
     topologies =
       for {about, config, ages} <- given(options) ++ answered ++ configured(facts, options) do
-        for lookup <- Lookups.ask(about, config, own, long?), do: %{lookup | age: ages[lookup.query]}
+        for lookup <- Lookups.ask(about, config, own, reader), do: %{lookup | age: ages[lookup.query]}
       end
 
     {Enum.concat(topologies), stuck ++ Enum.flat_map(topologies, &Dns.findings/1)}
@@ -102,7 +110,8 @@ defmodule Caravan.Doctor do
     {answered, stuck} = Enum.split_with(Registry.call_all(:config, @ask_timeout), &match?({_, {:ok, _}}, &1))
 
     {for({name, {:ok, config}} <- answered, do: {&{:topology, name, &1}, config, ages(statuses[name])}),
-     for({name, :timeout} <- stuck, do: stuck(name))}
+     for({name, :timeout} <- stuck, do: stuck(name)) ++
+       for({name, {:ok, %{draining: true}}} <- statuses, do: draining(name))}
   end
 
   # libcluster's, which Mix hasn't started.
@@ -120,6 +129,12 @@ defmodule Caravan.Doctor do
   defp stuck(name) do
     [sentence] = Status.lines(%Status{name: name, responding: false}, 0)
     %{Finding.fault(:topology, :not_responding, sentence) | about: {:topology, name, nil}}
+  end
+
+  defp draining(name) do
+    message = "this node is draining, so it looks for nobody any more"
+    cure = "restart the application :caravan if it is to stay"
+    %{Finding.warning(:topology, :draining, message, cure) | about: {:topology, name, nil}}
   end
 
   ## Peers

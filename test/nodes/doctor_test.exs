@@ -193,7 +193,7 @@ defmodule Caravan.Nodes.DoctorTest do
       assert [dns] = for(%{layer: :dns} = finding <- findings, do: finding)
       assert dns.about == {:topology, :app, "app.test"}
       assert dns.message =~ ~r/^2 endpoints from .* the topology's last answer is \d+\.\d s old: #{b_name}, #{a_name}$/
-      assert List.last(findings).message == "this node is connected to 1 of the 1 nodes in DNS"
+      assert List.last(findings).message == "this node is connected to 1 of the 1 others"
       assert [%{message: ":app: " <> line}] = for(%{layer: :topology} = finding <- explain(a, b_name), do: finding)
       assert line =~ "#{b_name}  connected for"
     end

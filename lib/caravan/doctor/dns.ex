@@ -15,7 +15,7 @@ defmodule Caravan.Doctor.Dns do
   @doc "About the lookups of one topology. This node need be listed by one of them only."
   @spec findings([Lookups.t()]) :: [Finding.t()]
   def findings(lookups) do
-    missing? = Enum.all?(lookups, &match?(%{own: own, outcome: {:ok, %{itself: []}}} when own != nil, &1))
+    missing? = Enum.all?(lookups, &match?(%{sought?: true, outcome: {:ok, %{itself: []}}}, &1))
 
     for lookup <- lookups,
         finding <- note(lookup) ++ answer(lookup) ++ if(missing?, do: missing(lookup), else: []),

@@ -2,13 +2,14 @@ defmodule Caravan.Doctor.Facts do
   @moduledoc false
   # What there is to know about this VM and its machine, gathered; `Caravan.Doctor.ThisNode` judges it.
 
-  alias Caravan.{Native, Settings}
+  alias Caravan.{Handshake, Native, Settings}
   alias Caravan.Doctor.{Flags, Listener}
   alias Caravan.Link.NodeName
   alias Caravan.Topology.Registry
 
   # How long the system may take to resolve this node's own host.
   @resolve_timeout 3_000
+  @ask_timeout 500
   @epmd_port 4369
   @epmd_timeout 500
 
@@ -43,7 +44,7 @@ defmodule Caravan.Doctor.Facts do
     node = if Node.alive?(), do: Atom.to_string(node())
     host = node && node() |> NodeName.host() |> to_string()
     port = if node && loaded?, do: Native.dist_port(node)
-    listens = listens()
+    listens = listens(port)
 
     Map.merge(
       %{
@@ -69,14 +70,26 @@ defmodule Caravan.Doctor.Facts do
   end
 
   # net_kernel is linked to the sockets that it has opened to listen on; the links of nodes belong to other processes.
-  defp listens do
+  defp listens(port) do
     with pid when is_pid(pid) <- Process.whereis(:net_kernel),
-         {:links, links} <- Process.info(pid, :links) do
-      for port <- links, is_port(port), {:ok, {address, number}} <- [:inet.sockname(port)], do: {address, number}
+         {:links, links} <- Process.info(pid, :links),
+         [] <- for(port <- links, is_port(port), {:ok, place} <- [:inet.sockname(port)], do: place) do
+      answers(Settings.bound() || Settings.loopback(Settings.family()), port)
     else
+      [_ | _] = places -> places
       _not_distributed -> []
     end
   end
+
+  # Sockets that aren't ports show themselves only to who knocks.
+  defp answers(address, {:ok, port}) do
+    case Handshake.ask(address, port, timeout: @ask_timeout) do
+      {:ok, %{verdict: :itself}} -> [{address, port}]
+      _another_or_nobody -> []
+    end
+  end
+
+  defp answers(_address, _no_port), do: []
 
   # Needed only if it isn't this node itself.
   defp holder({:ok, port}, listens) do

@@ -6,12 +6,12 @@ defmodule Caravan.Doctor.Lookups do
   alias Caravan.Topology.Config
 
   @enforce_keys [:about, :query, :config, :own, :outcome]
-  defstruct [:about, :query, :config, :own, :note, :outcome, :age, membership: nil]
+  defstruct [:about, :query, :config, :own, :note, :outcome, :age, :membership, sought?: false]
 
   @typedoc """
   One query. `own`: the name on whose behalf it was looked up, or nil; then there are endpoints, but no names. `note`: how
   the options conflict with that name. `age`: how old the topology's own last answer is, in ms. `membership` keeps the
-  addresses found.
+  addresses found. `sought?`: peers are to find `own` in the answers.
   """
   @type t :: %__MODULE__{
           about: Caravan.Doctor.Finding.about(),
@@ -21,18 +21,26 @@ defmodule Caravan.Doctor.Lookups do
           note: {atom, String.t() | nil} | nil,
           outcome: {:ok, report :: map} | {:ok, Caravan.Lookup.t()} | {:error, Error.t()},
           age: non_neg_integer | nil,
-          membership: term
+          membership: term,
+          sought?: boolean
         }
 
-  @doc "Looks up all queries of `config` at once. `own` is the name of this node, or of the one that it is about."
-  @spec ask((String.t() -> Caravan.Doctor.Finding.about()), Config.t(), String.t() | nil, long? :: boolean) :: [t]
-  def ask(about, config, own, long?) do
-    {membership, note} = membership(config, own, long?)
+  # No node is on a host of this domain (RFC 6761).
+  @nowhere "nowhere.invalid"
+
+  @doc """
+  Looks up all queries of `config` at once. `own` is the name of this node, or of the one that it is about; nil if there
+  is none. Then only the option :node_sname tells what nodes are called.
+  """
+  @spec ask((String.t() -> Caravan.Doctor.Finding.about()), Config.t(), String.t() | nil, keyword) :: [t]
+  def ask(about, config, own, options) do
+    stand_in = if config.sname, do: "#{config.sname}@#{@nowhere}"
+    {membership, note} = membership(config, own || stand_in, options[:long?])
 
     config.queries
     |> Enum.with_index()
     |> Task.async_stream(
-      fn {query, index} -> look_up(config, query, index, own, membership) end,
+      fn {query, index} -> look_up(config, query, index, own || stand_in, membership) end,
       max_concurrency: 16,
       timeout: :infinity
     )
@@ -43,7 +51,8 @@ defmodule Caravan.Doctor.Lookups do
         query: query,
         config: config,
         own: own,
-        note: note,
+        sought?: own != nil and options[:sought?],
+        note: if(own, do: note),
         outcome: outcome,
         membership: membership
       }

@@ -69,19 +69,22 @@ defmodule Caravan.Doctor.ThisNode do
 
   defp port(%{listens: []}), do: [ok(:port, "none: this node connects to others, but doesn't listen")]
 
-  defp port(%{hidden?: true, listens: [{_, port} | _]}),
-    do: [ok(:port, "#{port}, which the system chose: a hidden node dials, and isn't dialed")]
-
-  defp port(%{port: {:error, {kind, sentence}}}), do: [fault(:port, kind, sentence)]
-
-  defp port(%{port: {:ok, port}} = facts) do
+  defp port(%{port: port, listens: [{_, first} | _]} = facts) do
     ports = for {_, listens} <- facts.listens, do: listens
+    own? = match?({:ok, _}, port) and elem(port, 1) in ports
 
-    cond do
-      port in ports -> [ok(:port, "#{port}, on which this node listens") | hash(facts)]
-      facts.listen_port in ports -> [ok(:port, "#{facts.listen_port}; its peers dial #{port} (-caravan listen_port)")]
-      true -> [other_port(facts, port, ports) | hash(facts)]
+    case port do
+      {:ok, port} when own? -> [ok(:port, "#{port}, on which this node listens") | hash(facts)]
+      _ when facts.hidden? -> [ok(:port, "#{first}, which the system chose: a hidden node dials, and isn't dialed")]
+      {:error, {kind, sentence}} -> [fault(:port, kind, sentence)]
+      {:ok, port} -> [elsewhere(facts, port, ports) | hash(facts)]
     end
+  end
+
+  defp elsewhere(%{listen_port: inner} = facts, port, ports) do
+    if inner in ports,
+      do: ok(:port, "#{inner}; its peers dial #{port} (-caravan listen_port)"),
+      else: other_port(facts, port, ports)
   end
 
   defp other_port(facts, port, ports) do
