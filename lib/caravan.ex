@@ -82,6 +82,7 @@ defmodule Caravan do
 
     case Native.await(&Native.lookup(&1, spec), spec.timeout) do
       {:ok, lookup} -> {:ok, lookup}
+      {:error, {:invalid_option, _servers}} -> Options.refuse_nameservers!(query, spec.nameservers)
       {:error, error} -> {:error, Error.new(error, spec.query)}
       :overdue -> {:error, Error.overdue(spec.query, spec.timeout)}
     end

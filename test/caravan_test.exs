@@ -89,6 +89,28 @@ defmodule CaravanTest do
     assert %{kind: :unknown_topology, details: %{}} = error
   end
 
+  test "a lookup refuses servers that are none, in the sentence of a topology" do
+    for servers <-
+          [[], nil, 53, "127.0.0.1", [:system], [53], ["localhost"], ["127.0.0.1:0"]] ++
+            [["127.0.0.1:65536"], [""], ["1.2.3.4\n"], [<<255>>], ["1.2.3.4" | "x"]] ++
+            [["127.0.0.1", nil], [~c"127.0.0.1"], %{}, {"127.0.0.1"}] do
+      error = assert_raise Error, fn -> Caravan.lookup(~c"app.test", nameservers: servers) end
+      assert error.kind == :invalid_option
+
+      assert error.message ==
+               "option :nameservers of lookup of #{inspect(~c"app.test")}: expected :system or a list of addresses " <>
+                 "with an optional port, such as [\"127.0.0.1:8600\", \"[::1]:53\"], got #{inspect(servers)}"
+    end
+  end
+
+  test "a server given twice is queried as if given once", %{server: server} do
+    DnsServer.command(server, "fault servfail")
+    twice = [server.address, server.address]
+    assert {:error, %Error{kind: :servfail}} = Caravan.lookup("a.test", type: :a, nameservers: twice)
+    # Each server gets two attempts.
+    assert DnsServer.command(server, "stats") == ["udp=2 tcp=0"]
+  end
+
   test "the standalone supervisor", %{server: server, options: options} do
     DnsServer.command(server, "add app.test 1 A 127.0.0.9")
     options = [query: "app.test", type: :a, node_sname: "app-1"] ++ options

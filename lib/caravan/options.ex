@@ -122,6 +122,24 @@ defmodule Caravan.Options do
     end)
   end
 
+  # What a check reads of a table, made once: each option's type, the defaults, and what has none.
+  check = fn schema ->
+    {required, optional} = Enum.split_with(schema, fn {_, entry} -> entry[:required] end)
+
+    %{
+      types: Map.new(schema, fn {key, entry} -> {key, entry[:type]} end),
+      defaults: Map.new(optional, fn {key, entry} -> {key, entry[:default]} end),
+      required: Keyword.keys(required),
+      keys: Keyword.keys(schema)
+    }
+  end
+
+  @topology_check check.(@topology)
+  @await_check check.(@await)
+  @supervisor_check check.(@supervisor)
+  # A lookup reads the servers at once, and refuses them then: `refuse_nameservers!/2`.
+  @lookup_check update_in(check.(@lookup), [:types, :nameservers], fn _ -> :unread end)
+
   @doc "The table of options for the documentation."
   @spec table(:topology | :lookup | :await | :supervisor) :: String.t()
   for {name, schema} <- [
@@ -178,7 +196,7 @@ defmodule Caravan.Options do
   @spec topology!(atom, term) :: topology
   def topology!(name, options) do
     where = fn -> "topology #{inspect(name)}" end
-    options = validate!(@topology, options, where)
+    options = validate!(@topology_check, options, where)
 
     with [after: ms] when ms > options.expire_after <- options.disconnect do
       raise_invalid(
@@ -190,70 +208,82 @@ defmodule Caravan.Options do
     options
   end
 
-  @doc "Checks a lookup's query and options; returns what `Caravan.Native.lookup/2` takes."
+  @doc """
+  Checks a lookup's query and options, all but the servers; returns what `Caravan.Native.lookup/2` takes, which checks
+  those.
+  """
   @spec lookup!(term, term) :: lookup
   def lookup!(query, options) do
     where = fn -> "lookup of #{inspect(query)}" end
 
     case Type.cast(:name, query) do
       {:ok, query} ->
-        Map.put(validate!(@lookup, options, where), :query, query)
+        Map.put(validate!(@lookup_check, options, where), :query, query)
 
       :error ->
         raise_invalid("query of a lookup: expected #{Type.expected(:name)}, got #{inspect(query)}")
     end
   end
 
+  @doc "Raises because the native library has refused the servers of a lookup of `query`."
+  @spec refuse_nameservers!(term, term) :: no_return
+  def refuse_nameservers!(query, servers),
+    do: raise_refused(:nameservers, :nameservers, servers, fn -> "lookup of #{inspect(query)}" end)
+
   @doc "Checks the options of `Caravan.await/2`."
   @spec await!(term) :: %{min: non_neg_integer, stable_for: non_neg_integer, timeout: pos_integer}
-  def await!(options), do: validate!(@await, options, fn -> "await" end)
+  def await!(options), do: validate!(@await_check, options, fn -> "await" end)
 
   @doc "Checks the options of the supervisor `Caravan`, not those of its topologies."
   @spec supervisor!(term) :: %{topologies: keyword, name: atom}
-  def supervisor!(options), do: validate!(@supervisor, options, fn -> "Caravan" end)
+  def supervisor!(options), do: validate!(@supervisor_check, options, fn -> "Caravan" end)
 
   # `where` is a function because only the rare error needs its text.
-  defp validate!(schema, options, where) do
+  defp validate!(check, options, where) do
     unless Keyword.keyword?(options) do
       raise_invalid("options of #{where.()}: expected a keyword list, got #{inspect(options)}")
     end
 
-    Enum.each(options, fn {key, _} -> schema[key] || raise_unknown(key, where, schema) end)
+    # The last first: of options given twice, the first counts.
+    given =
+      options
+      |> :lists.reverse()
+      |> Enum.reduce(check.defaults, fn {key, value}, given ->
+        Map.put(given, key, cast!(check, key, value, where))
+      end)
 
-    Map.new(schema, fn {key, entry} ->
-      case Keyword.fetch(options, key) do
-        {:ok, value} -> {key, cast!(key, entry, value, where)}
-        :error -> {key, default!(key, entry, where)}
-      end
-    end)
-  end
-
-  defp default!(key, entry, where) do
-    if entry[:required] do
-      raise_invalid("option #{inspect(key)} of #{where.()} is missing: expected #{Type.expected(entry[:type])}")
-    end
-
-    entry[:default]
-  end
-
-  defp cast!(key, entry, value, where) do
-    case Type.cast(entry[:type], value) do
-      {:ok, value} ->
-        value
-
-      :error ->
-        raise_invalid(
-          "option #{inspect(key)} of #{where.()}: expected #{Type.expected(entry[:type])}, got #{inspect(value)}"
-        )
+    case Enum.find(check.required, &(not is_map_key(given, &1))) do
+      nil -> given
+      key -> raise_missing(key, check.types[key], where)
     end
   end
 
-  @spec raise_unknown(atom, (... -> String.t()), keyword) :: no_return
-  defp raise_unknown(key, where, schema) do
+  defp cast!(check, key, value, where) do
+    with %{^key => type} <- check.types,
+         {:ok, value} <- Type.cast(type, value) do
+      value
+    else
+      :error -> raise_refused(key, check.types[key], value, where)
+      _unknown -> raise_unknown(key, where, check.keys)
+    end
+  end
+
+  @spec raise_refused(atom, Type.t(), term, (... -> String.t())) :: no_return
+  defp raise_refused(key, type, value, where) do
+    raise_invalid("option #{inspect(key)} of #{where.()}: expected #{Type.expected(type)}, got #{inspect(value)}")
+  end
+
+  @spec raise_missing(atom, Type.t(), (... -> String.t())) :: no_return
+  defp raise_missing(key, type, where) do
+    raise_invalid("option #{inspect(key)} of #{where.()} is missing: expected #{Type.expected(type)}")
+  end
+
+  @spec raise_unknown(atom, (... -> String.t()), [atom]) :: no_return
+  defp raise_unknown(key, where, keys) do
     hint =
       case @retired do
         %{^key => why} -> why
-        _ -> "expected one of #{Enum.map_join(Keyword.keys(schema), ", ", &inspect/1)}"
+        _ -> "expected one of #{Enum.map_join(keys, ", ", &inspect/1)}"
       end
 
     raise_invalid("unknown option #{inspect(key)} in #{where.()}: #{hint}")

@@ -129,6 +129,9 @@ defmodule Caravan.OptionsTest do
              timeout: 2_000
            }
 
+    # The first of two counts, as in a keyword list.
+    assert %{type: :a} = Options.lookup!("a", type: :a, type: :srv)
+
     for {query, options, sentence} <- [
           {"", [], ~s(query of a lookup: expected a non-empty string or charlist, got "")},
           {nil, [], "query of a lookup: expected"},

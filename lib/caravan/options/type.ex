@@ -46,6 +46,7 @@ defmodule Caravan.Options.Type do
     end
   end
 
+  def cast(:unread, value), do: {:ok, value}
   def cast(:nameservers, :system), do: {:ok, :system}
 
   def cast(:nameservers, values),

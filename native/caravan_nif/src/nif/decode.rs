@@ -1,6 +1,6 @@
 //! What comes from Elixir: the maps that say what to look up, and how to keep members.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustler::{Binary, Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
@@ -51,10 +51,30 @@ enum ExSystem {
     System,
 }
 
-#[derive(NifUntaggedEnum)]
-enum Nameservers {
-    System(ExSystem),
-    Given(Vec<String>),
+/// The servers to query, each once; `None` for the system's. Whatever else it is becomes an error with a sentence.
+struct Nameservers(Result<Option<Vec<SocketAddr>>, Error>);
+
+impl<'a> Decoder<'a> for Nameservers {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        if term.decode::<ExSystem>().is_ok() {
+            return Ok(Self(Ok(None)));
+        }
+        let mut servers = Vec::new();
+        // Neither the end of an improper list nor anything but text is a server.
+        let mut rest = term;
+        while let Ok((server, tail)) = rest.list_get_cell() {
+            match nameserver(server.decode().unwrap_or_default()) {
+                Ok(server) if servers.contains(&server) => {}
+                Ok(server) => servers.push(server),
+                Err(error) => return Ok(Self(Err(error))),
+            }
+            rest = tail;
+        }
+        if servers.is_empty() || !rest.is_empty_list() {
+            return Ok(Self(nameserver("").map(|_| None)));
+        }
+        Ok(Self(Ok(Some(servers))))
+    }
 }
 
 /// An address in the form of `:inet`.
@@ -210,19 +230,10 @@ pub(crate) struct IdentitySpec {
 fn spec(
     query: String,
     of: &ExType,
-    servers: &Nameservers,
+    nameservers: Nameservers,
     transport: &ExTransport,
     timeout: u64,
 ) -> Result<Spec, Error> {
-    let nameservers = match servers {
-        Nameservers::System(_) => None,
-        Nameservers::Given(servers) => Some(
-            servers
-                .iter()
-                .map(|server| nameserver(server))
-                .collect::<Result<_, _>>()?,
-        ),
-    };
     let record_type = match of {
         ExType::Srv => Type::Srv,
         ExType::A => Type::A,
@@ -233,7 +244,7 @@ fn spec(
     Ok(Spec {
         query,
         record_type,
-        nameservers,
+        nameservers: nameservers.0?,
         tcp,
         timeout: Duration::from_millis(timeout),
         ipv6: settings().ipv6,
@@ -246,7 +257,7 @@ impl LookupSpec {
         spec(
             self.query,
             &self.r#type,
-            &self.nameservers,
+            self.nameservers,
             &self.transport,
             self.timeout,
         )
@@ -259,7 +270,7 @@ impl ConfigSpec {
             spec: spec(
                 String::new(),
                 &self.r#type,
-                &self.nameservers,
+                self.nameservers,
                 &self.transport,
                 self.timeout,
             )?,
