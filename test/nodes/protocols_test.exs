@@ -1,6 +1,6 @@
 defmodule Caravan.Nodes.ProtocolsTest do
   use ExUnit.Case, async: true
-  alias Caravan.{DnsServer, Vm}
+  alias Caravan.{Certificates, DnsServer, Vm}
 
   @moduletag :nodes
   @moduletag :tmp_dir
@@ -8,7 +8,6 @@ defmodule Caravan.Nodes.ProtocolsTest do
   setup do: Vm.no_epmd()
 
   @v6 {0, 0, 0, 0, 0, 0, 0, 1}
-  @subject_alt_name {2, 5, 29, 17}
 
   if match?({:error, _}, :gen_tcp.listen(0, [:inet6, ip: @v6])) do
     @no_v6 "this machine has no ::1"
@@ -84,45 +83,5 @@ defmodule Caravan.Nodes.ProtocolsTest do
   end
 
   # One certificate that both sides show and check, made by an authority of this test's own.
-  defp tls(dir) do
-    File.mkdir_p!(dir)
-
-    names = [
-      dNSName: ~c"127.0.0.1",
-      dNSName: ~c"::1",
-      iPAddress: <<127, 0, 0, 1>>,
-      iPAddress: <<1::128>>
-    ]
-
-    # OTP's defaults, SHA-1 and a small RSA key, are refused by TLS 1.3 on OTP 27.
-    strong = [digest: :sha256, key: {:namedCurve, :secp256r1}]
-    peer = [extensions: [{:Extension, @subject_alt_name, false, names}]] ++ strong
-    chain = %{root: strong, intermediates: [], peer: peer}
-    made = :public_key.pkix_test_data(%{server_chain: chain, client_chain: chain})
-
-    # A node is a server to some peers and a client to others.
-    server = side(dir, "server", made.server_config) ++ [fail_if_no_peer_cert: true]
-    client = side(dir, "client", made.client_config)
-    options = Path.join(dir, "tls.conf")
-    File.write!(options, :io_lib.format("~p.~n", [[server: server, client: client]]))
-    ["-ssl_dist_optfile", options]
-  end
-
-  defp side(dir, name, config) do
-    {key_type, key} = config[:key]
-    file = fn kind -> dir |> Path.join("#{name}-#{kind}.pem") |> to_charlist() end
-
-    write_pem(file.("cert"), [{:Certificate, config[:cert], :not_encrypted}])
-    write_pem(file.("key"), [{key_type, key, :not_encrypted}])
-    write_pem(file.("ca"), for(der <- config[:cacerts], do: {:Certificate, der, :not_encrypted}))
-
-    [
-      certfile: file.("cert"),
-      keyfile: file.("key"),
-      cacertfile: file.("ca"),
-      verify: :verify_peer
-    ]
-  end
-
-  defp write_pem(path, entries), do: File.write!(path, :public_key.pem_encode(entries))
+  defp tls(dir), do: Certificates.arguments(dir, Certificates.authority())
 end
