@@ -41,6 +41,8 @@ defmodule Caravan.Handshake do
   | `:incompatible` | the node there lacks what this VM requires | `missing`: flags such as `"V4_NC"` |
   | `:peer_tls` | TLS there, plain distribution here | `alert`: its number, or `nil` |
   | `:peer_plain` | plain distribution there, TLS here | |
+  | `:certificate` | one side rejects the other's certificate | `side`: `:here` or `:there`, who rejects it; `reason`: such as `"certificate_expired"`, `"unknown_ca"` or `"hostname_check_failed"` |
+  | `:tls_failed` | TLS can't be agreed on | `side`, `alert`, `reason` |
   | `:not_erlang` | something else | `protocol`: such as `"HTTP"`, or `nil`; `banner`: the beginning of what it said |
   | `:hung_up` | it closed the connection | `stage`: what we waited for, `:status` or `:challenge` |
   | `:silent` | it accepts connections and says nothing | `stage`, also `:proof` of the cookie |
@@ -51,7 +53,7 @@ defmodule Caravan.Handshake do
   """
 
   alias Caravan.{Error, Native, Settings}
-  alias Caravan.Handshake.{Sentence, Verdict}
+  alias Caravan.Handshake.{Sentence, Tls, Verdict}
 
   @timeout 2_000
 
@@ -67,6 +69,8 @@ defmodule Caravan.Handshake do
           | :incompatible
           | :peer_tls
           | :peer_plain
+          | :certificate
+          | :tls_failed
           | :not_erlang
           | :hung_up
           | :silent
@@ -132,11 +136,32 @@ defmodule Caravan.Handshake do
     question = question(place, timeout, options[:cookie])
 
     case Native.await(&Native.handshake(&1, question), timeout) do
-      {:ok, found} -> {:ok, read(found, node)}
+      {:ok, found} -> {:ok, found |> read(node) |> over_tls(question)}
       {:error, error} -> {:error, Error.new(error)}
       :overdue -> {:error, Error.new({:internal, overdue()})}
     end
   end
+
+  @doc false
+  # Both sides speak TLS, so there is more to ask.
+  @spec over_tls(t, map) :: t
+  def over_tls(%{verdict: :tls} = handshake, question) do
+    begun = System.monotonic_time(:millisecond)
+    left = max(question.timeout - handshake.elapsed_ms, 1)
+    found = Tls.ask(handshake.place, host(handshake), %{question | timeout: left})
+    elapsed = handshake.elapsed_ms + System.monotonic_time(:millisecond) - begun
+    handshake = %{handshake | elapsed_ms: elapsed}
+
+    case found do
+      {:tls_fault, verdict, details} -> tell(%{handshake | verdict: verdict, details: details})
+      found -> handshake |> identified(found) |> Verdict.put(found, %{here() | tls?: false}) |> tell()
+    end
+  end
+
+  def over_tls(handshake, _question), do: handshake
+
+  defp host(%{node: nil, place: place}), do: place |> String.split(":") |> hd()
+  defp host(%{node: node}), do: node |> String.split("@") |> List.last()
 
   defp text(address) when is_tuple(address), do: address |> :inet.ntoa() |> to_string()
   defp text(host), do: to_string(host)

@@ -174,6 +174,14 @@ defmodule Caravan.Native do
   def cookie_refused(name, creation, cookie),
     do: first_use(:cookie_refused, [name, creation, cookie])
 
+  def interview(own, cookie), do: first_use(:interview, [own, cookie])
+
+  def interview_received(interview, bytes, mandatory),
+    do: first_use(:interview_received, [interview, bytes, mandatory])
+
+  def interview_over(interview, how, mandatory),
+    do: first_use(:interview_over, [interview, how, mandatory])
+
   def linked(node), do: first_use(:linked, [node])
   def was_linked(node), do: first_use(:was_linked, [node])
   def resumed_lately, do: first_use(:resumed_lately, [])

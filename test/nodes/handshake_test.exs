@@ -1,7 +1,7 @@
 defmodule Caravan.Nodes.HandshakeTest do
   # What `Caravan.Handshake` finds out of real nodes, and what these make of it.
   use ExUnit.Case, async: true
-  alias Caravan.{Handshake, Vm}
+  alias Caravan.{Certificates, Handshake, Vm}
 
   @moduletag :nodes
   @moduletag timeout: 120_000
@@ -81,6 +81,59 @@ defmodule Caravan.Nodes.HandshakeTest do
     Vm.stop(vm)
     assert {:ok, %{verdict: :refused}} = Handshake.ask(node)
   end
+
+  test "over TLS a node tells no less, and each side why it rejects the other", %{tmp_dir: dir} do
+    authority = Certificates.authority()
+    past = [validity: {{2020, 1, 1}, {2021, 1, 1}}]
+    [own, expired] = for {name, opts} <- [own: [], expired: past], do: tls(Path.join(dir, "#{name}"), authority, opts)
+
+    {vm, _, _} = Vm.start_node(own)
+    {peer, node, port} = Vm.start_node(own)
+    creation = Vm.eval(peer, "erts_internal:get_creation()")
+    assert %{verdict: :ok, creation: ^creation} = asked(vm, node, "[]")
+    assert %{verdict: :ok, details: %{cookie: :same}} = asked(vm, node, "[{cookie, erlang:get_cookie()}]")
+    assert %{verdict: :other_cookie} = asked(vm, node, "[{cookie, other}]")
+    assert %{verdict: :other_name, name: name} = asked(vm, :"x-#{port}@127.0.0.1", "[]")
+    assert name == Atom.to_string(node)
+
+    {_, old, _} = Vm.start_node(expired)
+    assert %{verdict: :certificate, details: %{side: :here}} = it = asked(vm, old, "[]")
+    assert it.message =~ "it has expired"
+
+    for version <- [:"tlsv1.2", :"tlsv1.3"] do
+      opts = [options: [versions: [version]]]
+      {_, picky, _} = Vm.start_node(tls(Path.join(dir, "picky#{version}"), authority, opts))
+      {vm, _, _} = Vm.start_node(tls(Path.join(dir, "old#{version}"), authority, opts ++ past))
+      assert %{verdict: :certificate, details: details} = asked(vm, picky, "[]")
+      assert %{side: :there, reason: "certificate_expired"} = details
+    end
+  end
+
+  test "the options of TLS may be arguments, too", %{tmp_dir: dir} do
+    args = tls(dir, Certificates.authority())
+    {_, node, _} = Vm.start_node(args)
+    file = &Path.join(dir, "#{&1}.pem")
+
+    options =
+      for side <- ["client", "server"],
+          option <- [
+            "certfile #{file.("cert")}",
+            "keyfile #{file.("key")}",
+            "cacertfile #{file.("ca")}",
+            "verify verify_peer"
+          ],
+          text <- String.split("#{side}_#{option}"),
+          do: text
+
+    {vm, _, _} = Vm.start_node(["-proto_dist", "inet_tls", "-ssl_dist_opt"] ++ options)
+    assert %{verdict: :ok} = asked(vm, node, "[]")
+  end
+
+  defp tls(dir, authority, opts \\ []),
+    do: ["-proto_dist", "inet_tls" | Certificates.arguments(dir, authority, opts)]
+
+  defp asked(vm, node, options),
+    do: Vm.eval(vm, "element(2, {ok, _} = 'Elixir.Caravan.Handshake':ask('#{node}', #{options}))")
 
   defp spy(vm, dir) do
     log = Path.join(dir, "log")

@@ -53,6 +53,24 @@ defmodule Caravan.Handshake.Sentence do
     "the node there uses plain distribution and this one TLS; start both with the same -proto_dist"
   end
 
+  def of(%{verdict: :certificate, details: %{side: :here, reason: reason}} = it) do
+    "this node rejects the certificate of the node there: " <> fault(reason, host(it.node), "this node's")
+  end
+
+  def of(%{verdict: :certificate, details: %{reason: reason}}) do
+    "the node there rejects this node's certificate: " <> fault(reason, "", "that node's")
+  end
+
+  def of(%{verdict: :tls_failed, details: %{alert: nil}} = it),
+    do: "TLS can't start with this node's options: #{it.details.reason}; check the options of ssl_dist"
+
+  def of(%{verdict: :tls_failed, details: %{alert: :protocol_version}}) do
+    "this node and the node there have no version of TLS in common; give both the same (versions in the options of ssl_dist)"
+  end
+
+  def of(%{verdict: :tls_failed} = it),
+    do: "the TLS handshake failed (#{it.details.reason}); compare the options of ssl_dist on both nodes"
+
   def of(%{verdict: :tls} = it), do: "what listens at #{it.place} speaks TLS, as this node does"
 
   def of(%{verdict: :failed} = it),
@@ -107,7 +125,7 @@ defmodule Caravan.Handshake.Sentence do
   end
 
   defp cure(:address, it) do
-    [found, wanted] = for name <- [it.name, it.node], do: name |> String.split("@") |> List.last()
+    [found, wanted] = for name <- [it.name, it.node], do: host(name)
 
     "start it with the host #{wanted} in its name, or have the topology look for #{found} (options :node_name, :type)"
   end
@@ -115,6 +133,29 @@ defmodule Caravan.Handshake.Sentence do
   defp cure(_host_or_base, _it) do
     "name it as DNS does, or adjust the topology's options (:node_name, :node_sname, :type)"
   end
+
+  defp fault("certificate_expired", _host, _whose), do: "it has expired; renew it, or set the clocks right"
+  defp fault("cert_expired", host, whose), do: fault("certificate_expired", host, whose)
+
+  defp fault("unknown_ca", _host, whose) do
+    "no authority in #{whose} cacertfile has signed it; let one of these sign it, or add its authority there"
+  end
+
+  defp fault("selfsigned_peer", host, whose), do: fault("unknown_ca", host, whose)
+
+  defp fault("hostname_check_failed", host, _whose),
+    do: "#{host} is not among the names in it; issue it for the host in the node's name"
+
+  defp fault("certificate_required", _host, _whose),
+    do: "there is none; set certfile and keyfile in the options of ssl_dist"
+
+  defp fault("certificate_revoked", _host, _whose), do: "it has been revoked; replace it"
+
+  defp fault(reason, _host, _whose),
+    do: "#{String.replace(reason, "_", " ")}; compare the options of ssl_dist on both nodes"
+
+  defp host(nil), do: "the host"
+  defp host(name), do: name |> String.split("@") |> List.last()
 
   defp speaks(%{protocol: nil, banner: ""}), do: ""
   defp speaks(%{protocol: nil, banner: banner}), do: ": it said #{inspect(banner)}"

@@ -4,13 +4,15 @@ defmodule Caravan.Handshake.SetUpEnd do
   # have it. Pure.
 
   alias Caravan.Handshake
+  alias Caravan.Handshake.{TlsFault, Verdict}
 
   @doc "The verdict on a dial whose set-up ended with this reason; `:failed` for a reason that says nothing more."
   @spec told(Handshake.t(), term) :: Handshake.t()
   def told(handshake, reason) do
-    case verdict(reason) do
+    case with(:none <- TlsFault.verdict(reason), do: verdict(reason)) do
       {:other_name, name} ->
-        Handshake.tell(%{handshake | verdict: :other_name, name: name, details: %{differs: :base}})
+        details = %{differs: Verdict.differs(name, handshake.node)}
+        Handshake.tell(%{handshake | verdict: :other_name, name: name, details: details})
 
       {verdict, details} ->
         Handshake.tell(%{handshake | verdict: verdict, details: details})

@@ -59,8 +59,12 @@ defmodule Caravan.Handshake.Verdict do
 
   defp other_name(name, node, here) do
     verdict = if here.connected?.(name), do: :already_connected, else: :other_name
-    {verdict, %{differs: differs(split(name), split(node))}}
+    {verdict, %{differs: differs(name, node)}}
   end
+
+  @doc "How two names differ."
+  @spec differs(String.t(), String.t()) :: :capitals | :address | :domain | :host | :base
+  def differs(one, other), do: parts_differ(split(one), split(other))
 
   defp split(name) do
     case String.split(name, "@", parts: 2) do
@@ -69,7 +73,7 @@ defmodule Caravan.Handshake.Verdict do
     end
   end
 
-  defp differs({base, one}, {base, other}) do
+  defp parts_differ({base, one}, {base, other}) do
     cond do
       String.downcase(one) == String.downcase(other) -> :capitals
       address?(one) != address?(other) -> :address
@@ -78,10 +82,10 @@ defmodule Caravan.Handshake.Verdict do
     end
   end
 
-  defp differs({one, host}, {other, host}),
+  defp parts_differ({one, host}, {other, host}),
     do: if(String.downcase(one) == String.downcase(other), do: :capitals, else: :base)
 
-  defp differs(_one, _other), do: :base
+  defp parts_differ(_one, _other), do: :base
 
   defp address?(host), do: match?({:ok, _}, :inet.parse_strict_address(String.to_charlist(host)))
   defp long?(host), do: String.contains?(host, ".")

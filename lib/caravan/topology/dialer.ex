@@ -52,12 +52,12 @@ defmodule Caravan.Topology.Dialer do
           slow: non_neg_integer
         }
 
-  # What is asked: `:probe`; `:slow`, a probe during a dial; `:why` a dial failed, after how many ms, begun when; `:whether`
-  # the node is another than `unless`, which has rejected a handshake.
+  # What is asked: `:probe`; `:slow`, a probe during a dial; `:why` a dial failed, after how many ms, begun when, and how
+  # that is asked; the same `:over_tls`; `:whether` the node is another than `unless`, which has rejected a handshake.
   @typep probe :: %{
            node: node,
            request: Native.request(),
-           asks: :probe | :slow | {:why, integer, integer} | :whether,
+           asks: :probe | :slow | {:why, integer, integer, map} | {:over_tls, integer} | :whether,
            unless: identity | nil
          }
   @typep dial :: %{
@@ -71,8 +71,10 @@ defmodule Caravan.Topology.Dialer do
   @typedoc "A node's name and creation; the creation is new whenever the node starts."
   @type identity :: {name :: String.t(), creation :: non_neg_integer}
 
-  @typedoc "Who rejected a handshake; nil if nobody did."
-  @type refuser :: identity | :unknown | nil
+  @typedoc """
+  Who rejected a handshake; nil if nobody did. `:logs`: a node that doesn't tell its name, and logs each attempt.
+  """
+  @type refuser :: identity | :logs | :unknown | nil
 
   @typedoc "`:same`: the node that rejected the last handshake is still there."
   @type result :: :ok | :self | :same | {:error, :probe | :dial, String.t(), refuser}
@@ -151,6 +153,17 @@ defmodule Caravan.Topology.Dialer do
     request(dialer, &Native.handshake(&1, question), probe)
   end
 
+  defp ask_over_tls(dialer, handshake, question, probe) do
+    topology = self()
+
+    ask = fn ref ->
+      _ = spawn(fn -> send(topology, {ref, {:ok, Handshake.over_tls(handshake, question)}}) end)
+      :ok
+    end
+
+    request(dialer, ask, probe)
+  end
+
   defp request(dialer, begin, probe) do
     request = Native.request(begin, @probe_timeout)
     put_pending(dialer, Native.reference(request), Map.put(probe, :request, request))
@@ -177,10 +190,17 @@ defmodule Caravan.Topology.Dialer do
     {:dialled, node, {:error, :probe, sentence, nil}, dialer |> drop_pending(ref) |> release(dial)}
   end
 
-  defp probed(dialer, %{node: node, asks: {:why, took, at}}, answer) do
-    ended = SetUps.ended(node, at)
-    {:dialled, node, Refusal.result(node, answer, took, ended), dialer}
+  defp probed(dialer, %{node: node, asks: {:why, took, at, question}} = probe, answer) do
+    answer = with {:ok, found} <- answer, do: {:ok, Handshake.read(found, Atom.to_string(node))}
+
+    case Refusal.result(node, answer, took, SetUps.ended(node, at)) do
+      {:over_tls, it} -> {:pending, ask_over_tls(dialer, it, question, %{probe | asks: {:over_tls, took}})}
+      result -> {:dialled, node, result, dialer}
+    end
   end
+
+  defp probed(dialer, %{node: node, asks: {:over_tls, took}}, answer),
+    do: {:dialled, node, Refusal.result(node, answer, took, {:ended, :unknown}), dialer}
 
   defp probed(dialer, %{node: node, asks: :whether, unless: unless} = probe, {:ok, found}) do
     case Handshake.read(found, nil) do
@@ -254,7 +274,7 @@ defmodule Caravan.Topology.Dialer do
     case Refusal.without_asking(node, ended) do
       :unknown ->
         question = Refusal.question(node, ended, @probe_timeout)
-        {:pending, ask(dialer, node, question, asks: {:why, now() - at, at})}
+        {:pending, ask(dialer, node, question, asks: {:why, now() - at, at, question})}
 
       result ->
         {:dialled, node, result, dialer}

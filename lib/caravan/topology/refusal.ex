@@ -2,7 +2,7 @@ defmodule Caravan.Topology.Refusal do
   @moduledoc false
   # Why a dial failed: judging by how the set-up of the link ended here, and by what listens there.
 
-  alias Caravan.{Handshake, Native, Settings}
+  alias Caravan.{Handshake, Native}
   alias Caravan.Handshake.SetUpEnd
   alias Caravan.Topology.Dialer
 
@@ -17,7 +17,7 @@ defmodule Caravan.Topology.Refusal do
   @doc "The result, if the end of the set-up alone says why: then nobody need be asked, who would only log that."
   @spec without_asking(node, ended) :: Dialer.result() | :unknown
   def without_asking(node, {:ended, {:recv_status_failed, :not_allowed} = reason}) do
-    {:error, :dial, SetUpEnd.told(handshake(node), reason).message, :unknown}
+    {:error, :dial, SetUpEnd.told(handshake(node), reason).message, :logs}
   end
 
   def without_asking(_node, _ended), do: :unknown
@@ -28,19 +28,23 @@ defmodule Caravan.Topology.Refusal do
   """
   @spec question(node, ended, pos_integer) :: map
   def question(node, ended, timeout) do
-    cookie = if ended == :unknown and not Settings.tls?(), do: :erlang.get_cookie(node)
+    cookie = if ended == :unknown, do: :erlang.get_cookie(node)
     Handshake.question(Atom.to_string(node), timeout, cookie)
   end
 
-  @doc "Why the dial of `node` failed, after `took` ms, judging by the answer of `Caravan.Native.handshake/2`."
-  @spec result(node, {:ok, term} | {:error, {atom, String.t()}}, integer, ended) :: Dialer.result()
-  def result(node, {:ok, found}, took, ended) do
-    case Handshake.read(found, Atom.to_string(node)) do
-      %{verdict: :itself} -> :self
-      %{verdict: nobody} = it when nobody in @nobody -> {:error, :probe, it.message, nil}
-      %{verdict: :busy} = it -> {:error, :dial, it.message, nil}
-      %{verdict: there} = it when there in [:ok, :tls] -> there(node, it, took, ended)
-      it -> refused(node, it)
+  @doc """
+  Why the dial of `node` failed, after `took` ms, judging by who listens there. `{:over_tls, handshake}` if that can only
+  be asked over TLS.
+  """
+  @spec result(node, {:ok, Handshake.t()} | {:error, {atom, String.t()}}, integer, ended) ::
+          Dialer.result() | {:over_tls, Handshake.t()}
+  def result(node, {:ok, it}, took, ended) do
+    case it.verdict do
+      :itself -> :self
+      nobody when nobody in @nobody -> {:error, :probe, it.message, nil}
+      :busy -> {:error, :dial, it.message, nil}
+      there when there in [:ok, :tls] -> there(node, it, took, ended)
+      _another -> refused(node, it)
     end
   end
 
@@ -55,10 +59,13 @@ defmodule Caravan.Topology.Refusal do
 
   defp there(node, it, _took, {:ended, reason}) do
     case SetUpEnd.told(it, reason) do
+      %{verdict: :failed} when it.verdict == :tls -> {:over_tls, it}
       %{verdict: :failed} = it -> {:error, :dial, it.message, nil}
       it -> refused(node, it)
     end
   end
+
+  defp there(_node, %{verdict: :tls} = it, _took, _not_seen), do: {:over_tls, it}
 
   defp there(_node, it, _took, _not_seen) do
     {:error, :dial, "the node there answers at #{it.place}, and nothing is wrong with it; the link failed midway", nil}
@@ -71,7 +78,11 @@ defmodule Caravan.Topology.Refusal do
 
   defp refused(_node, it), do: {:error, :dial, it.message, identity(it)}
 
-  defp identity(%{name: nil}), do: :unknown
+  # Of a TLS connection, each end logs why it has failed.
+  defp identity(%{name: nil, verdict: it}) when it in [:other_cookie, :not_allowed, :certificate, :tls_failed],
+    do: :logs
+
+  defp identity(%{creation: nil}), do: :unknown
   defp identity(%{name: name, creation: creation}), do: {name, creation}
 
   defp handshake(node), do: %Handshake{verdict: :failed, place: "", node: Atom.to_string(node)}

@@ -12,7 +12,8 @@ defmodule Caravan.Topology.Retry do
 
   @backoff_max 60_000
 
-  # A rejected handshake leaves a line in the other node's log, and rarely resolves itself.
+  # A rejected handshake leaves a line in the other node's log, and rarely resolves itself. If the node will log the next
+  # one, too, it is spared that for this long at least.
   @refused_max 600_000
 
   # Meanwhile the node there is asked now and then whether it is still the same one; nobody logs that.
@@ -34,9 +35,13 @@ defmodule Caravan.Topology.Retry do
   # How long a peer that left is not redialed after its link is gone.
   @leave 60_000
 
-  @doc "The delay after so many rejected handshakes in a row."
+  @doc "The delay after so many rejected handshakes in a row, by whoever it was that listens there."
   @spec refused(pos_integer, :rand.state()) :: {pos_integer, :rand.state()}
   def refused(refusals, rand), do: backoff(refusals, @refused_max, rand)
+
+  @doc "The delay after a rejection that won't change as long as the same node is there."
+  @spec settled(:rand.state()) :: {pos_integer, :rand.state()}
+  def settled(rand), do: spread(@refused_max * (1 + @jitter), @jitter / (1 + @jitter), rand)
 
   @doc "The delay before asking whether another node is there now."
   @spec refused_check :: pos_integer

@@ -5,34 +5,25 @@
 //! seen ours, and then makes the link at once (`dist_util.erl`, `handshake_other_started/1`). So we hang up at once, too.
 //! The link is that of a hidden node: `global` and whoever monitors visible nodes don't see it.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+pub mod interview;
+
 use std::io;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use once_cell::sync::Lazy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout_at};
 
+use self::interview::{Interview, Move};
 use crate::error::Error;
-use crate::expiring_set::ExpiringSet;
-use crate::handshake::conversation::{Conversation, Cookie, Finding, Stage, Step};
-use crate::handshake::{self, Identity, Status};
+use crate::handshake::Status;
+use crate::handshake::conversation::{Finding, Stage};
 use crate::socket_limit;
 use crate::target::{Target, Unreached};
 
 /// How long a node that is still busy with an earlier question of ours gets to notice that this one is over; twice as long
 /// each time.
 const AGAIN: Duration = Duration::from_millis(50);
-
-/// How long a node need not be shown a cookie again that it has refused: it would log that again.
-const REFUSED: Duration = Duration::from_mins(10);
-
-/// Who has refused which cookie: the node's life, and a hash of the cookie.
-static REFUSALS: Lazy<Mutex<ExpiringSet<(String, u32, u64)>>> = Lazy::new(|| Mutex::new(ExpiringSet::new(REFUSED)));
-static HASHER: Lazy<RandomState> = Lazy::new(RandomState::new);
 
 /// Who to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,46 +111,16 @@ pub async fn ask(question: Question) -> Result<Answer, Error> {
     })
 }
 
-/// Records that the node has refused this cookie, which it has logged.
-pub fn note_refusal(name: &str, creation: u32, cookie: &[u8]) {
-    refusals().insert(key(name, creation, cookie), Instant::now());
-}
-
-fn has_refused(identity: &Identity, cookie: &[u8]) -> bool {
-    refusals().contains(&key(&identity.name, identity.creation, cookie), Instant::now())
-}
-
-fn key(name: &str, creation: u32, cookie: &[u8]) -> (String, u32, u64) {
-    (name.to_owned(), creation, HASHER.hash_one(cookie))
-}
-
-fn refusals() -> std::sync::MutexGuard<'static, ExpiringSet<(String, u32, u64)>> {
-    REFUSALS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 async fn converse(mut stream: TcpStream, question: &Question, deadline: tokio::time::Instant) -> Finding {
-    let (mut conversation, hello) = Conversation::start(&handshake::asker(&question.own));
-    let ended = timeout_at(deadline, talk(&mut stream, &mut conversation, hello, question)).await;
-    let shown = conversation.has_shown_cookie();
-    let found = match ended {
-        Ok(Ok(Some(finding))) => finding,
-        Ok(Ok(None)) => conversation.named(),
-        Ok(Err(_broken)) => conversation.closed(),
-        Err(_elapsed) => conversation.timed_out(),
-    };
-    if let (true, Finding::Node(identity, Cookie::Other), Some(cookie)) = (shown, &found, &question.cookie) {
-        note_refusal(&identity.name, identity.creation, cookie);
+    let (mut interview, hello) = Interview::begin(&question.own, question.cookie.clone());
+    match timeout_at(deadline, talk(&mut stream, &mut interview, hello)).await {
+        Ok(Ok(finding)) => finding,
+        Ok(Err(_broken)) => interview.closed(),
+        Err(_elapsed) => interview.timed_out(),
     }
-    found
 }
 
-/// Until the other end has said all there is to learn; `None` if that was its name.
-async fn talk(
-    stream: &mut TcpStream,
-    conversation: &mut Conversation,
-    hello: Vec<u8>,
-    question: &Question,
-) -> io::Result<Option<Finding>> {
+async fn talk(stream: &mut TcpStream, interview: &mut Interview, hello: Vec<u8>) -> io::Result<Finding> {
     // Who speaks first and hangs up is heard all the same; that a connection is broken shows when reading.
     let _ = stream.write_all(&hello).await;
     let mut buffer = [0; 512];
@@ -168,20 +129,11 @@ async fn talk(
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             count => count,
         };
-        match conversation.receive(&buffer[..count]) {
-            Step::Wait => {}
-            Step::End(finding) => return Ok(Some(finding)),
-            Step::Named => {
-                let Some(cookie) = &question.cookie else {
-                    return Ok(None);
-                };
-                if let Some(identity) = conversation.identity().filter(|identity| has_refused(identity, cookie)) {
-                    return Ok(Some(Finding::Node(identity.clone(), Cookie::Other)));
-                }
-                // Each state has keys of its own, from the system's randomness.
-                let [a, b, c, d, ..] = RandomState::new().build_hasher().finish().to_be_bytes();
-                let proof = conversation.prove(cookie, u32::from_be_bytes([a, b, c, d]));
-                let _ = stream.write_all(&proof).await;
+        match interview.received(&buffer[..count]) {
+            Move::Wait => {}
+            Move::End(finding) => return Ok(finding),
+            Move::Send(bytes) => {
+                let _ = stream.write_all(&bytes).await;
             }
         }
     }

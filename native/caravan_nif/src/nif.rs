@@ -6,15 +6,19 @@ mod request;
 mod text;
 mod vm;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustler::{Atom, Binary, Encoder, Env, Resource, ResourceArc, Term};
 
-use self::decode::{ConfigSpec, ExFamily, ExPurpose, ExReach, IdentitySpec, Ip, LoadInfo, LookupSpec, QuestionSpec};
+use self::decode::{
+    ConfigSpec, ExEnd, ExFamily, ExPurpose, ExReach, IdentitySpec, Ip, LoadInfo, LookupSpec, QuestionSpec,
+};
 use self::encode::handshake::ExAnswer;
 use self::encode::{ExAdmissionReport, ExMismatch, ExServerEvent, Failure, Outcome, atoms};
 use self::text::{TextBuffer, text};
 use self::vm::Beam;
+use crate::ask::interview::{self, Interview};
 use crate::discovery::Discovery;
 use crate::epmd::names::Names;
 use crate::epmd::server::{self, SharedNames};
@@ -41,6 +45,18 @@ struct EpmdRef(std::sync::Arc<SharedNames>);
 
 #[rustler::resource_impl]
 impl Resource for EpmdRef {}
+
+/// An interview that Elixir conducts, over TLS.
+struct InterviewRef(Mutex<Interview>);
+
+#[rustler::resource_impl]
+impl Resource for InterviewRef {}
+
+impl InterviewRef {
+    fn lock(&self) -> MutexGuard<'_, Interview> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 fn load(_env: Env<'_>, info: Term<'_>) -> bool {
     match info.decode::<(&str, LoadInfo)>() {
@@ -233,8 +249,36 @@ fn handshake<'a>(env: Env<'a>, tag: Term<'a>, spec: QuestionSpec<'a>) -> Term<'a
 
 #[rustler::nif]
 fn cookie_refused(name: &str, creation: u32, cookie: Binary<'_>) -> Atom {
-    crate::ask::note_refusal(name, creation, &cookie);
+    interview::note_refusal(name, creation, &cookie);
     atoms::ok()
+}
+
+#[rustler::nif]
+fn interview<'a>(env: Env<'a>, own: &str, cookie: Option<Binary<'a>>) -> Term<'a> {
+    let (interview, hello) = Interview::begin(own, cookie.map(|cookie| cookie.to_vec()));
+    let interview = ResourceArc::new(InterviewRef(Mutex::new(interview)));
+    (interview, encode::handshake::binary(env, &hello)).encode(env)
+}
+
+#[rustler::nif]
+#[expect(clippy::needless_pass_by_value, reason = "NIF arguments arrive by value")]
+fn interview_received<'a>(
+    env: Env<'a>,
+    interview: ResourceArc<InterviewRef>,
+    bytes: Binary<'a>,
+    mandatory: u64,
+) -> Term<'a> {
+    encode::handshake::next(env, interview.lock().received(&bytes), mandatory)
+}
+
+#[rustler::nif]
+#[expect(clippy::needless_pass_by_value, reason = "NIF arguments arrive by value")]
+fn interview_over(env: Env<'_>, interview: ResourceArc<InterviewRef>, end: ExEnd, mandatory: u64) -> Term<'_> {
+    let found = match end {
+        ExEnd::Closed => interview.lock().closed(),
+        ExEnd::TimedOut => interview.lock().timed_out(),
+    };
+    encode::handshake::found(env, &found, mandatory)
 }
 
 #[rustler::nif]

@@ -82,16 +82,20 @@ defmodule Caravan.Topology.Peers.Dials do
   end
 
   defp back_off(peers, now, peer, :dial, refuser) do
-    {delay, rand} = Retry.refused(peer.refusals + 1, peers.rand)
+    {delay, rand} =
+      if refuser == :unknown,
+        do: Retry.refused(peer.refusals + 1, peers.rand),
+        else: Retry.settled(peers.rand)
+
     peer = %{peer | refusals: peer.refusals + 1, refuser: refuser, dial_at: now + delay}
     wait_for_another(%{peers | rand: rand}, now, peer)
   end
 
-  defp wait_for_another(peers, _now, %{refuser: :unknown, dial_at: at} = peer),
-    do: Store.enqueue(peers, peer, :backing_off, at)
-
-  defp wait_for_another(peers, now, peer),
+  defp wait_for_another(peers, now, %{refuser: {_name, _creation}} = peer),
     do: Store.enqueue(peers, peer, :backing_off, min(peer.dial_at, now + Retry.refused_check()))
+
+  defp wait_for_another(peers, _now, peer),
+    do: Store.enqueue(peers, peer, :backing_off, peer.dial_at)
 
   @doc "The node that rejected the last handshake is still there."
   @spec same(Store.t(), integer, node) :: change

@@ -1,6 +1,8 @@
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::handshake::Identity;
+use crate::handshake::conversation::Cookie;
 
 const PATIENCE: Duration = Duration::from_millis(400);
 

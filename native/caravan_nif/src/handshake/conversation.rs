@@ -112,20 +112,15 @@ impl Conversation {
         super::challenge_reply(cookie, theirs, challenge)
     }
 
-    /// Whether the node has seen our cookie.
-    pub fn has_shown_cookie(&self) -> bool {
-        self.stage == Stage::Proof
-    }
-
     /// What is known if nothing more is sent.
     #[must_use]
-    pub fn named(self) -> Finding {
+    pub fn named(&self) -> Finding {
         self.with_cookie(Cookie::Untested)
     }
 
     /// What is known once the other end has closed the connection.
     #[must_use]
-    pub fn closed(self) -> Finding {
+    pub fn closed(&self) -> Finding {
         match self.stage {
             Stage::Proof => self.with_cookie(Cookie::Other),
             _ if !self.received.is_empty() => self.not_erlang(),
@@ -135,7 +130,7 @@ impl Conversation {
 
     /// What is known once time has run out.
     #[must_use]
-    pub fn timed_out(self) -> Finding {
+    pub fn timed_out(&self) -> Finding {
         Finding::Silent(self.stage)
     }
 

@@ -165,6 +165,13 @@ impl From<ExReach> for Reach {
     }
 }
 
+/// How an interview ended, if not by what was said.
+#[derive(NifUnitEnum)]
+pub(crate) enum ExEnd {
+    Closed,
+    TimedOut,
+}
+
 #[derive(NifUntaggedEnum)]
 enum ExPlace {
     Node(String),

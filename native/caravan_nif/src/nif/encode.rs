@@ -23,7 +23,7 @@ pub(crate) mod atoms {
         by_host, capitals, other_name, addresses,
         epmd, waits, answers,
         place, found, node, untested, same, other, busy, tls, not_erlang, hung_up, silent, unreachable, no_address,
-        status, challenge, proof,
+        status, challenge, proof, wait, send, end,
     }
 }
 

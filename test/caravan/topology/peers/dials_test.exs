@@ -59,22 +59,13 @@ defmodule Caravan.Topology.Peers.DialsTest do
     end
   end
 
-  test "a refused handshake backs off to ten minutes, while its refuser is watched" do
+  test "who has refused a handshake is left alone for ten minutes, but watched" do
     refuser = {"a@h", 7}
-
-    {now, peers} =
-      Enum.reduce(1..20, {0, dialling(@a)}, fn _, {now, peers} ->
-        {_, peers} = Peers.dial_failed(peers, now, @a, :dial, "no", refuser)
-        [%{next_dial: ms}] = Peers.list(peers, now)
-        {[], peers} = Peers.due(peers, now + min(ms, 30_000) - 1, 1)
-        {[@a], peers} = Peers.due(peers, now + ms, 1)
-        assert Peers.refuser(peers, now + ms, @a) == nil
-        {now + ms, peers}
-      end)
-
-    {_, peers} = Peers.dial_failed(peers, now, @a, :dial, "no", refuser)
+    now = 1_000
+    {_, peers} = Peers.dial_failed(dialling(@a), now, @a, :dial, "no", refuser)
     assert [%{next_dial: ms}] = Peers.list(peers, now)
-    assert ms in 480_000..720_000
+    assert ms in 600_000..840_000
+    {[], _} = Peers.due(peers, now + 29_999, 1)
 
     # Asked who it is, it is the same, and again.
     peers =
@@ -85,17 +76,34 @@ defmodule Caravan.Topology.Peers.DialsTest do
         peers
       end)
 
-    assert [%{state: :backing_off, attempts: 21, next_dial: left}] = Peers.list(peers, now + 90_000)
+    assert [%{state: :backing_off, attempts: 1, next_dial: left}] = Peers.list(peers, now + 90_000)
 
     assert left == ms - 90_000
   end
 
   test "where nobody knows who refused it, nobody is asked before the next dial" do
-    {_, peers} = run(dialling(@a), dial_failed: [0, @a, :dial, "no", :unknown])
-    at = Peers.next_wakeup(peers)
-    assert [%{next_dial: ^at}] = Peers.list(peers, 0)
-    {[@a], peers} = Peers.due(peers, at, 1)
-    assert Peers.refuser(peers, at - 1, @a) == nil
+    for {refuser, range} <- [unknown: 800..1_200, logs: 600_000..840_000] do
+      {_, peers} = run(dialling(@a), dial_failed: [0, @a, :dial, "no", refuser])
+      at = Peers.next_wakeup(peers)
+      assert at in range
+      assert [%{next_dial: ^at}] = Peers.list(peers, 0)
+      {[@a], peers} = Peers.due(peers, at, 1)
+      assert Peers.refuser(peers, at - 1, @a) == nil
+    end
+  end
+
+  test "what refuses everybody, and isn't known, backs off to ten minutes" do
+    {now, peers} =
+      Enum.reduce(1..20, {0, dialling(@a)}, fn _, {now, peers} ->
+        {_, peers} = Peers.dial_failed(peers, now, @a, :dial, "no", :unknown)
+        at = Peers.next_wakeup(peers)
+        {[@a], peers} = Peers.due(peers, at, 1)
+        {at, peers}
+      end)
+
+    {_, peers} = Peers.dial_failed(peers, now, @a, :dial, "no", :unknown)
+    assert [%{next_dial: ms}] = Peers.list(peers, now)
+    assert ms in 480_000..720_000
   end
 
   test "a peer that is gone, has moved or is to be tried again has refused nothing" do
@@ -110,7 +118,7 @@ defmodule Caravan.Topology.Peers.DialsTest do
     now = 13_000_000
     {_, gone} = Peers.dial_failed(refused.(), now, @a, :probe, "no")
     {[@a], gone} = Peers.due(gone, now + 10_000, 1)
-    {_, gone} = Peers.dial_failed(gone, now, @a, :dial, "no", {"a@h", 8})
+    {_, gone} = Peers.dial_failed(gone, now, @a, :dial, "no", :unknown)
     assert Peers.next_wakeup(gone) in (now + 800)..(now + 1_200)
 
     {_, waiting} = Peers.dial_failed(refused.(), now, @a, :dial, "no", {"a@h", 7})
@@ -120,7 +128,7 @@ defmodule Caravan.Topology.Peers.DialsTest do
     for peers <- [moved, Peers.retry(waiting, now + 1)] do
       assert {[@a], peers} = Peers.due(peers, now + 1, 1)
       assert Peers.refuser(peers, now + 1, @a) == nil
-      {_, peers} = Peers.dial_failed(peers, now + 1, @a, :dial, "no", {"a@h", 7})
+      {_, peers} = Peers.dial_failed(peers, now + 1, @a, :dial, "no", :unknown)
       assert Peers.next_wakeup(peers) in (now + 801)..(now + 1_201)
     end
   end

@@ -4,9 +4,19 @@ use rustler::{Binary, Encoder, Env, NewBinary, Term};
 
 use super::{Failure, Outcome, atoms};
 use crate::ask::Answer;
+use crate::ask::interview::Move;
 use crate::handshake::conversation::{Cookie, Finding, Stage};
 use crate::handshake::{Status, flags};
 use crate::target::Unreached;
+
+/// What to do next in an interview: `:wait`, `{:send, bytes}` or `{:end, found}`.
+pub(crate) fn next(env: Env<'_>, step: Move, mandatory: u64) -> Term<'_> {
+    match step {
+        Move::Wait => atoms::wait().encode(env),
+        Move::Send(bytes) => (atoms::send(), binary(env, &bytes)).encode(env),
+        Move::End(finding) => (atoms::end(), found(env, &finding, mandatory)).encode(env),
+    }
+}
 
 /// An answer, and the flags that this node requires of others.
 pub(crate) struct ExAnswer {
@@ -29,7 +39,7 @@ impl Encoder for Outcome<ExAnswer> {
     }
 }
 
-fn found<'a>(env: Env<'a>, finding: &Finding, mandatory: u64) -> Term<'a> {
+pub(crate) fn found<'a>(env: Env<'a>, finding: &Finding, mandatory: u64) -> Term<'a> {
     match finding {
         Finding::Node(node, cookie) => {
             let cookie = match cookie {
@@ -67,7 +77,7 @@ fn atom(stage: Stage) -> rustler::Atom {
     }
 }
 
-fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Binary<'a> {
+pub(crate) fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Binary<'a> {
     let mut binary = NewBinary::new(env, bytes.len());
     binary.as_mut_slice().copy_from_slice(bytes);
     binary.into()
