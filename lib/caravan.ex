@@ -197,7 +197,7 @@ defmodule Caravan do
 
     * A node gets a message at most once, even while nodes and connections come and go.
     * A node that stays connected to any other gets it, even if those in between die: other peers announce it as well,
-      and a node that misses it asks them for it within about a second. A node that was away misses it; nothing is kept
+      and a node that misses it asks them for it within about two seconds. A node that was away misses it; nothing is kept
       for later.
     * Nobody waits for a slow node, connection or subscriber.
 

@@ -50,7 +50,7 @@ defmodule Caravan.Nodes.BroadcastTest do
           "{caravan, 1, gossip, app, #{pid}, {#{pid}, 1}, message, #{bomb}}",
           "{caravan, 1, gossip, app, self(), x, message, <<>>}",
           "{caravan, 1, ihave, app, #{pid}, [x | y]}",
-          "{caravan, 1, ihave, app, #{pid}, [{#{pid}, N} || N <- lists:seq(1, 100000)]}",
+          "{caravan, 1, ihave, app, #{pid}, [{#{pid}, N, N} || N <- lists:seq(1, 100000)]}",
           "{caravan, 1, graft, other, #{pid}, []}",
           "{'$gen_cast', {connected, [1 | 2]}}",
           "{'$gen_call', {self(), make_ref()}, {broadcast, x}}"
@@ -122,8 +122,8 @@ defmodule Caravan.Nodes.BroadcastTest do
   # Their processes for broadcasts know of all links.
   defp whole(%{vms: vms, links: links}) do
     code = """
-    \#{tree := \#{eager := \#{map := Eager}, lazy := Lazy}} = sys:get_state(caravan_broadcast_app),
-    map_size(Eager) + length(Lazy)
+    \#{tree := \#{eager := Eager, lazy := Lazy}} = sys:get_state(caravan_broadcast_app),
+    length(Eager) + length(Lazy)
     """
 
     for vm <- Map.values(vms), do: Vm.await(vm, code, links)

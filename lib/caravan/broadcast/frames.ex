@@ -1,31 +1,33 @@
 defmodule Caravan.Broadcast.Frames do
   @moduledoc false
-  # What nodes say to each other to spread a topology's broadcasts: tuples that begin with :caravan, a version and a word,
-  # sent to the process that `process/1` names. Nodes of different releases speak them to each other, so a frame of this
-  # version never changes; what is new gets a new word or a new version, and what a node doesn't know it ignores.
+  # What nodes send each other to spread a topology's broadcasts: tuples that begin with :caravan, a version and a word,
+  # sent to the process that `process/1` names. Nodes of different releases exchange them, so a frame of this version
+  # never changes; what is new gets a new word or a new version, and a node ignores what it doesn't know.
   #
-  #     {:caravan, 1, :hello, topology, from}                            I have just begun: who is there?
+  #     {:caravan, 1, :hello, topology, from}                            I have just started: who is there?
   #     {:caravan, 1, :gossip, topology, from, id, channel, payload}     a message, as a binary
-  #     {:caravan, 1, :ihave, topology, from, ids}                       I have these messages
-  #     {:caravan, 1, :graft, topology, from, ids}                       send me these, and others as they come
-  #     {:caravan, 1, :prune, topology, from}                            I got one twice: announce them only
+  #     {:caravan, 1, :ihave, topology, from, runs}                      I have these messages
+  #     {:caravan, 1, :graft, topology, from, runs}                      send me these, and others as they come
+  #     {:caravan, 1, :prune, topology, from}                            I got one twice: only announce them
   #
   # `from` is the pid of the process that sends, whose node the answer goes to. An id is `{origin, counter}`: the pid of
-  # the process that the message began at, and a number that it counts up from 1. Neither pids nor ids recur when a
-  # process or a node is started again, since a pid carries the creation of its node.
+  # the process where the message started, and a number that it counts up from 1. Neither pids nor ids recur when a
+  # process or a node is restarted, since a pid carries the creation of its node. A run, `{origin, first, last}`, stands
+  # for the ids of an origin from one counter to another.
   #
   # `channel` tells the messages of Caravan.broadcast/2, :message, from those of other users of the tree.
   #
-  # The payload is a term in the external format, not compressed, as a binary: encoded once, however many links it goes
-  # over. It may make atoms where it is read, as any message from another node may: a node that has the cookie could make
-  # them in a frame's own fields as well, and in a rolling deployment the newer release has atoms that the older lacks.
+  # The payload is a term in the external format, not compressed, as a binary: encoded once, however many links it
+  # takes. It may create atoms where it is read, as any message from another node may: a node that has the cookie could
+  # create them in a frame's own fields as well, and in a rolling deployment the newer release has atoms that the older
+  # one lacks.
 
   alias Caravan.Broadcast.Plumtree
 
   @version 1
   @most_bytes 1_048_576
   @most_ids Plumtree.most_ids()
-  # Small integers and those of 64 bits.
+  # Those of 64 bits.
   @most_counter 0x7FFFFFFFFFFFFFFF
   # A term of the external format begins so, and goes on so if it is compressed.
   @external 131
@@ -51,7 +53,7 @@ defmodule Caravan.Broadcast.Frames do
   def encode({:gossip, id, {channel, payload}}, topology, from),
     do: {:caravan, @version, :gossip, topology, from, id, channel, payload}
 
-  def encode({word, ids}, topology, from), do: {:caravan, @version, word, topology, from, ids}
+  def encode({word, ids}, topology, from), do: {:caravan, @version, word, topology, from, runs(ids)}
   def encode(word, topology, from), do: {:caravan, @version, word, topology, from}
 
   @doc "What a node says about this topology. Anyone in the cluster may send anything."
@@ -62,9 +64,9 @@ defmodule Caravan.Broadcast.Frames do
     if id?(id), do: {from, {:gossip, id, {channel, payload}}}, else: :ignored
   end
 
-  def read({:caravan, @version, word, topology, from, ids}, topology)
-      when word in [:ihave, :graft] and is_pid(from) and length(ids) <= @most_ids do
-    if Enum.all?(ids, &id?/1), do: {from, {word, ids}}, else: :ignored
+  def read({:caravan, @version, word, topology, from, runs}, topology)
+      when word in [:ihave, :graft] and is_pid(from) and length(runs) <= @most_ids do
+    if Enum.all?(runs, &run?/1) and size(runs) <= @most_ids, do: {from, {word, ids(runs)}}, else: :ignored
   end
 
   def read({:caravan, @version, word, topology, from}, topology)
@@ -73,10 +75,23 @@ defmodule Caravan.Broadcast.Frames do
 
   def read(_other, _topology), do: :ignored
 
-  defp id?({origin, counter}),
-    do: is_pid(origin) and is_integer(counter) and counter > 0 and counter <= @most_counter
-
+  defp id?({origin, counter}), do: is_pid(origin) and counter?(counter)
   defp id?(_other), do: false
+
+  defp run?({origin, first, last}), do: is_pid(origin) and counter?(first) and counter?(last) and first <= last
+  defp run?(_other), do: false
+
+  defp counter?(counter), do: is_integer(counter) and counter > 0 and counter <= @most_counter
+
+  # A stream of messages is a run for each of its senders.
+  defp runs(ids), do: ids |> Enum.sort() |> Enum.reduce([], &extend/2) |> Enum.reverse()
+
+  defp extend({origin, n}, [{origin, first, last} | runs]) when n == last + 1, do: [{origin, first, n} | runs]
+  defp extend({origin, n}, runs), do: [{origin, n, n} | runs]
+
+  defp size(runs), do: Enum.reduce(runs, 0, fn {_origin, first, last}, sum -> sum + last - first + 1 end)
+
+  defp ids(runs), do: for({origin, first, last} <- runs, n <- first..last, do: {origin, n})
 
   @doc "A message as a payload, or how many bytes it would be, where those are too many."
   @spec payload(term) :: {:ok, binary} | {:error, pos_integer}

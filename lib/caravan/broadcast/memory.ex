@@ -1,39 +1,42 @@
 defmodule Caravan.Broadcast.Memory do
   @moduledoc false
-  # Which messages have been seen, and the newest of them, to hand on to whoever missed one. Pure.
+  # Which messages have been seen, and the latest of them, to pass on to whoever missed one. Pure.
   #
-  # An id is `{origin, counter}`, and an origin counts upwards. So ids can be forgotten without delivering a message twice:
-  # what is forgotten raises the floor of its origin, and all that is not above the floor counts as seen.
+  # All of it is forgotten by the generation, so that a message costs one entry here and no timer. Messages are kept in
+  # two generations, `young` and `old`. After that only their ids are, in two more: `ids` and `older`.
+  #
+  # An id is `{origin, counter}`, and an origin counts upwards. So ids can be forgotten without delivering a message
+  # twice: what is forgotten raises the floor of its origin, and nothing up to the floor counts as new.
 
-  # A message that comes later than this counts as seen. Longer than a link can stall: it is given up after 1.25 times
-  # net_ticktime, which is a minute. A burst of more messages than that many shortens the time.
-  @id_age 90_000
-  @most_ids 65_536
-  # Whoever missed a message asks for it within two seconds or three; the rest is for busy nodes and links.
-  @payload_age 15_000
-  @most_payloads 4_096
-  @most_bytes 16 * 1024 * 1024
+  # Whoever missed a message asks for it within a few seconds; the rest is for busy nodes and links. In ms, as are all
+  # times. The last message is kept for twice as long at most, as all are in the same generation.
+  @message_age 8_000
+  @most_messages 2_048
+  @most_bytes 8 * 1024 * 1024
+  # A message that comes later than this isn't delivered any more. A link can't stall for longer: it is given up after
+  # 1.25 times net_ticktime, which is 75 s. A burst of more messages shortens the time.
+  @id_age 80_000
+  @most_ids 32_768
   # A node that restarts is a new origin.
   @most_origins 4_096
 
-  defstruct ids: %{},
-            id_queue: :queue.new(),
-            payloads: %{},
-            payload_queue: :queue.new(),
-            bytes: 0,
-            floors: %{}
+  defstruct young: %{}, old: %{}, bytes: 0, turn_at: :infinity, ids: %{}, older: %{}, ids_at: 0, floors: %{}
 
   @type origin :: term
   @type id :: {origin, pos_integer}
   @type message :: {channel :: atom, payload :: binary}
 
   @type t :: %__MODULE__{
-          # And when and from whom it came; nil is this node itself.
-          ids: %{id => {integer, from :: term}},
-          id_queue: :queue.queue({integer, id}),
-          payloads: %{id => message},
-          payload_queue: :queue.queue({integer, id}),
+          # And when they came.
+          young: %{id => {integer, message}},
+          old: %{id => {integer, message}},
+          # The payloads of the young ones.
           bytes: non_neg_integer,
+          turn_at: integer | :infinity,
+          ids: %{id => integer},
+          older: %{id => integer},
+          # When the last generation of ids ended.
+          ids_at: integer,
           # Up to which counter, and since when.
           floors: %{origin => {pos_integer, integer}}
         }
@@ -42,89 +45,83 @@ defmodule Caravan.Broadcast.Memory do
   def new, do: %__MODULE__{}
 
   @spec seen?(t, id) :: boolean
-  def seen?(memory, {origin, counter} = id) do
-    is_map_key(memory.ids, id) or
-      case memory.floors do
-        %{^origin => {floor, _at}} -> counter <= floor
-        _ -> false
-      end
+  def seen?(%{young: young, old: old, ids: ids, older: older}, id)
+      when is_map_key(young, id) or is_map_key(old, id) or is_map_key(ids, id) or is_map_key(older, id),
+      do: true
+
+  def seen?(%{floors: floors}, {origin, counter}) do
+    case floors do
+      %{^origin => {floor, _at}} -> counter <= floor
+      _ -> false
+    end
   end
 
-  @doc "When and from whom the message came first, where that is known still."
-  @spec first(t, id) :: {integer, from :: term} | nil
-  def first(memory, id), do: memory.ids[id]
+  @doc "When the message came first, if that is still known."
+  @spec first(t, id) :: integer | nil
+  def first(memory, id) do
+    case memory do
+      %{young: %{^id => {at, _}}} -> at
+      %{old: %{^id => {at, _}}} -> at
+      %{ids: %{^id => at}} -> at
+      %{older: %{^id => at}} -> at
+      _ -> nil
+    end
+  end
 
   @doc "Takes in a message that hasn't been seen."
-  @spec put(t, integer, id, message, term) :: t
-  def put(memory, now, id, {_channel, payload} = message, from) do
-    expire(
-      %{
-        memory
-        | ids: Map.put(memory.ids, id, {now, from}),
-          id_queue: :queue.in({now, id}, memory.id_queue),
-          payloads: Map.put(memory.payloads, id, message),
-          payload_queue: :queue.in({now, id}, memory.payload_queue),
-          bytes: memory.bytes + byte_size(payload)
-      },
-      now
-    )
+  @spec put(t, integer, id, message) :: t
+  def put(%{turn_at: :infinity} = memory, now, id, message),
+    do: put(%{memory | turn_at: now + @message_age, ids_at: now}, now, id, message)
+
+  def put(%{young: young, bytes: bytes} = memory, now, id, {_channel, payload} = message) do
+    bytes = bytes + byte_size(payload)
+
+    if map_size(young) < @most_messages and bytes <= @most_bytes,
+      do: %{memory | young: Map.put(young, id, {now, message}), bytes: bytes},
+      else: memory |> turn(now) |> put(now, id, message)
   end
 
   @spec fetch(t, id) :: {:ok, message} | :error
-  def fetch(memory, id), do: Map.fetch(memory.payloads, id)
+  def fetch(memory, id) do
+    case memory do
+      %{young: %{^id => {_at, message}}} -> {:ok, message}
+      %{old: %{^id => {_at, message}}} -> {:ok, message}
+      _ -> :error
+    end
+  end
 
-  @doc "Forgets what is too old or too much."
+  @doc "Forgets what is too old."
   @spec expire(t, integer) :: t
-  def expire(memory, now), do: memory |> expire_payloads(now) |> expire_ids(now)
+  def expire(%{turn_at: at} = memory, now) when at > now, do: memory
+  # Late, maybe: whatever would have been forgotten meanwhile is.
+  def expire(%{turn_at: at} = memory, now), do: memory |> turn(at) |> expire(now)
 
   @doc "When `expire/2` will have something to do."
   @spec next_expiry(t) :: integer | :infinity
-  def next_expiry(memory) do
-    # Any integer is less than the atom :infinity.
-    min(due(memory.payload_queue, @payload_age), due(memory.id_queue, @id_age))
+  def next_expiry(memory), do: memory.turn_at
+
+  defp turn(memory, now) do
+    ids = for {id, {at, _message}} <- memory.old, into: memory.ids, do: {id, at}
+    memory = %{memory | young: %{}, old: memory.young, bytes: 0, ids: ids, turn_at: now + @message_age}
+    memory = if now - memory.ids_at >= @id_age or map_size(ids) > @most_ids, do: turn_ids(memory, now), else: memory
+    if memory.old == %{} and memory.ids == %{} and memory.older == %{}, do: %{memory | turn_at: :infinity}, else: memory
   end
 
-  defp due(queue, age) do
-    case :queue.peek(queue) do
-      {:value, {at, _id}} -> at + age
-      :empty -> :infinity
-    end
+  defp turn_ids(memory, now) do
+    floors =
+      for {{origin, counter}, _at} <- memory.older, reduce: memory.floors do
+        floors -> Map.update(floors, origin, {counter, now}, fn {floor, _at} -> {max(floor, counter), now} end)
+      end
+
+    %{memory | older: memory.ids, ids: %{}, ids_at: now, floors: newest(floors)}
   end
 
-  defp expire_payloads(memory, now) do
-    too_much? = map_size(memory.payloads) > @most_payloads or memory.bytes > @most_bytes
+  defp newest(floors) when map_size(floors) <= @most_origins, do: floors
 
-    if too_much? or due(memory.payload_queue, @payload_age) <= now do
-      {{:value, {_at, id}}, queue} = :queue.out(memory.payload_queue)
-      {{_channel, payload}, payloads} = Map.pop!(memory.payloads, id)
-      bytes = memory.bytes - byte_size(payload)
-      expire_payloads(%{memory | payloads: payloads, payload_queue: queue, bytes: bytes}, now)
-    else
-      memory
-    end
-  end
-
-  defp expire_ids(memory, now) do
-    if map_size(memory.ids) > @most_ids or due(memory.id_queue, @id_age) <= now do
-      {{:value, {_at, id}}, queue} = :queue.out(memory.id_queue)
-      memory = %{memory | ids: Map.delete(memory.ids, id), id_queue: queue}
-      memory |> raise_floor(now, id) |> expire_ids(now)
-    else
-      memory
-    end
-  end
-
-  defp raise_floor(memory, now, {origin, counter}) do
-    raised = fn {floor, _at} -> {max(floor, counter), now} end
-    floors = Map.update(memory.floors, origin, {counter, now}, raised)
-    %{memory | floors: if(map_size(floors) > @most_origins, do: newest(floors), else: floors)}
-  end
-
-  # Half of them, so that this isn't done for each message.
   defp newest(floors) do
     floors
     |> Enum.sort_by(fn {_origin, {_floor, at}} -> at end, :desc)
-    |> Enum.take(div(@most_origins, 2))
+    |> Enum.take(@most_origins)
     |> Map.new()
   end
 end

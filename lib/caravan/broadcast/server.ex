@@ -133,17 +133,9 @@ defmodule Caravan.Broadcast.Server do
   defp hear(state, from, frame, true), do: state |> up(from) |> hear(from, frame)
 
   defp hear(state, from, {:gossip, id, {channel, payload} = message}) do
-    # Read before it goes anywhere, so that nothing malformed does.
-    with :ok <- check(state, id),
-         {:ok, term} <- Frames.message(payload) do
-      change = Plumtree.gossip(state.tree, now(), from, id, message)
-      {origin, _counter} = id
-      delivery = {channel, node(origin), term}
-      apply_change(state, change, delivery)
-    else
-      :seen -> apply_change(state, Plumtree.gossip(state.tree, now(), from, id, message))
-      _ -> state
-    end
+    if Plumtree.seen?(state.tree, id),
+      do: apply_change(state, Plumtree.again(state.tree, now(), from, id)),
+      else: first(state, from, id, channel, payload, message)
   end
 
   defp hear(state, from, {:ihave, ids}),
@@ -155,26 +147,35 @@ defmodule Caravan.Broadcast.Server do
   defp hear(state, from, :prune), do: apply_change(state, Plumtree.prune(state.tree, from))
 
   # Nobody else begins messages of this process.
-  defp check(state, {origin, counter} = id) do
-    cond do
-      Plumtree.seen?(state.tree, id) -> :seen
-      origin == self() and counter > state.counter -> :forged
-      true -> :ok
+  defp first(state, _from, {origin, _counter}, _channel, _payload, _message) when origin == self(), do: state
+
+  # It is read before it goes anywhere, so that nothing malformed does.
+  defp first(state, from, {origin, _} = id, channel, payload, message) do
+    case Frames.message(payload) do
+      {:ok, term} ->
+        state = apply_change(state, Plumtree.first(state.tree, now(), from, id, message))
+        Subscribers.deliver({state.topology, channel}, {:caravan, state.topology, node(origin), term})
+        state
+
+      :error ->
+        state
     end
   end
 
-  defp apply_change(state, {effects, tree}, delivery \\ nil),
-    do: Enum.reduce(effects, %{state | tree: tree}, &perform(&1, &2, delivery))
+  defp apply_change(state, {[], tree}), do: %{state | tree: tree}
+  defp apply_change(state, {effects, tree}), do: perform(effects, %{state | tree: tree})
 
-  defp perform(:deliver, state, {channel, origin, term}) do
-    Subscribers.deliver({state.topology, channel}, {:caravan, state.topology, origin, term})
-    state
-  end
+  defp perform([], state), do: state
 
-  defp perform({:send, nodes, frame}, state, _delivery) do
+  defp perform([{:send, nodes, frame} | effects], state) do
     encoded = Frames.encode(frame, state.topology, self())
-    Enum.reduce(nodes, state, &post(&2, &1, encoded, frame))
+    perform(effects, post_all(state, nodes, encoded, frame))
   end
+
+  defp post_all(state, [], _encoded, _frame), do: state
+
+  defp post_all(state, [node | nodes], encoded, frame),
+    do: state |> post(node, encoded, frame) |> post_all(nodes, encoded, frame)
 
   defp post(state, node, encoded, frame) do
     case state.links.send.({state.name, node}, encoded, [:noconnect, :nosuspend]) do
@@ -199,5 +200,5 @@ defmodule Caravan.Broadcast.Server do
     %{state | timer: timer, wake_at: at}
   end
 
-  defp now, do: System.monotonic_time(:millisecond)
+  defp now, do: :erlang.monotonic_time(:millisecond)
 end

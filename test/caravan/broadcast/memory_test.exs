@@ -4,7 +4,7 @@ defmodule Caravan.Broadcast.MemoryTest do
 
   defp put(memory, now, ids, size \\ 10) do
     payload = :binary.copy("x", size)
-    Enum.reduce(ids, memory, &Memory.put(&2, now, &1, {:message, payload}, :peer))
+    Enum.reduce(ids, memory, &Memory.put(&2, now, &1, {:message, payload}))
   end
 
   defp ids(origin, counters), do: for(n <- counters, do: {origin, n})
@@ -12,7 +12,7 @@ defmodule Caravan.Broadcast.MemoryTest do
   test "what was put has been seen and can be had" do
     memory = put(Memory.new(), 0, [{:a, 3}])
     assert Memory.seen?(memory, {:a, 3})
-    assert Memory.first(memory, {:a, 3}) == {0, :peer}
+    assert Memory.first(memory, {:a, 3}) == 0
     assert {:ok, {:message, "xxxxxxxxxx"}} = Memory.fetch(memory, {:a, 3})
 
     for id <- [{:a, 2}, {:a, 4}, {:b, 3}] do
@@ -21,17 +21,38 @@ defmodule Caravan.Broadcast.MemoryTest do
     end
   end
 
-  test "payloads go by age, what has been seen stays so" do
+  test "messages go by age, what has been seen stays so" do
     memory = put(Memory.new(), 0, [{:a, 1}])
-    at = Memory.next_expiry(memory)
-    assert {:ok, _} = memory |> Memory.expire(at - 1) |> Memory.fetch({:a, 1})
-    memory = Memory.expire(memory, at)
-    assert Memory.fetch(memory, {:a, 1}) == :error and memory.bytes == 0
-    assert Memory.seen?(memory, {:a, 1})
-    later = Memory.next_expiry(memory)
-    memory = Memory.expire(memory, later)
-    assert later > at and memory.ids == %{} and Memory.next_expiry(memory) == :infinity
-    assert Memory.seen?(memory, {:a, 1})
+    turns = turns(memory, [])
+    {kept, gone} = Enum.split_while(turns, fn {_at, memory} -> Memory.fetch(memory, {:a, 1}) != :error end)
+    assert [{8_000, _}] = kept
+    assert [{16_000, first} | _] = gone
+    assert Memory.first(first, {:a, 1}) == 0
+    {at, last} = List.last(turns)
+    assert at in 90_000..200_000 and {last.ids, last.older} == {%{}, %{}}
+    for {_at, memory} <- turns, do: assert(Memory.seen?(memory, {:a, 1}))
+    # All at once, if nobody had the time before.
+    assert Memory.expire(memory, 1_000_000) == last
+  end
+
+  defp turns(memory, turns) do
+    case Memory.next_expiry(memory) do
+      :infinity ->
+        Enum.reverse(turns)
+
+      at ->
+        assert Memory.expire(memory, at - 1) == memory
+        memory = Memory.expire(memory, at)
+        turns(memory, [{at, memory} | turns])
+    end
+  end
+
+  test "a stream of messages is forgotten by the generation, and needs no timer of its own" do
+    memory = Enum.reduce(1..2_000, Memory.new(), &(&2 |> Memory.expire(10 * &1) |> put(10 * &1, [{:a, &1}])))
+    assert Memory.next_expiry(memory) == 24_010
+    assert {:ok, _} = Memory.fetch(memory, {:a, 1_200})
+    assert Memory.fetch(memory, {:a, 700}) == :error
+    assert Memory.first(memory, {:a, 1}) == 10
   end
 
   test "no message comes twice because it was forgotten, whatever the order" do
@@ -41,19 +62,18 @@ defmodule Caravan.Broadcast.MemoryTest do
     refute Memory.seen?(memory, {:b, 1})
   end
 
-  test "payloads are bounded by their bytes and number, ids and origins by number" do
+  test "messages are bounded by their bytes and number, ids and origins by number" do
     memory = put(Memory.new(), 0, ids(:a, 1..40), 1_048_576)
-    assert memory.bytes <= 16 * 1_048_576 and map_size(memory.payloads) == 16
+    assert memory.bytes <= 8 * 1_048_576 and (map_size(memory.young) + map_size(memory.old)) in 8..16
     assert {:ok, _} = Memory.fetch(memory, {:a, 40})
 
-    memory = put(Memory.new(), 0, ids(:a, 1..70_000))
-    assert map_size(memory.payloads) == 4_096 and map_size(memory.ids) == 65_536
-    assert :queue.len(memory.payload_queue) == 4_096 and :queue.len(memory.id_queue) == 65_536
-    assert Memory.seen?(memory, {:a, 1})
+    memory = put(Memory.new(), 0, ids(:a, 1..200_000))
+    assert (map_size(memory.young) + map_size(memory.old)) in 2_048..4_096
+    assert (map_size(memory.ids) + map_size(memory.older)) in 32_768..(65_536 + 4_096)
+    for n <- [1, 100_000, 200_000], do: assert(Memory.seen?(memory, {:a, n}))
+    refute Memory.seen?(memory, {:a, 200_001})
 
-    memory = put(Memory.new(), 0, for(n <- 1..80_000, do: {n, 1}))
-    assert map_size(memory.floors) in 2_048..4_096
-    # The newest of those that were forgotten.
-    assert Memory.seen?(memory, {80_000 - 65_536, 1})
+    memory = put(Memory.new(), 0, for(n <- 1..200_000, do: {n, 1}))
+    assert map_size(memory.floors) == 4_096
   end
 end

@@ -106,11 +106,8 @@ defmodule Caravan.Broadcast.Plumtree.Missing do
 
   @doc "When `take_due/3` will have something to do."
   @spec next_due(t) :: integer | :infinity
-  def next_due(missing) do
-    if :gb_sets.is_empty(missing.timers),
-      do: :infinity,
-      else: elem(:gb_sets.smallest(missing.timers), 0)
-  end
+  def next_due(%{messages: messages}) when messages == %{}, do: :infinity
+  def next_due(missing), do: elem(:gb_sets.smallest(missing.timers), 0)
 
   defp wait(missing, id, announcers, due, grafts) do
     entry = %{announcers: announcers, due: due, grafts: grafts}
