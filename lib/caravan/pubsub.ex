@@ -58,6 +58,20 @@ defmodule Caravan.PubSub do
          do: Broadcast.to_others(topology(adapter), adapter, direct)
   end
 
+  @doc false
+  # The name of a Phoenix.PubSub of this node that uses Phoenix's own adapter, as text. That joins a group of the scope
+  # Phoenix.PubSub, whose first one is called NAME.Adapter. Reads a table, and there may be none.
+  @spec pg2() :: String.t() | nil
+  def pg2 do
+    case for group <- :pg.which_groups(Phoenix.PubSub), :pg.get_local_members(Phoenix.PubSub, group) != [], do: group do
+      [] -> nil
+      groups -> groups |> Enum.min() |> inspect() |> String.replace_suffix(".Adapter", "")
+    end
+  rescue
+    # Phoenix.PubSub isn't running, or a table of that name is somebody else's.
+    _error in [ArgumentError, UndefinedFunctionError] -> nil
+  end
+
   ## The process that dispatches here what others broadcast
 
   @doc false

@@ -9,7 +9,7 @@ defmodule Caravan.Topology do
 
   use GenServer
 
-  alias Caravan.{Broadcast, Native}
+  alias Caravan.{Broadcast, Native, PubSub}
   alias Caravan.Link.Drain
 
   alias Caravan.Topology.{
@@ -239,11 +239,20 @@ defmodule Caravan.Topology do
   defp poll(%{poll_at: at} = state, now) when at > now, do: state
 
   defp poll(state, now) do
-    state = state |> sync_node_name(now) |> Transitions.reconcile() |> apply_change()
+    state = state |> warn_of_pg2() |> sync_node_name(now) |> Transitions.reconcile() |> apply_change()
     queries = Queries.start(state.queries, &Log.tell(state.name, {:lookup_started, &1}))
     {delay, schedule} = PollSchedule.next(state.schedule, Peers.count(state.peers) > 0)
     %{state | queries: queries, schedule: schedule, poll_at: now + delay, polled_at: now}
   end
+
+  # It may be started later than the topology.
+  defp warn_of_pg2(%{config: %{links: links}, pg2?: false} = state) when links != nil do
+    pubsub = PubSub.pg2()
+    if pubsub, do: Log.tell(state.name, {:pg2, pubsub})
+    %{state | pg2?: pubsub != nil}
+  end
+
+  defp warn_of_pg2(state), do: state
 
   # This node's name is part of every lookup. It may come late (mix test), change or go (net_kernel:stop).
   defp sync_node_name(%{queries: %{self: self}} = state, _now) when self == node(), do: state

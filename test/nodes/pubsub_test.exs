@@ -28,7 +28,7 @@ defmodule Caravan.Nodes.PubSubTest do
     end
 
     assert Vm.eval(left.vm, "nodes()") == [middle.name]
-    {:ok, left: left, middle: middle, right: right}
+    {:ok, dns: dns, left: left, middle: middle, right: right}
   end
 
   test "a broadcast reaches the subscribers of all nodes once, the sender's own among them",
@@ -81,6 +81,26 @@ defmodule Caravan.Nodes.PubSubTest do
     assert pubsub(context.left, "node_name", nil) == context.left.name
   end
 
+  test "a topology with chosen links warns once where Phoenix's own adapter runs, also when that starts later", %{
+    left: %{vm: vm},
+    dns: dns
+  } do
+    warnings = "'Elixir.Caravan.LogLines':about(<<\"uses Phoenix.PubSub.PG2\">>)"
+    # Its own topology has no chosen links.
+    :ok = Vm.eval(vm, "'Elixir.Caravan.LogLines':start()")
+    options = [query: "app.test", nameservers: [dns.address], poll_interval: 500]
+    Vm.start_topology(vm, :bounded, options ++ [mesh: [links: 2]])
+    # It looks at each poll, and the call returns after that.
+    :ok = Vm.eval(vm, "'Elixir.Caravan':poll(bounded)")
+    assert Vm.eval(vm, warnings) == []
+
+    {:ok, _} = start_pubsub(vm, "'Elixir.Pg.PubSub'", "{adapter, 'Elixir.Phoenix.PubSub.PG2'}")
+    for _ <- 1..2, do: :ok = Vm.eval(vm, "'Elixir.Caravan':poll(bounded)")
+    assert [line] = Vm.eval(vm, warnings)
+    assert line =~ "[caravan bounded] Pg.PubSub uses Phoenix.PubSub.PG2"
+    assert line =~ "{Phoenix.PubSub, name: Pg.PubSub, adapter: Caravan.PubSub, topology: :bounded}"
+  end
+
   test "without its topology a broadcast fails, and without the option the start does", context do
     {:ok, _} = start_pubsub(context.left.vm, "'Elixir.No.PubSub'", "{topology, none}")
     call = "'Elixir.Phoenix.PubSub':broadcast('Elixir.No.PubSub', <<\"topic\">>, hello)"
@@ -108,7 +128,7 @@ defmodule Caravan.Nodes.PubSubTest do
     Self = self(),
     spawn(fun() ->
       process_flag(trap_exit, true),
-      Options = [{name, #{name}}, {adapter, 'Elixir.Caravan.PubSub'}, #{option}],
+      Options = [{name, #{name}}, #{option}, {adapter, 'Elixir.Caravan.PubSub'}],
       Self ! {started, 'Elixir.Supervisor':start_link([{'Elixir.Phoenix.PubSub', Options}], [{strategy, one_for_one}])},
       receive never -> ok end
     end),

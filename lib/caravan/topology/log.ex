@@ -19,6 +19,7 @@ defmodule Caravan.Topology.Log do
           | {:not_disconnected, node, reason :: String.t()}
           | {:unlisted, reason :: String.t()}
           | {:crowded, members :: pos_integer}
+          | {:pg2, pubsub :: String.t()}
 
   @spec tell(atom, event) :: :ok
   def tell(topology, :alone), do: Logger.warning("#{prefix(topology)}#{Sentences.alone()}")
@@ -35,6 +36,15 @@ defmodule Caravan.Topology.Log do
       "#{prefix(topology)}#{members} members are many for a full mesh kept by global, which connects all of them to all, and " <>
         "drops connections between healthy nodes when others are lost. If nothing needs global's names and locks, write " <>
         "-connect_all false in vm.args, on all nodes; mesh: [links: n] then also bounds each node's connections"
+    )
+  end
+
+  def tell(topology, {:pg2, pubsub}) do
+    Logger.warning(
+      "#{prefix(topology)}#{pubsub} uses Phoenix.PubSub.PG2, which reaches only the nodes that this one is connected " <>
+        "to, and with mesh: [links: n] these are a few: the others miss its broadcasts, and with them channels, Presence " <>
+        "and LiveView. On all nodes, write {Phoenix.PubSub, name: #{pubsub}, adapter: Caravan.PubSub, " <>
+        "topology: #{inspect(topology)}}"
     )
   end
 

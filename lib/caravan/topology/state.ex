@@ -33,7 +33,9 @@ defmodule Caravan.Topology.State do
     told: MapSet.new(),
     # Does `global` link all with all, and has the log said that they are too many for that?
     connect_all?: false,
-    crowded?: false
+    crowded?: false,
+    # Has the log said that Phoenix.PubSub doesn't reach all nodes?
+    pg2?: false
   ]
 
   @type t :: %__MODULE__{
@@ -56,7 +58,8 @@ defmodule Caravan.Topology.State do
           listed: MapSet.t(node) | nil,
           lists?: boolean,
           connect_all?: boolean,
-          crowded?: boolean
+          crowded?: boolean,
+          pg2?: boolean
         }
 
   @doc """
