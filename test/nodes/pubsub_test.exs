@@ -59,6 +59,33 @@ defmodule Caravan.Nodes.PubSubTest do
     assert Vm.eval(context.left.vm, "nodes()") == [context.middle.name]
   end
 
+  # The least that Phoenix.Tracker, of which Presence is made, asks of a tracker.
+  {:module, tracker, beam, _} =
+    defmodule Tracker do
+      def init(options), do: {:ok, options}
+      def handle_diff(_diff, state), do: {:ok, state}
+    end
+
+  @tracker tracker
+  @beam Base.encode64(beam)
+
+  test "who is present on one node is seen on all, linked or not, and is gone when that node has died", context do
+    nodes = for name <- [:left, :middle, :right], do: context[name]
+    Enum.each(nodes, &start_tracker/1)
+    track(context.left, "ann")
+    track(context.right, "bob")
+    for node <- nodes, do: present(node, ["ann", "bob"])
+
+    # A node that comes later may ask one that it is not linked with.
+    Vm.stop(context.left.vm)
+    for node <- [context.middle, context.right], do: present(node, ["bob"])
+    again = start(context.dns, context.left.port)
+    start_tracker(again)
+    track(again, "eve")
+    for node <- [again, context.middle, context.right], do: present(node, ["bob", "eve"])
+    assert Vm.eval(again.vm, "nodes()") == [context.middle.name]
+  end
+
   test "no message ends the adapter, and the node's name is its own", context do
     adapter = "'Elixir.App.PubSub.Adapter'"
     before = Vm.eval(context.left.vm, "whereis(#{adapter})")
@@ -119,7 +146,31 @@ defmodule Caravan.Nodes.PubSubTest do
     Vm.start_topology(vm, :app, options)
     Vm.eval(vm, "{ok, _} = application:ensure_all_started(phoenix_pubsub), ok")
     {:ok, _} = start_pubsub(vm, "'Elixir.App.PubSub'", "{topology, app}")
-    %{vm: vm, name: String.to_atom(name)}
+    %{vm: vm, name: String.to_atom(name), port: port}
+  end
+
+  # Heartbeats, and the silence after which a node's presences are gone, in ms.
+  defp start_tracker(node) do
+    Vm.eval(node.vm, """
+    {module, _} = code:load_binary('#{@tracker}', "tracker", base64:decode("#{@beam}")),
+    Options = [{name, tracker}, {pubsub_server, 'Elixir.App.PubSub'}, {pool_size, 1}, {broadcast_period, 100}, {down_period, 1000}],
+    Self = self(),
+    spawn(fun() ->
+      Self ! {started, 'Elixir.Phoenix.Tracker':start_link('#{@tracker}', Options, Options)},
+      receive never -> ok end
+    end),
+    receive {started, {ok, _}} -> ok end
+    """)
+  end
+
+  defp track(node, key) do
+    code = "'Elixir.Phoenix.Tracker':track(tracker, self(), <<\"room\">>, <<\"#{key}\">>, \#{})"
+    assert {:ok, _} = Vm.eval(node.vm, code)
+  end
+
+  defp present(node, keys) do
+    code = "lists:sort([Key || {Key, _} <- 'Elixir.Phoenix.Tracker':list(tracker, <<\"room\">>)])"
+    Vm.await(node.vm, code, keys)
   end
 
   # In a process of its own, which a start that fails may end.
