@@ -154,7 +154,7 @@ defmodule Caravan do
   def status do
     for {name, answer} <- Registry.call_all(:status, @status_timeout), into: %{} do
       case answer do
-        {:ok, status} -> {name, status}
+        {:ok, status} -> {name, %{status | broadcasts: Broadcast.stats(name, @status_timeout)}}
         :timeout -> {name, %Status{name: name, responding: false}}
       end
     end

@@ -36,6 +36,14 @@ defmodule Caravan.Broadcast do
     Subscribers.unsubscribe({topology, channel})
   end
 
+  @doc "What came of a topology's broadcasts on this node so far; nil if its process doesn't say within `timeout` ms."
+  @spec stats(atom, timeout) :: Caravan.Status.broadcasts() | nil
+  def stats(topology, timeout) do
+    topology |> Frames.process() |> Server.stats(timeout) |> Map.put(:subscribers, Subscribers.count(topology))
+  catch
+    :exit, _reason -> nil
+  end
+
   defp payload(topology, message) do
     with {:error, bytes} <- Frames.payload(message) do
       {:error,

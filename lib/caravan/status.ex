@@ -16,6 +16,10 @@ defmodule Caravan.Status do
       `state_age`, its failed `attempts` in a
       row, the last `error` as a sentence and the time until the `next_dial`
     * `refused` - names in answers that were refused or have to wait, by reason: a `count` and an `example`
+    * `broadcasts` - how many messages this node has `sent`, how many of others' it has `received`, how many of those came
+      more than once (`duplicates`), had to be `requested` from another peer, or were requested in vain (`lost`), all since
+      the topology started; how many processes are `subscribers`; and how many links are `eager`, which messages take at
+      once, and `lazy`, which they are announced over. `nil` if that isn't known
     * `draining` - `true` after `Caravan.drain/0`
     * `responding` - `false` if the topology's process did not answer in time; then nothing else is known
   """
@@ -42,6 +46,17 @@ defmodule Caravan.Status do
           next_dial: non_neg_integer | nil
         }
 
+  @type broadcasts :: %{
+          sent: non_neg_integer,
+          received: non_neg_integer,
+          duplicates: non_neg_integer,
+          requested: non_neg_integer,
+          lost: non_neg_integer,
+          subscribers: non_neg_integer,
+          eager: non_neg_integer,
+          lazy: non_neg_integer
+        }
+
   @type t :: %__MODULE__{
           name: atom,
           queries: [query],
@@ -51,6 +66,7 @@ defmodule Caravan.Status do
           links: non_neg_integer,
           peers: [peer],
           refused: [Caravan.Lookup.refused()],
+          broadcasts: broadcasts | nil,
           draining: boolean,
           responding: boolean
         }
@@ -63,6 +79,7 @@ defmodule Caravan.Status do
             links: 0,
             peers: [],
             refused: [],
+            broadcasts: nil,
             draining: false,
             responding: true
 
@@ -76,7 +93,8 @@ defmodule Caravan.Status do
       Enum.map(status.queries, &query/1) ++
       Enum.map(peers, &peer_line/1) ++
       if(hidden > 0, do: ["… and #{hidden} more peers"], else: []) ++
-      Enum.map(status.refused, &refused/1)
+      Enum.map(status.refused, &refused/1) ++
+      broadcasts(status.broadcasts)
   end
 
   defp head(%{responding: false} = status),
@@ -125,6 +143,17 @@ defmodule Caravan.Status do
 
   defp refused(refused),
     do: "refused #{refused.count} (#{refused.reason}), such as #{inspect(refused.example)}"
+
+  defp broadcasts(nil), do: []
+  # Most topologies have none.
+  defp broadcasts(%{sent: 0, received: 0, subscribers: 0}), do: []
+
+  defp broadcasts(b) do
+    [
+      "broadcasts: #{b.sent} sent, #{b.received} received, #{count(b.duplicates, "duplicate")}, #{b.requested} requested, " <>
+        "#{b.lost} lost; #{count(b.subscribers, "subscriber")}; #{count(b.eager, "eager link")}, #{b.lazy} lazy"
+    ]
+  end
 
   defp count(1, thing), do: "1 #{thing}"
   defp count(n, thing), do: "#{n} #{thing}s"

@@ -10,10 +10,12 @@ defmodule Caravan.BroadcastTest do
     assert Caravan.subscribe(topology) == :ok
     assert broadcast(context, {:hello, self()}) == :ok
     assert_receive {:caravan, ^topology, node, {:hello, me}}
+    assert %{sent: 1, subscribers: 1} = status(context).broadcasts
     assert node == node() and me == self()
     assert Caravan.unsubscribe(topology) == :ok
     assert broadcast(context, :again) == :ok
     refute_received {:caravan, _, _, _}
+    assert %{sent: 2, received: 0, subscribers: 0, eager: 0} = status(context).broadcasts
   end
 
   test "subscriptions outlive the topology, and its process for broadcasts is started again",

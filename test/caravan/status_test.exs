@@ -33,6 +33,17 @@ defmodule Caravan.StatusTest do
            """
   end
 
+  test "tells of broadcasts where there are any" do
+    none = %{sent: 0, received: 0, duplicates: 0, requested: 0, lost: 0, subscribers: 0, eager: 3, lazy: 1}
+    status = %Status{name: :app, broadcasts: none}
+    assert inspect(status) == "#Caravan.Status<:app: 0 members, 0 connected>"
+
+    assert inspect(put_in(status.broadcasts, %{none | sent: 12, received: 340, duplicates: 1, subscribers: 2})) == """
+           #Caravan.Status<:app: 0 members, 0 connected
+             broadcasts: 12 sent, 340 received, 1 duplicate, 0 requested, 0 lost; 2 subscribers; 3 eager links, 1 lazy>\
+           """
+  end
+
   test "reads as a block of lines" do
     error = %Caravan.Error{kind: :timeout, query: "b.test", message: "no answer in time"}
 

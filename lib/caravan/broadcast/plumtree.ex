@@ -50,7 +50,10 @@ defmodule Caravan.Broadcast.Plumtree do
     strays: %{},
     adopt_at: :infinity,
     pruning: {nil, -1_000_000_000_000_000_000},
-    missing: Missing.new()
+    missing: Missing.new(),
+    received: 0,
+    duplicates: 0,
+    requested: 0
   ]
 
   @type peer :: term
@@ -72,7 +75,20 @@ defmodule Caravan.Broadcast.Plumtree do
           adopt_at: integer | :infinity,
           # Which message prunes links now, and until when no other does.
           pruning: {id | nil, integer},
-          missing: Missing.t()
+          missing: Missing.t(),
+          # Since the start.
+          received: non_neg_integer,
+          duplicates: non_neg_integer,
+          requested: non_neg_integer
+        }
+
+  @type stats :: %{
+          received: non_neg_integer,
+          duplicates: non_neg_integer,
+          requested: non_neg_integer,
+          lost: non_neg_integer,
+          eager: non_neg_integer,
+          lazy: non_neg_integer
         }
 
   @doc "How many ids a frame may have."
@@ -88,6 +104,14 @@ defmodule Caravan.Broadcast.Plumtree do
 
   @spec seen?(t, id) :: boolean
   def seen?(tree, id), do: Memory.seen?(tree.memory, id)
+
+  @doc "How many messages came, came again, were asked for, and were asked for in vain; and how many links there are."
+  @spec stats(t) :: stats
+  def stats(tree) do
+    tree
+    |> Map.take([:received, :duplicates, :requested])
+    |> Map.merge(%{lost: tree.missing.lost, eager: length(tree.eager), lazy: length(tree.lazy)})
+  end
 
   ## Links
 
@@ -137,7 +161,8 @@ defmodule Caravan.Broadcast.Plumtree do
   @doc "A message came from a peer that hasn't been seen. It is for the caller to deliver it here."
   @spec first(t, integer, peer, id, message) :: change
   def first(%{missing: missing} = tree, now, from, id, message) do
-    tree = if Missing.missing?(missing, id), do: %{tree | missing: Missing.found(missing, id)}, else: tree
+    missing = if Missing.missing?(missing, id), do: Missing.found(missing, id), else: missing
+    tree = %{tree | missing: missing, received: tree.received + 1}
 
     cond do
       eager?(tree, from) -> spread(tree, now, id, message, from)
@@ -158,6 +183,8 @@ defmodule Caravan.Broadcast.Plumtree do
   @doc "A message came from a peer that has been seen."
   @spec again(t, integer, peer, id) :: change
   def again(%{strays: strays} = tree, now, from, id) do
+    tree = %{tree | duplicates: tree.duplicates + 1}
+
     if is_map_key(strays, id) and eager?(tree, from) do
       {{first, message}, strays} = Map.pop!(strays, id)
       {[{:send, [first], :prune} | push(tree, id, message, from)], %{tree | strays: strays}}
@@ -281,8 +308,9 @@ defmodule Caravan.Broadcast.Plumtree do
   # A message that didn't come over the tree makes the link eager that it comes over instead.
   defp ask(tree, now) do
     {asked, missing} = Missing.take_due(tree.missing, now, &eager?(tree, &1))
+    requested = for {_peer, ids} <- asked, reduce: tree.requested, do: (sum -> sum + length(ids))
     effects = Enum.flat_map(asked, fn {peer, ids} -> send_ids([peer], :graft, ids) end)
-    {told, tree} = eager(%{tree | missing: missing}, Map.keys(asked))
+    {told, tree} = eager(%{tree | missing: missing, requested: requested}, Map.keys(asked))
     {effects ++ told, tree}
   end
 

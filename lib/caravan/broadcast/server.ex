@@ -35,6 +35,10 @@ defmodule Caravan.Broadcast.Server do
   def broadcast(server, message, timeout),
     do: GenServer.call(server, {:broadcast, message}, timeout)
 
+  @doc "What came of it so far. Exits as `GenServer.call/3` does."
+  @spec stats(GenServer.server(), timeout) :: %{atom => non_neg_integer}
+  def stats(server, timeout), do: GenServer.call(server, :stats, timeout)
+
   @impl true
   def init({topology, owner, links}) do
     # The owner's death for no fault ends nobody who is linked.
@@ -73,6 +77,8 @@ defmodule Caravan.Broadcast.Server do
     change = Plumtree.broadcast(state.tree, now(), {self(), counter}, message)
     {:reply, :ok, rest(apply_change(%{state | counter: counter}, change))}
   end
+
+  def handle_call(:stats, _from, state), do: {:reply, Map.put(Plumtree.stats(state.tree), :sent, state.counter), state}
 
   # Anyone in the cluster may call and cast, too, and would end this by that.
   def handle_call(_no_question_of_ours, _from, state), do: {:noreply, state}

@@ -30,6 +30,14 @@ defmodule Caravan.Broadcast.Subscribers do
     ArgumentError -> :ok
   end
 
+  @doc "How many subscribers a topology has, on all channels."
+  @spec count(topology :: term) :: non_neg_integer
+  def count(topology) do
+    :ets.select_count(@table, [{{{:"$1", :_}, :_}, [{:"=:=", :"$1", {:const, topology}}], [true]}])
+  rescue
+    ArgumentError -> 0
+  end
+
   @impl true
   def init([]) do
     _ = :ets.new(@table, [:named_table, :bag, :protected, read_concurrency: true])

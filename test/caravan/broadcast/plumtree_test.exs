@@ -78,7 +78,8 @@ defmodule Caravan.Broadcast.PlumtreeTest do
       {[], tree} = Plumtree.ihave(tree, 1, :b, [{:x, 1}])
       {asked, tree} = asked(tree, [])
       assert asked == [:a, :b, :a, :b, :a, :b, :a, :b]
-      assert tree.missing == Missing.new()
+      assert tree.missing == %Missing{lost: 1}
+      assert %{received: 0, requested: 8, lost: 1, eager: 2, lazy: 0} = Plumtree.stats(tree)
       assert tree.eager == Enum.sort([:a, :b])
     end
 
@@ -89,6 +90,15 @@ defmodule Caravan.Broadcast.PlumtreeTest do
       {[], tree} = Plumtree.ihave(tree, 6, :b, [{:x, 1}])
       assert tree.missing == Missing.new()
       assert {[], _} = Plumtree.tick(tree, 10_000)
+    end
+
+    test "announcers of the same message don't pile up, nor do messages that many announce" do
+      peers = for n <- 1..200, do: :"p#{n}"
+      tree = for peer <- peers, reduce: links(peers), do: (tree -> elem(Plumtree.ihave(tree, 0, peer, [{:x, 1}]), 1))
+      assert length(tree.missing.messages[{:x, 1}].announcers) == 8
+      ids = fn peer -> for n <- 1..100, do: {peer, n} end
+      tree = for peer <- peers, reduce: tree, do: (tree -> elem(Plumtree.ihave(tree, 0, peer, ids.(peer)), 1))
+      assert map_size(tree.missing.messages) == 8_192 and :gb_sets.size(tree.missing.timers) == 8_192
     end
 
     test "a graft makes the link eager and sends what is kept" do
@@ -139,6 +149,11 @@ defmodule Caravan.Broadcast.PlumtreeTest do
       {effects, _tree} = Plumtree.tick(tree, 1_000)
       assert length(effects) == 8
       for {:send, [:a], {:graft, ids}} <- effects, do: assert(length(ids) == Plumtree.most_ids())
+
+      # They never come, and are forgotten.
+      ticked = Enum.reduce(1..20, tree, &elem(Plumtree.tick(&2, &1 * 1_000), 1))
+      assert ticked.missing == %Missing{lost: 8_192}
+      assert ticked.memory == tree.memory
 
       tree = Enum.reduce(1..3_000, tree, &elem(Plumtree.broadcast(&2, 0, {:me, &1}, @message), 1))
       {effects, _tree} = Plumtree.tick(tree, 100)

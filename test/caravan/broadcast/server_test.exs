@@ -137,6 +137,13 @@ defmodule Caravan.Broadcast.ServerTest do
           {:caravan, 1, :ihave, topology, from, [{remote(:x@host), 1, 0x7FFFFFFFFFFFFFFF}]},
           {:caravan, 1, :ihave, topology, from, List.duplicate({remote(:x@host), 1, 1}, 2_000)},
           {:caravan, 1, :graft, topology, from, [{id, 1, 1}]},
+          # From a node that isn't linked.
+          {:caravan, 1, :gossip, topology, remote(:nobody@host), id, :message, payload(:hello)},
+          {:caravan, 1, :ihave, topology, remote(:nobody@host), [{remote(:x@host), 1, 1}]},
+          # From this process, and from this node.
+          {:caravan, 1, :prune, topology, context.server},
+          {:caravan, 1, :gossip, topology, self(), {self(), 1}, :message, payload(:hello)},
+          {:caravan, 1, :gossip, topology, fn -> :x end, id, :message, payload(:hello)},
           {:caravan, 1, :prune, topology, nil},
           {:caravan, 1, :new_word, topology, from},
           {:timeout, make_ref(), :wake},

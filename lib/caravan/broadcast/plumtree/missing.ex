@@ -12,7 +12,7 @@ defmodule Caravan.Broadcast.Plumtree.Missing do
   @most_missing 8_192
   @most_announcers 8
 
-  defstruct messages: %{}, timers: :gb_sets.new()
+  defstruct messages: %{}, timers: :gb_sets.new(), lost: 0
 
   @type peer :: term
   @type id :: term
@@ -20,7 +20,9 @@ defmodule Caravan.Broadcast.Plumtree.Missing do
   @type t :: %__MODULE__{
           # Who has announced it, in the order in which they are asked.
           messages: %{id => %{announcers: [peer, ...], due: integer, grafts: non_neg_integer}},
-          timers: :gb_sets.set({integer, id})
+          timers: :gb_sets.set({integer, id}),
+          # How many were asked for in vain.
+          lost: non_neg_integer
         }
 
   @spec new() :: t
@@ -101,7 +103,8 @@ defmodule Caravan.Broadcast.Plumtree.Missing do
     end
   end
 
-  defp ask_again(missing, _now, _id, _announcers, @most_grafts), do: missing
+  # The answer to the last one may still come.
+  defp ask_again(missing, _now, _id, _announcers, @most_grafts), do: %{missing | lost: missing.lost + 1}
   defp ask_again(missing, now, id, announcers, grafts), do: wait(missing, id, announcers, now + @graft_again, grafts)
 
   @doc "When `take_due/3` will have something to do."
