@@ -182,6 +182,9 @@ defmodule Caravan.Native do
   def interview_over(interview, how, mandatory),
     do: first_use(:interview_over, [interview, how, mandatory])
 
+  def scan(ref, host, count, own, timeout),
+    do: first_use(:scan, [ref, host, count, own, timeout])
+
   def linked(node), do: first_use(:linked, [node])
   def was_linked(node), do: first_use(:was_linked, [node])
   def resumed_lately, do: first_use(:resumed_lately, [])

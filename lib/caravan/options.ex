@@ -6,13 +6,26 @@ defmodule Caravan.Options do
   @topology [
     query: [
       type: :queries,
-      required: true,
-      doc: "the DNS name to look up, or a list of up to 64"
+      shown: "required",
+      doc: "the DNS name to look up, or a list of up to 64; not with `nodes` or `type: :local`"
     ],
     type: [
-      type: {:one_of, [:srv, :a, :aaaa, :ip]},
+      type: {:one_of, [:srv, :a, :aaaa, :ip, :local]},
       default: :srv,
-      doc: "the record type: `:srv`, `:a`, `:aaaa`, or `:ip` for both A and AAAA"
+      doc:
+        "the record type: `:srv`, `:a`, `:aaaa`, or `:ip` for both A and AAAA; or `:local` for the nodes of this machine, " <>
+          "which are asked for their names: for development, without `query`"
+    ],
+    local_ports: [
+      type: {:integer, 1, 256},
+      default: 16,
+      doc: "how many ports `type: :local` asks, from `base_port` on"
+    ],
+    nodes: [
+      type: :nodes,
+      shown: "none",
+      doc:
+        "the nodes themselves, such as `[:\"a-3434@h1\", :\"a-3434@h2\"]`, instead of `query`; this node may be among them"
     ],
     node_sname: [
       type: :name,
@@ -88,7 +101,21 @@ defmodule Caravan.Options do
     ]
   ]
 
-  @lookup Keyword.take(@topology, [:type, :nameservers, :transport, :timeout])
+  # What else there may be, and which options mean nothing then.
+  @idle %{
+    nodes: [:type, :local_ports, :node_sname, :node_name, :nameservers, :transport, :timeout, :allow],
+    local: [:node_sname, :node_name, :nameservers, :transport, :timeout]
+  }
+
+  @lookup @topology
+          |> Keyword.take([:type, :nameservers, :transport, :timeout])
+          |> Keyword.update!(
+            :type,
+            &Keyword.merge(&1,
+              type: {:one_of, [:srv, :a, :aaaa, :ip]},
+              doc: "the record type: `:srv`, `:a`, `:aaaa`, or `:ip` for both A and AAAA"
+            )
+          )
 
   @await [
     min: [type: :count, default: 1, doc: "how many peers must be connected"],
@@ -168,8 +195,10 @@ defmodule Caravan.Options do
   @type ms :: pos_integer
 
   @type topology :: %{
-          query: [String.t(), ...],
-          type: :srv | :a | :aaaa | :ip,
+          query: [String.t(), ...] | nil,
+          type: :srv | :a | :aaaa | :ip | :local,
+          local_ports: pos_integer,
+          nodes: [String.t(), ...] | nil,
           node_sname: String.t() | nil,
           node_name: String.t() | nil,
           nameservers: :system | [String.t(), ...],
@@ -192,11 +221,13 @@ defmodule Caravan.Options do
           timeout: ms
         }
 
-  @doc "Checks the options of the topology `name` and fills in the defaults; `query` becomes a list."
+  @doc "Checks the options of the topology `name` and fills in the defaults; `query` becomes a list, `nodes` one of strings."
   @spec topology!(atom, term) :: topology
   def topology!(name, options) do
     where = fn -> "topology #{inspect(name)}" end
+    given = options
     options = validate!(@topology_check, options, where)
+    check_source!(options, Keyword.keys(given), where)
 
     with [after: ms] when ms > options.expire_after <- options.disconnect do
       raise_invalid(
@@ -206,6 +237,39 @@ defmodule Caravan.Options do
     end
 
     options
+  end
+
+  # Names come from DNS, from a list or from this machine.
+  defp check_source!(options, given, where) do
+    sources =
+      for {key, true} <- [query: options.query != nil, nodes: options.nodes != nil, local: options.type == :local],
+          do: key
+
+    case sources do
+      [:query] ->
+        check_idle!(given, [:local_ports], "without type: :local", where)
+
+      [other] ->
+        check_idle!(given, @idle[other], "with #{source(other)}", where)
+
+      [] ->
+        raise_invalid(
+          "option :query of #{where.()} is missing: expected #{Type.expected(:queries)}; or the option :nodes, or type: :local"
+        )
+
+      several ->
+        raise_invalid(
+          "#{where.()}: expected one of :query, :nodes and type: :local, got #{Enum.map_join(several, " and ", &source/1)}"
+        )
+    end
+  end
+
+  defp source(:local), do: "type: :local"
+  defp source(option), do: inspect(option)
+
+  defp check_idle!(given, idle, why, where) do
+    with [option | _] <- Enum.filter(given, &(&1 in idle)),
+         do: raise_invalid("option #{inspect(option)} of #{where.()} has no effect #{why}: remove it")
   end
 
   @doc """

@@ -69,6 +69,11 @@ defmodule Caravan.Sentences do
       "their SRV records have port 0, like those of a headless Kubernetes Service whose port has no name; name the " <>
         "port, or set :node_name to a template without {port}, such as \"my_app@{host}\""
 
+  def why(:other_port),
+    do:
+      "they don't listen on the ports that their names stand for here; give all nodes the same -caravan base_port, and none " <>
+        "another -caravan listen_port"
+
   def why(:max_members),
     do: "the topology already has as many members as the option :max_members allows"
 

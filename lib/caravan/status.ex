@@ -3,10 +3,11 @@ defmodule Caravan.Status do
   The status of a topology, as plain data; see `Caravan.status/0`. Times are in ms unless noted.
 
     * `name` - the topology's name
-    * `queries` - for each query, its last `outcome` (`:ok`, `{:error, %Caravan.Error{}}`, or `nil` before
-      the first) and the outcome's `age`; and from the last success, the `ttl` (in seconds), the `server`, the
-      `transport`, the number of `endpoints`, the `unresolved` hosts and a sentence on why the answer is
-      `incomplete`, or `nil`: an incomplete answer only adds members
+    * `queries` - for each query (`"local"` with `type: :local`, `"nodes"` with the option `nodes`), its last `outcome`
+      (`:ok`, `{:error, %Caravan.Error{}}`, or `nil` before the first) and the outcome's `age`; and from the last
+      success, the `ttl` (in seconds), the `server`, the `transport`, the number of `endpoints`, the `unresolved` hosts
+      and a sentence on why the answer is `incomplete`, or `nil`: an incomplete answer only adds members. Without DNS
+      the `transport` is `:handshake` (`local`) or `:given` (`nodes`), and the `ttl` 0
     * `members` - how many nodes discovery currently lists
     * `picks` - how many of them this node links with, or tries to: all, unless the option `mesh` says otherwise
     * `spares` - how many it leaves alone
@@ -30,7 +31,7 @@ defmodule Caravan.Status do
           age: non_neg_integer | nil,
           ttl: non_neg_integer | nil,
           server: String.t() | nil,
-          transport: :udp | :tcp | :hosts | nil,
+          transport: :udp | :tcp | :hosts | :handshake | :given | nil,
           endpoints: non_neg_integer | nil,
           unresolved: [String.t()],
           incomplete: String.t() | nil
@@ -116,11 +117,15 @@ defmodule Caravan.Status do
 
   defp query(%{outcome: :ok} = q) do
     "#{q.query}: #{count(q.endpoints, "endpoint")} from #{q.server} (#{q.transport}) " <>
-      "#{seconds(q.age)} ago, TTL #{q.ttl} s#{unresolved(q.unresolved)}#{incomplete(q.incomplete)}"
+      "#{seconds(q.age)} ago#{ttl(q)}#{unresolved(q.unresolved)}#{incomplete(q.incomplete)}"
   end
 
   defp query(%{outcome: {:error, error}} = q),
     do: "#{q.query}: failed #{seconds(q.age)} ago: #{error.message}"
+
+  # Only DNS has one.
+  defp ttl(%{transport: transport}) when transport in [:handshake, :given], do: ""
+  defp ttl(query), do: ", TTL #{query.ttl} s"
 
   defp unresolved([]), do: ""
   defp unresolved([host]), do: "; #{host} has no address"

@@ -12,6 +12,8 @@ defmodule Caravan.OptionsTest do
     assert Options.topology!(:app, query: "app.test") == %{
              query: ["app.test"],
              type: :srv,
+             local_ports: 16,
+             nodes: nil,
              node_sname: nil,
              node_name: nil,
              nameservers: :system,
@@ -118,6 +120,33 @@ defmodule Caravan.OptionsTest do
 
     assert refused(:nonsense) =~ "expected a keyword list, got :nonsense"
     assert refused([:query]) =~ "expected a keyword list"
+  end
+
+  test "names come from DNS, from a list or from this machine" do
+    nodes = [:"a-3434@h1", "a-3434@h2", "a-3434@h1"]
+    assert %{query: nil, nodes: ["a-3434@h1", "a-3434@h2"]} = Options.topology!(:app, nodes: nodes)
+    assert %{query: nil, local_ports: 4} = Options.topology!(:app, type: :local, local_ports: 4)
+
+    for {options, sentence} <- [
+          {[query: "q", nodes: nodes],
+           "topology :app: expected one of :query, :nodes and type: :local, got :query and :nodes"},
+          {[query: "q", type: :local], "got :query and type: :local"},
+          {[nodes: nodes, type: :local], "got :nodes and type: :local"},
+          {[type: :a], "or the option :nodes, or type: :local"},
+          {[query: "q", local_ports: 4],
+           "option :local_ports of topology :app has no effect without type: :local: remove it"},
+          {[nodes: nodes, allow: ["::/0"]], "option :allow of topology :app has no effect with :nodes: remove it"},
+          {[type: :local, nameservers: :system], "option :nameservers of topology :app has no effect with type: :local"}
+        ],
+        do: assert(refused(options) =~ sentence)
+
+    for bad <- [[], nil, :"a-3434@h1", [nil], [~c"a-3434@h1"], [""], [1], ["a" | "b"]],
+        do: assert(refused(nodes: bad) =~ "option :nodes of topology :app: expected a list of node names")
+
+    for bad <- [0, 257, "16"], do: assert(refused(type: :local, local_ports: bad) =~ "an integer from 1 to 256")
+
+    error = assert_raise Error, fn -> Options.lookup!("q", type: :local) end
+    assert error.message =~ "expected one of :srv, :a, :aaaa, :ip, got :local"
   end
 
   test "look-ups" do

@@ -188,6 +188,17 @@ defmodule Caravan.Vm do
     Stream.repeatedly(&next_port/0) |> Stream.filter(&free?/1) |> Enum.take(count)
   end
 
+  @doc "The first of `count` such ports in a row."
+  def free_row(count, row \\ []) do
+    [port] = free_ports(1)
+
+    case row do
+      [last | _] when port != last + 1 -> free_row(count, [port])
+      row when length(row) == count - 1 -> port - count + 1
+      row -> free_row(count, [port | row])
+    end
+  end
+
   defp next_port do
     block = "MIX_TEST_PARTITION" |> System.get_env("0") |> String.to_integer() |> rem(@blocks)
     offset = String.to_integer(System.pid()) * 97 + System.unique_integer([:positive, :monotonic])

@@ -7,6 +7,8 @@ defmodule Caravan.Options.Type do
   # Erlang's timers end at 2^32 - 1 ms.
   @max_ms 2_147_483_647
   @max_queries 64
+  # Those of the option max_members.
+  @max_nodes 500_000
 
   @type t :: atom | {:one_of, [atom]} | {:integer, integer, integer}
 
@@ -47,6 +49,15 @@ defmodule Caravan.Options.Type do
   end
 
   def cast(:unread, value), do: {:ok, value}
+
+  def cast(:nodes, value) do
+    with {:ok, [_ | _] = nodes} <- all(value, &node_name/1) do
+      ok_if(length(nodes) <= @max_nodes, nodes)
+    else
+      _none -> :error
+    end
+  end
+
   def cast(:nameservers, :system), do: {:ok, :system}
 
   def cast(:nameservers, values),
@@ -85,6 +96,9 @@ defmodule Caravan.Options.Type do
   def expected(:queries),
     do: "a name or a list of 1 to #{@max_queries} names (strings or charlists)"
 
+  def expected(:nodes),
+    do: ~s(a list of node names (atoms or strings\), such as [:"my_app-3434@host1.example.org"])
+
   def expected(:nameservers),
     do: ~s(:system or a list of addresses with an optional port, such as ["127.0.0.1:8600", "[::1]:53"])
 
@@ -102,6 +116,13 @@ defmodule Caravan.Options.Type do
 
     if :error in casts, do: :error, else: {:ok, casts |> Keyword.values() |> Enum.uniq()}
   end
+
+  # The library checks them, and knows the port of each.
+  defp node_name(value) when is_atom(value) and value not in [nil, true, false],
+    do: cast(:string, Atom.to_string(value))
+
+  defp node_name(value) when is_binary(value), do: cast(:string, value)
+  defp node_name(_value), do: :error
 
   # The library writes it in one way, the port always with it.
   defp nameserver(value) do

@@ -6,7 +6,7 @@ defmodule Caravan.Topology.Config do
 
   @enforce_keys [
     :queries,
-    :type,
+    :source,
     :nameservers,
     :transport,
     :timeout,
@@ -25,8 +25,10 @@ defmodule Caravan.Topology.Config do
   @type ms :: pos_integer
 
   @type t :: %__MODULE__{
+          # Of what isn't DNS there is one, with a name for people.
           queries: [String.t(), ...],
-          type: :srv | :a | :aaaa | :ip,
+          # The record type, or where else the names come from.
+          source: :srv | :a | :aaaa | :ip | {:local, ports :: pos_integer} | {:nodes, [String.t(), ...]},
           nameservers: :system | [String.t(), ...],
           transport: :auto | :tcp,
           timeout: ms,
@@ -50,10 +52,12 @@ defmodule Caravan.Topology.Config do
   @spec new!(atom, term) :: t
   def new!(name, options) do
     options = Options.topology!(name, options)
+    {queries, source} = source(options)
+    :ok = check_readable!(name, source)
 
     config = %__MODULE__{
-      queries: options.query,
-      type: options.type,
+      queries: queries,
+      source: source,
       nameservers: options.nameservers,
       transport: options.transport,
       timeout: options.timeout,
@@ -72,6 +76,23 @@ defmodule Caravan.Topology.Config do
       :ok -> config
       {:error, {kind, why}} -> raise Error.new({kind, "topology #{inspect(name)}: #{why}"})
     end
+  end
+
+  defp source(%{nodes: [_ | _] = nodes}), do: {["nodes"], {:nodes, nodes}}
+  defp source(%{type: :local, local_ports: ports}), do: {["local"], {:local, ports}}
+  defp source(options), do: {options.query, options.type}
+
+  # The names of nodes that use TLS can't be read from here.
+  defp check_readable!(name, source) do
+    if match?({:local, _}, source) and Settings.tls?() do
+      raise Error.new(
+              {:invalid_option,
+               "option :type of topology #{inspect(name)}: :local finds nodes with plain distribution, and this node uses " <>
+                 "TLS; list the nodes with the option :nodes, or start them without -proto_dist inet_tls"}
+            )
+    end
+
+    :ok
   end
 
   @doc "Raises if the options ask for chosen links, and the kernel makes its own."

@@ -3,6 +3,7 @@
 
 mod config;
 mod probing;
+mod source;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,18 +15,15 @@ use once_cell::sync::Lazy;
 use crate::address_book;
 use crate::address_book::Owner;
 use crate::error::Error;
-use crate::known_nodes;
-use crate::local_host;
 use crate::membership::{Changes, Limits, Listing, Membership, Reach, Vm};
-use crate::naming::{Mismatch, Naming, NodeNames, OwnNode};
-use crate::node_name;
+use crate::naming::{Mismatch, Naming, NodeNames};
 use crate::node_refs;
-use crate::resolver::{self, Lookup, Missing, Recall, Spec};
-use crate::settings::{Settings, settings};
+use crate::resolver::{Lookup, Missing};
 
 pub use self::config::{DiscoveryConfig, OwnIdentity};
 pub use self::probing::AdmissionReport;
 use self::probing::Probes;
+pub use self::source::Source;
 
 static START: Lazy<Instant> = Lazy::new(Instant::now);
 static NEXT_OWNER: AtomicU64 = AtomicU64::new(0);
@@ -33,7 +31,7 @@ static NEXT_OWNER: AtomicU64 = AtomicU64::new(0);
 /// A topology's membership, and what feeds it.
 pub struct Discovery {
     queries: Vec<String>,
-    spec: Spec,
+    source: Source,
     naming: Naming,
     long_names: Option<bool>,
     bound: Option<IpAddr>,
@@ -104,11 +102,11 @@ impl Discovery {
                 id: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
                 bound: !naming.allow.is_empty(),
             },
-            mismatch: naming.mismatch(&own.name, &settings().rules),
+            mismatch: config.source.mismatch(&naming, &own.name),
             naming,
             long_names: own.long_names,
             bound: own.bound,
-            spec: config.spec,
+            source: config.source,
             state: Mutex::new(state),
             probes: Probes::default(),
         })
@@ -119,25 +117,13 @@ impl Discovery {
         self.queries.get(index as usize).map_or("", String::as_str)
     }
 
-    /// Looks up query number `index` and applies the answer; a failure changes nothing.
+    /// Asks query number `index` and applies the answer; a failure changes nothing.
     ///
     /// # Errors
     /// Those of a lookup.
     pub async fn poll(&self, index: u32, self_name: &str, vm: &impl Vm) -> Result<PollReport, Error> {
         let place = index as usize;
-        let recall = match self.state().known.get(place) {
-            Some(Some(known)) if known.self_name == self_name => Recall::Known(known.digest),
-            _ => Recall::On,
-        };
-        let lookup = resolver::lookup(&Spec {
-            query: self.query(index).to_owned(),
-            recall,
-            ..self.spec.clone()
-        })
-        .await
-        .inspect_err(|_| self.failed(index))?;
-        // Before the lock, since a scheduler may wait for that.
-        let names = (!lookup.unchanged).then(|| self.names(&lookup, self_name));
+        let (lookup, names) = self.find(index, self_name).await.inspect_err(|_| self.failed(index))?;
         let mut state = self.state();
         let now = START.elapsed();
         let State { membership, known } = &mut *state;
@@ -199,19 +185,6 @@ impl Discovery {
             itself,
             changes,
         })
-    }
-
-    fn names(&self, lookup: &Lookup, self_name: &str) -> NodeNames {
-        let Settings { rules, listening, ipv6 } = settings();
-        let own = OwnNode {
-            name: self_name,
-            long_names: self.long_names,
-            port: node_name::outer_port(self_name.as_bytes(), &rules, listening).filter(|_| self.long_names.is_some()),
-            mapped: listening.port.is_some(),
-            is_here: &|address| local_host::is_local(address, self.bound),
-            is_other: &known_nodes::was_linked,
-        };
-        self.naming.names(&lookup.endpoints, &own, &rules, ipv6)
     }
 
     fn failed(&self, index: u32) {

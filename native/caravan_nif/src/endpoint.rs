@@ -56,6 +56,19 @@ pub struct Endpoint {
     pub port: Option<u16>,
 }
 
+impl Endpoint {
+    /// A place that isn't from a record.
+    pub fn at(addresses: Vec<IpAddr>, port: Option<u16>) -> Self {
+        Self {
+            priority: 0,
+            weight: 0,
+            host: None,
+            addresses,
+            port,
+        }
+    }
+}
+
 /// Names that were refused before they could leave Rust.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefusedNames {

@@ -21,6 +21,7 @@ pub mod node_refs;
 pub mod probe;
 pub mod request_limit;
 pub mod resolver;
+pub mod scan;
 pub mod settings;
 pub mod socket_limit;
 pub(crate) mod sync;

@@ -30,6 +30,15 @@ pub fn is_port_taken(port: u16, bound: Option<IpAddr>, ipv6: bool) -> bool {
     TcpListener::bind(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
 }
 
+/// The address at which this machine reaches itself.
+pub fn loopback(ipv6: bool) -> IpAddr {
+    if ipv6 {
+        Ipv6Addr::LOCALHOST.into()
+    } else {
+        Ipv4Addr::LOCALHOST.into()
+    }
+}
+
 fn any(ipv6: bool) -> IpAddr {
     if ipv6 {
         Ipv6Addr::UNSPECIFIED.into()

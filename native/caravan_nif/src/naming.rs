@@ -52,6 +52,15 @@ pub struct NodeNames {
     pub itself: Vec<String>,
 }
 
+/// A node by its full name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub at: Endpoint,
+}
+
 /// How an option conflicts with this node's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
@@ -66,11 +75,9 @@ pub enum Mismatch {
 impl Naming {
     /// The names of the nodes at `endpoints`. `ipv6` tells which family is dialed.
     pub fn names(&self, endpoints: &[Endpoint], own: &OwnNode<'_>, rules: &PortRules, ipv6: bool) -> NodeNames {
-        let mut listed: HashMap<String, Listed> = HashMap::with_capacity(endpoints.len());
-        let mut names = NodeNames::default();
+        let mut names = Collected::new(self, own, rules, ipv6, endpoints);
         // Address records carry no port, so nodes found through them share ours.
         let own_port = node_name::dist_port(own.name.as_bytes(), rules).ok();
-        let own_addresses = own.addresses(endpoints);
         for endpoint in endpoints {
             let port = match endpoint.host {
                 Some(_) => endpoint.port,
@@ -79,7 +86,7 @@ impl Naming {
             if let (Some(host), None) = (&endpoint.host, port)
                 && self.template.needs_port()
             {
-                names.refused.push((host.clone(), Refusal::NoPort));
+                names.refuse(host.clone(), Refusal::NoPort);
                 continue;
             }
             let allowed = self.allowed(&endpoint.addresses);
@@ -87,68 +94,31 @@ impl Naming {
             let of_family = |ip: &&IpAddr| ip.is_ipv6() == ipv6;
             let address = allowed.iter().find(of_family).or(allowed.first());
             let address = address.or(endpoint.addresses.first()).copied();
-            let Some(name) = self.template.render(&TemplateValues {
+            let name = self.template.render(&TemplateValues {
                 sname: &self.sname,
                 port,
                 host: endpoint.host.as_deref(),
                 ip: address,
-            }) else {
-                continue;
-            };
-            // This node's name may have capitals in its host; DNS names come in lower case.
-            if name.eq_ignore_ascii_case(own.name) {
-                names.is_itself(own.name.to_owned(), own);
-                continue;
+            });
+            if let Some(name) = name {
+                names.add(name, &endpoint.addresses, allowed);
             }
-            let port = match node_name::dist_port(name.as_bytes(), rules) {
-                Ok(port) if node_name::is_name(&name) => port,
-                _ => {
-                    names.refused.push((name, Refusal::InvalidName));
-                    continue;
-                }
-            };
-            let literal = host_of(&name).parse::<IpAddr>();
-            if literal.as_ref().is_ok_and(|ip| ip.is_ipv6() != ipv6) {
-                if !self.both_families {
-                    names.refused.push((name, Refusal::OtherFamily));
-                }
-                continue;
-            }
-            if let Some(refusal) = own.unlike(host_of(&name)) {
-                names.refused.push((name, refusal));
-                continue;
-            }
-            let addresses: &[IpAddr] = match &literal {
-                Ok(literal) => std::slice::from_ref(literal),
-                Err(_) => &endpoint.addresses,
-            };
-            let dialled = addresses.iter().filter(of_family);
-            if own.port == Some(port) && own.is_at(&name, dialled, &own_addresses) {
-                names.is_itself(name, own);
-                continue;
-            }
-            let (host, mut addresses) = match literal {
-                // It is dialed as it is, whatever addresses DNS has for it.
-                Ok(literal) => (None, self.allowed(&[literal])),
-                Err(_) => (Some(host_of(&name).to_owned()), allowed),
-            };
-            // The system would look up a host that has no allowed address.
-            let dialled = host.is_none() || addresses.iter().any(|ip| ip.is_ipv6() == ipv6);
-            if !self.allow.is_empty() && (addresses.is_empty() || !dialled) {
-                names.refused.push((name, Refusal::NotAllowed));
-                continue;
-            }
-            if !dialled {
-                // The lookup of the other family may have failed, so this removes no known address.
-                addresses.clear();
-            }
-            listed
-                .entry(name.clone())
-                .and_modify(|known| known.addresses.extend(&addresses))
-                .or_insert(Listed { name, host, addresses });
         }
-        names.listed = listed.into_values().collect();
-        names
+        names.done()
+    }
+
+    /// The same for nodes that are known by name: each with where it is.
+    pub fn given(&self, nodes: &[Named], own: &OwnNode<'_>, rules: &PortRules, ipv6: bool) -> NodeNames {
+        let mut names = Collected::new(self, own, rules, ipv6, &[]);
+        for Named { name, at } in nodes {
+            let elsewhere = |port| node_name::dist_port(name.as_bytes(), rules).is_ok_and(|dialed| dialed != port);
+            if at.port.is_some_and(elsewhere) {
+                names.refuse(name.clone(), Refusal::OtherPort);
+            } else {
+                names.add(name.clone(), &at.addresses, self.allowed(&at.addresses));
+            }
+        }
+        names.done()
     }
 
     /// How the options conflict with this node's name, so that its peers can't find it as it finds them.
@@ -186,6 +156,92 @@ impl Naming {
             addresses.retain(|ip| self.allow.iter().any(|network| network.contains(&ip.to_canonical())));
         }
         addresses
+    }
+}
+
+/// The names of one answer, as they are collected.
+struct Collected<'a> {
+    naming: &'a Naming,
+    own: &'a OwnNode<'a>,
+    rules: &'a PortRules,
+    ipv6: bool,
+    /// The addresses that this node's name leads to.
+    own_addresses: Vec<IpAddr>,
+    listed: HashMap<String, Listed>,
+    names: NodeNames,
+}
+
+impl<'a> Collected<'a> {
+    fn new(naming: &'a Naming, own: &'a OwnNode<'a>, rules: &'a PortRules, ipv6: bool, endpoints: &[Endpoint]) -> Self {
+        Self {
+            naming,
+            own,
+            rules,
+            ipv6,
+            own_addresses: own.addresses(endpoints),
+            listed: HashMap::with_capacity(endpoints.len()),
+            names: NodeNames::default(),
+        }
+    }
+
+    fn refuse(&mut self, name: String, refusal: Refusal) {
+        self.names.refused.push((name, refusal));
+    }
+
+    /// Lists the name, unless it is this node's or must be refused. Its host has these addresses, some of them allowed.
+    fn add(&mut self, name: String, addresses: &[IpAddr], allowed: Vec<IpAddr>) {
+        let (own, ipv6) = (self.own, self.ipv6);
+        // This node's name may have capitals in its host; DNS names come in lower case.
+        if name.eq_ignore_ascii_case(own.name) {
+            self.names.is_itself(own.name.to_owned(), own);
+            return;
+        }
+        let port = match node_name::dist_port(name.as_bytes(), self.rules) {
+            Ok(port) if node_name::is_name(&name) => port,
+            _ => return self.refuse(name, Refusal::InvalidName),
+        };
+        let literal = host_of(&name).parse::<IpAddr>();
+        if literal.as_ref().is_ok_and(|ip| ip.is_ipv6() != ipv6) {
+            if !self.naming.both_families {
+                self.refuse(name, Refusal::OtherFamily);
+            }
+            return;
+        }
+        if let Some(refusal) = own.unlike(host_of(&name)) {
+            return self.refuse(name, refusal);
+        }
+        let at: &[IpAddr] = match &literal {
+            Ok(literal) => std::slice::from_ref(literal),
+            Err(_) => addresses,
+        };
+        let mut dialled = at.iter().filter(|ip| ip.is_ipv6() == ipv6);
+        if own.port == Some(port) && own.is_at(&name, &mut dialled, &self.own_addresses) {
+            self.names.is_itself(name, own);
+            return;
+        }
+        let (host, mut addresses) = match literal {
+            // It is dialed as it is, whatever addresses DNS has for it.
+            Ok(literal) => (None, self.naming.allowed(&[literal])),
+            Err(_) => (Some(host_of(&name).to_owned()), allowed),
+        };
+        // The system would look up a host that has no allowed address.
+        let dialled = host.is_none() || addresses.iter().any(|ip| ip.is_ipv6() == ipv6);
+        if !self.naming.allow.is_empty() && (addresses.is_empty() || !dialled) {
+            return self.refuse(name, Refusal::NotAllowed);
+        }
+        if !dialled {
+            // The lookup of the other family may have failed, so this removes no known address.
+            addresses.clear();
+        }
+        self.listed
+            .entry(name.clone())
+            .and_modify(|known| known.addresses.extend(&addresses))
+            .or_insert(Listed { name, host, addresses });
+    }
+
+    fn done(mut self) -> NodeNames {
+        self.names.listed = self.listed.into_values().collect();
+        self.names
     }
 }
 

@@ -14,7 +14,7 @@ use rustler::{Atom, Binary, Encoder, Env, Resource, ResourceArc, Term};
 use self::decode::{
     ConfigSpec, ExEnd, ExFamily, ExPurpose, ExReach, IdentitySpec, Ip, LoadInfo, LookupSpec, QuestionSpec,
 };
-use self::encode::handshake::ExAnswer;
+use self::encode::handshake::{ExAnswer, ExScan};
 use self::encode::{ExAdmissionReport, ExMismatch, ExServerEvent, Failure, Outcome, atoms};
 use self::text::{TextBuffer, text};
 use self::vm::Beam;
@@ -279,6 +279,14 @@ fn interview_over(env: Env<'_>, interview: ResourceArc<InterviewRef>, end: ExEnd
         ExEnd::TimedOut => interview.lock().timed_out(),
     };
     encode::handshake::found(env, &found, mandatory)
+}
+
+#[rustler::nif]
+fn scan<'a>(env: Env<'a>, tag: Term<'a>, host: String, count: u16, own: String, timeout: u64) -> Term<'a> {
+    let context = Context::new("asked", &host);
+    let patience = Duration::from_millis(timeout);
+    let work = async move { ExScan(crate::scan::scan(&host, crate::scan::ports(count), &own, patience).await) };
+    started(env, request::probe(env, tag, context, work))
 }
 
 #[rustler::nif]

@@ -63,6 +63,26 @@ pub fn dist_port(name: &[u8], rules: &PortRules) -> Result<u16, Error> {
     })
 }
 
+/// The port of the node of this name, which must be complete.
+///
+/// # Errors
+/// Those of [`dist_port`], and `InvalidName` without a host or with characters that no node has in its name.
+pub fn full(name: &str, rules: &PortRules) -> Result<u16, Error> {
+    let port = dist_port(name.as_bytes(), rules)?;
+    if is_name(name) {
+        return Ok(port);
+    }
+    Err(Error::InvalidName {
+        expected: EXPECTED,
+        got: name.as_bytes().to_vec(),
+        reason: if host_of(name).is_empty() {
+            "it has no host"
+        } else {
+            "names are made of letters, digits, - and _, and hosts may have dots"
+        },
+    })
+}
+
 /// How this VM listens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listening {

@@ -49,6 +49,10 @@ pub enum Transport {
     Tcp,
     /// From the hosts file.
     HostsFile,
+    /// The nodes themselves were asked, not DNS.
+    Handshake,
+    /// Nobody was asked.
+    Given,
 }
 
 /// What to look up, where, and for how long.
@@ -131,6 +135,22 @@ impl Missing {
 }
 
 impl Lookup {
+    /// What was found without DNS.
+    pub fn elsewhere(endpoints: Vec<Endpoint>, server: String, transport: Transport, elapsed: Duration) -> Self {
+        Self {
+            endpoints,
+            ttl: 0,
+            server,
+            transport,
+            elapsed,
+            unresolved: Vec::new(),
+            refused: RefusedNames::default(),
+            incomplete: None,
+            digest: None,
+            unchanged: false,
+        }
+    }
+
     fn of(endpoints: Vec<Endpoint>, resolved: &Resolved, session: &Session) -> Self {
         Self {
             endpoints,

@@ -26,7 +26,7 @@ defmodule Caravan.Topology.Queries.Query do
   @type report :: %{
           ttl: non_neg_integer,
           server: String.t(),
-          transport: :udp | :tcp | :hosts,
+          transport: :udp | :tcp | :hosts | :handshake | :given,
           elapsed: non_neg_integer,
           endpoints: non_neg_integer,
           members: non_neg_integer,

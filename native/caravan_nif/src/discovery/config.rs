@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::Source;
 use crate::error::Error;
 use crate::membership::MAX_QUERIES;
 use crate::naming::Naming;
 use crate::node_name;
-use crate::resolver::{self, Spec, Type};
+use crate::resolver::Type;
 use crate::settings::settings;
 use crate::template::{self, Template};
 
 /// What a topology looks up and how it names the nodes: the same on every node.
 pub struct DiscoveryConfig {
-    /// The queries.
+    /// The queries; of what isn't DNS there is one, with a name for people.
     pub queries: Vec<String>,
-    /// Everything about a lookup except its query.
-    pub spec: Spec,
+    /// Who is asked.
+    pub source: Source,
     /// The base of the names, unless it is this node's own.
     pub sname: Option<String>,
     /// The template of the names, unless they are like this node's own.
@@ -52,7 +53,7 @@ impl DiscoveryConfig {
     ///
     /// # Errors
     /// `InvalidOption` for an invalid template, base or network, and for too many queries; `InvalidName` for an invalid
-    /// query.
+    /// query; those of a node's name for one that is listed.
     pub fn check(&self) -> Result<(), Error> {
         self.checked().map(drop)
     }
@@ -68,7 +69,7 @@ impl DiscoveryConfig {
         Ok(Naming {
             sname: self.sname.clone().unwrap_or_else(own_sname),
             template: template.unwrap_or_else(|| Template::like(base, self.by_host(), &settings().rules)),
-            both_families: self.spec.record_type == Type::Ip,
+            both_families: self.source.record_type() == Some(Type::Ip),
             allow,
         })
     }
@@ -81,9 +82,7 @@ impl DiscoveryConfig {
                 got: format!("{} names", self.queries.len()),
             });
         }
-        for query in &self.queries {
-            resolver::name(query)?;
-        }
+        self.source.check(&self.queries)?;
         let (sname, template) = (self.sname.as_deref(), self.template.as_deref());
         let template = Template::of_options(sname, template, self.by_host())?;
         let allow = self.allow.iter().map(|text| network(text));
@@ -92,7 +91,7 @@ impl DiscoveryConfig {
 
     /// SRV records name hosts; the others only have addresses.
     fn by_host(&self) -> bool {
-        self.spec.record_type == Type::Srv
+        self.source.record_type() == Some(Type::Srv)
     }
 }
 

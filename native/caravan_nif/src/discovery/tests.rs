@@ -7,7 +7,8 @@ use hickory_resolver::proto::rr::{Name, RData, Record};
 use tokio::net::UdpSocket;
 
 use super::*;
-use crate::resolver::Type;
+use crate::known_nodes;
+use crate::resolver::{Recall, Spec, Type};
 
 /// A VM that knows nothing.
 struct Blank;
@@ -48,7 +49,7 @@ async fn server(host: &'static str) -> SocketAddr {
 fn config(server: SocketAddr) -> DiscoveryConfig {
     DiscoveryConfig {
         queries: vec!["_app._tcp.test".into()],
-        spec: Spec {
+        source: Source::Dns(Spec {
             query: String::new(),
             record_type: Type::Srv,
             nameservers: Some(vec![server]),
@@ -56,7 +57,7 @@ fn config(server: SocketAddr) -> DiscoveryConfig {
             timeout: Duration::from_secs(20),
             ipv6: false,
             recall: Recall::On,
-        },
+        }),
         sname: None,
         template: None,
         allow: Vec::new(),

@@ -12,8 +12,11 @@ const HANDSHAKE_23: u64 = 0x100_0000;
 /// Ours: what any OTP release from 23 to 29 asks of others, and not `DFLAG_PUBLISHED`, so that we are hidden.
 pub const OURS: u64 = MANDATORY_25 | MANDATORY_25_DIGEST | MANDATORY_26 | HANDSHAKE_23;
 
+/// Those of a node that isn't hidden.
+pub const PUBLISHED: u64 = 0x1;
+
 const NAMES: [(u64, &str); 26] = [
-    (0x1, "PUBLISHED"),
+    (PUBLISHED, "PUBLISHED"),
     (0x2, "ATOM_CACHE"),
     (0x4, "EXTENDED_REFERENCES"),
     (0x8, "DIST_MONITOR"),

@@ -71,6 +71,8 @@ pub enum Refusal {
     LongName,
     /// Its record's port is 0, and names can't be made without one.
     NoPort,
+    /// It listens on another port than the one that its name stands for here.
+    OtherPort,
 }
 
 /// What one answer changed; only transitions. Of all members, known to the VM or not.

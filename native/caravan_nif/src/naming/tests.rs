@@ -26,10 +26,10 @@ fn naming(template: &str, allow: &[&str]) -> Naming {
 }
 
 /// A name and its addresses.
-type Named = (String, Vec<IpAddr>);
+type Placed = (String, Vec<IpAddr>);
 
 /// The names listed, and the names refused.
-fn names(template: &str, allow: &[&str], endpoints: &[Endpoint]) -> (Vec<Named>, Vec<(String, Refusal)>) {
+fn names(template: &str, allow: &[&str], endpoints: &[Endpoint]) -> (Vec<Placed>, Vec<(String, Refusal)>) {
     names_in(false, template, allow, endpoints)
 }
 
@@ -39,7 +39,7 @@ fn names_in(
     template: &str,
     allow: &[&str],
     endpoints: &[Endpoint],
-) -> (Vec<Named>, Vec<(String, Refusal)>) {
+) -> (Vec<Placed>, Vec<(String, Refusal)>) {
     let found = found(&naming(template, allow), endpoints, &own(SELF), ipv6);
     let mut listed: Vec<_> = found
         .listed
@@ -302,4 +302,54 @@ fn what_of_the_options_does_not_suit_the_own_name() {
         };
         assert_eq!(like.mismatch(own, &rules), None, "{own}");
     }
+}
+
+#[test]
+fn nodes_known_by_name() {
+    let at = |name: &str, port| Named {
+        name: name.into(),
+        at: Endpoint::at(vec![ip("127.0.0.1")], port),
+    };
+    let nodes = [
+        at("b-4371@h.test", Some(4371)),
+        at("c-4372@h.test", None),
+        at("d-4373@10.0.0.7", Some(4373)),
+        at(SELF, Some(4370)),
+        at("e-4374@h.test", Some(4375)),
+        at("f-4376@short", Some(4376)),
+        at("g\"-4377@h.test", Some(4377)),
+        at("h-4378@fd00::1", Some(4378)),
+    ];
+    let given = |allow: &[&str]| naming(BY_HOST, allow).given(&nodes, &own(SELF), &PortRules::default(), false);
+    let found = given(&[]);
+    let mut listed: Vec<_> = found
+        .listed
+        .iter()
+        .map(|node| (node.name.as_str(), node.host.as_deref(), node.addresses.clone()))
+        .collect();
+    listed.sort();
+    let here = || vec![ip("127.0.0.1")];
+    assert_eq!(
+        listed,
+        [
+            ("b-4371@h.test", Some("h.test"), here()),
+            ("c-4372@h.test", Some("h.test"), here()),
+            ("d-4373@10.0.0.7", None, vec![ip("10.0.0.7")]),
+        ]
+    );
+    assert_eq!(found.itself, [SELF]);
+    let refused = [
+        ("e-4374@h.test", Refusal::OtherPort),
+        ("f-4376@short", Refusal::ShortName),
+        ("g\"-4377@h.test", Refusal::InvalidName),
+        ("h-4378@fd00::1", Refusal::OtherFamily),
+    ];
+    assert_eq!(found.refused, refused.map(|(name, why)| (name.to_owned(), why)));
+    // Networks hold for them, too.
+    assert!(
+        given(&["10.0.0.0/8"])
+            .listed
+            .iter()
+            .all(|node| node.name == "d-4373@10.0.0.7")
+    );
 }

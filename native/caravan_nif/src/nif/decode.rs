@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustler::{Binary, Decoder, NifMap, NifResult, NifUnitEnum, NifUntaggedEnum, Term};
 
 use crate::ask::{Place, Question};
-use crate::discovery::{DiscoveryConfig, OwnIdentity};
+use crate::discovery::{DiscoveryConfig, OwnIdentity, Source};
 use crate::error::Error;
 use crate::membership::Reach;
 use crate::node_name::{Listening, PortRules};
@@ -20,6 +20,24 @@ enum ExType {
     A,
     Aaaa,
     Ip,
+}
+
+#[derive(NifUnitEnum)]
+enum ExLocal {
+    Local,
+}
+
+#[derive(NifUnitEnum)]
+enum ExNodes {
+    Nodes,
+}
+
+/// Where a topology's names come from: a record type, `{:local, ports}` or `{:nodes, names}`.
+#[derive(NifUntaggedEnum)]
+enum ExSource {
+    Dns(ExType),
+    Local((ExLocal, u16)),
+    Nodes((ExNodes, Vec<String>)),
 }
 
 /// What a probe is for.
@@ -211,7 +229,7 @@ impl QuestionSpec<'_> {
 #[rustler(decode)]
 pub(crate) struct ConfigSpec {
     queries: Vec<String>,
-    r#type: ExType,
+    source: ExSource,
     nameservers: Nameservers,
     transport: ExTransport,
     timeout: u64,
@@ -273,14 +291,19 @@ impl LookupSpec {
 
 impl ConfigSpec {
     pub(crate) fn read(self) -> Result<DiscoveryConfig, Error> {
-        Ok(DiscoveryConfig {
-            spec: spec(
+        let source = match self.source {
+            ExSource::Dns(of) => Source::Dns(spec(
                 String::new(),
-                &self.r#type,
+                &of,
                 self.nameservers,
                 &self.transport,
                 self.timeout,
-            )?,
+            )?),
+            ExSource::Local((ExLocal::Local, count)) => Source::local(count),
+            ExSource::Nodes((ExNodes::Nodes, nodes)) => Source::Nodes(nodes),
+        };
+        Ok(DiscoveryConfig {
+            source,
             queries: self.queries,
             sname: self.sname,
             template: self.template,

@@ -15,11 +15,11 @@ use crate::naming::Mismatch;
 
 pub(crate) mod atoms {
     rustler::atoms! {
-        ok, error, hosts, udp, tcp,
+        ok, error, hosts, udp, tcp, handshake, given,
         nxdomain, nodata, servfail, refused, timeout, truncated, network, malformed,
         invalid_name, invalid_option, port_out_of_range, tool_node, overloaded, internal,
         question, servers, elapsed_ms, rcode, partial,
-        max_members, atom_limit, no_answer, not_allowed, other_family, short_name, long_name, no_port,
+        max_members, atom_limit, no_answer, not_allowed, other_family, short_name, long_name, no_port, other_port,
         by_host, capitals, other_name, addresses,
         epmd, waits, answers,
         place, found, node, untested, same, other, busy, tls, not_erlang, hung_up, silent, unreachable, no_address,

@@ -168,6 +168,18 @@ fn names_the_vm_takes() {
     }
 }
 
+#[test]
+fn full_names() {
+    let port = |name| full(name, &PortRules::default()).map_err(|error| error.kind());
+    assert_eq!(port("app-3434@h"), Ok(3434));
+    assert_eq!(port("a-1@fd00::1"), Ok(4371));
+    assert_eq!(port("app-70000@h"), Err(Kind::PortOutOfRange));
+    assert_eq!(port("rpc-1a-app-3434@h"), Err(Kind::ToolNode));
+    for bad in ["app-3434", "app-3434@", "a.b-3434@h", "app-3434@h\""] {
+        assert_eq!(port(bad), Err(Kind::InvalidName), "{bad}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_give_a_port_or_an_error(name in proptest::collection::vec(any::<u8>(), 0..300), base_port in 1u16.., fixed in proptest::option::of(1u16..)) {

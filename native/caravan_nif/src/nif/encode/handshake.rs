@@ -7,6 +7,7 @@ use crate::ask::Answer;
 use crate::ask::interview::Move;
 use crate::handshake::conversation::{Cookie, Finding, Stage};
 use crate::handshake::{Status, flags};
+use crate::scan::Scan;
 use crate::target::Unreached;
 
 /// What to do next in an interview: `:wait`, `{:send, bytes}` or `{:end, found}`.
@@ -36,6 +37,17 @@ impl Encoder for Outcome<ExAnswer> {
         };
         let elapsed = u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX);
         (atoms::ok(), (found, &answer.place, elapsed)).encode(env)
+    }
+}
+
+/// `{:ok, [{name, port}], unreached}`: the nodes on some ports of a host, and why it could not be reached, or `nil`.
+pub(crate) struct ExScan(pub(crate) Scan);
+
+impl Encoder for ExScan {
+    fn encode<'a>(&self, env: Env<'a>) -> Term<'a> {
+        let nodes: Vec<_> = self.0.nodes.iter().map(|node| (&node.name, node.port)).collect();
+        let unreached = self.0.unreached.as_ref().map(|why| not_reached(env, why));
+        (atoms::ok(), nodes, unreached).encode(env)
     }
 }
 

@@ -205,6 +205,8 @@ fn transport(transport: Transport) -> Atom {
         Transport::Udp => atoms::udp(),
         Transport::Tcp => atoms::tcp(),
         Transport::HostsFile => atoms::hosts(),
+        Transport::Handshake => atoms::handshake(),
+        Transport::Given => atoms::given(),
     }
 }
 
@@ -253,6 +255,7 @@ impl<'a> From<&'a PollReport> for ExPollReport<'a> {
             (Refusal::ShortName, atoms::short_name(), none()),
             (Refusal::LongName, atoms::long_name(), none()),
             (Refusal::NoPort, atoms::no_port(), none()),
+            (Refusal::OtherPort, atoms::other_port(), none()),
         ];
         for (name, reason) in &report.changes.refused {
             for (of, _, counted) in &mut by_reason {
