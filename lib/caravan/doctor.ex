@@ -168,11 +168,13 @@ defmodule Caravan.Doctor do
   defp itself(%{outcome: {:ok, %{itself: names}}}), do: names
   defp itself(_lookup), do: []
 
-  defp listed([], _name, []), do: Finding.ok(:dns, "nothing was looked up")
-
-  defp listed([], name, _lookups) do
-    message = "no answer lists #{name}, or none that this node accepts, so no topology dials it"
-    Finding.warning(:dns, :not_listed, message, "see the answers above for what they list and what is refused")
+  defp listed([], name, lookups) do
+    if Enum.any?(lookups, &match?({:ok, _}, &1.outcome)) do
+      message = "no answer lists #{name}, or none that this node accepts, so no topology dials it"
+      Finding.warning(:dns, :not_listed, message, "see the answers above for what they list and what is refused")
+    else
+      Finding.ok(:dns, "nothing could be looked up")
+    end
   end
 
   defp listed(queries, _name, _lookups), do: Finding.ok(:dns, "listed by #{Enum.join(queries, ", ")}")

@@ -7,6 +7,7 @@ defmodule Caravan.Doctor.Peer do
   alias Caravan.Doctor.{Facts, Finding, Listener, Name}
 
   @timeout 3_000
+  @cookie_file "~/.erlang.cookie"
 
   @type facts :: %{
           node: String.t(),
@@ -17,6 +18,8 @@ defmodule Caravan.Doctor.Peer do
           address: {:ok, :inet.ip_address()} | {:error, term} | nil,
           here?: boolean,
           holder: Listener.holder(),
+          # If the cookie isn't this node's own.
+          cookie_from: String.t() | nil,
           handshake: {:ok, Handshake.t()} | {:error, Caravan.Error.t()} | nil
         }
 
@@ -25,20 +28,22 @@ defmodule Caravan.Doctor.Peer do
   def collect(node, domain) do
     connected? = node in Enum.map(Node.list(:connected), &Atom.to_string/1)
     facts = %{node: node, domain: domain, connected?: connected?, port: Native.dist_port(node)}
-    Map.merge(facts, if(connected? or match?({:error, _}, facts.port), do: unasked(), else: asked(node, domain)))
+    Map.merge(facts, if(connected? or match?({:error, _}, facts.port), do: unasked(), else: ask(node, domain)))
   end
 
-  defp unasked, do: %{address: nil, here?: false, holder: nil, handshake: nil}
+  defp unasked, do: %{address: nil, here?: false, holder: nil, cookie_from: nil, handshake: nil}
 
-  defp asked(node, domain) do
+  defp ask(node, domain) do
     address = address(node)
     here? = match?({:ok, _, _}, address) and Facts.mine?(elem(address, 1))
+    {cookie, cookie_from} = cookie(node, domain)
 
     %{
       address: with({:ok, ip, _port} <- address, do: {:ok, ip}),
       here?: here?,
       holder: if(here?, do: Listener.holder(elem(address, 2))),
-      handshake: if(match?({:ok, _, _}, address), do: Handshake.ask(node, options(node, domain)))
+      cookie_from: cookie_from,
+      handshake: if(match?({:ok, _, _}, address), do: Handshake.ask(node, timeout: @timeout, cookie: cookie))
     }
   end
 
@@ -52,15 +57,20 @@ defmodule Caravan.Doctor.Peer do
     end
   end
 
-  # A VM that isn't a node has no cookie to compare.
-  defp options(_node, nil), do: [timeout: @timeout]
-  defp options(node, _domain), do: [timeout: @timeout, cookie: cookie(node)]
+  # A VM that isn't a node has no cookie of its own, but those that this user starts would have one.
+  defp cookie(_node, nil) do
+    case {System.get_env("RELEASE_COOKIE", ""), File.read(Path.expand(@cookie_file))} do
+      {"", {:ok, text}} -> {String.to_atom(String.trim(text)), @cookie_file}
+      {"", {:error, _}} -> {nil, nil}
+      {cookie, _file} -> {String.to_atom(cookie), "RELEASE_COOKIE"}
+    end
+  end
 
   # There may be another one for each node. The name becomes an atom only if it is one already.
-  defp cookie(node) do
-    :erlang.get_cookie(String.to_existing_atom(node))
+  defp cookie(node, _domain) do
+    {:erlang.get_cookie(String.to_existing_atom(node)), nil}
   rescue
-    ArgumentError -> :erlang.get_cookie()
+    ArgumentError -> {:erlang.get_cookie(), nil}
   end
 
   @doc "What is wrong with that node. Pure."
@@ -92,26 +102,35 @@ defmodule Caravan.Doctor.Peer do
 
   defp place(%{address: {:ok, address}} = facts) do
     address = ok(:address, "#{:inet.ntoa(address)}#{if facts.here?, do: ", this machine"}")
-    [address | handshake(facts.handshake)] ++ holder(facts)
+    [address | handshake(facts.handshake, facts.cookie_from)] ++ holder(facts)
   end
 
-  defp handshake({:error, error}), do: [fault(:handshake, error.kind, error.message)]
+  defp handshake({:error, error}, _from), do: [fault(:handshake, error.kind, error.message)]
 
-  defp handshake({:ok, %{verdict: verdict} = found}) when verdict in [:refused, :unreachable, :timeout],
+  defp handshake({:ok, %{verdict: verdict} = found}, _from) when verdict in [:refused, :unreachable, :timeout],
     do: [fault(:tcp, verdict, found.message)]
 
-  defp handshake({:ok, %{verdict: :no_address} = found}), do: [fault(:address, :no_address, found.message)]
-  defp handshake({:ok, found}), do: [ok(:tcp, "#{found.place} accepts connections"), asked(found)]
+  defp handshake({:ok, %{verdict: :no_address} = found}, _from), do: [fault(:address, :no_address, found.message)]
 
-  defp asked(%{verdict: :ok, details: %{cookie: :untested}} = found),
-    do: ok(:handshake, "#{found.message}; only a node could tell whether its cookie is right")
+  defp handshake({:ok, found}, from), do: [ok(:tcp, "#{found.place} accepts connections"), asked(found, from)]
 
-  defp asked(%{verdict: verdict} = found) when verdict in [:ok, :tls], do: ok(:handshake, found.message)
+  defp asked(%{verdict: :ok, details: %{cookie: :untested}} = found, _from),
+    do:
+      ok(:handshake, "#{found.message}; whether its cookie is right wasn't asked, since there is none here to compare")
 
-  defp asked(%{verdict: verdict} = found) when verdict in [:itself, :busy],
+  defp asked(%{verdict: verdict} = found, from) when verdict in [:ok, :tls],
+    do: ok(:handshake, found.message <> compared(from))
+
+  defp asked(%{verdict: verdict} = found, _from) when verdict in [:itself, :busy],
     do: warning(:handshake, verdict, found.message)
 
-  defp asked(found), do: fault(:handshake, found.verdict, found.message)
+  defp asked(%{verdict: :other_cookie} = found, from),
+    do: fault(:handshake, :other_cookie, found.message <> compared(from))
+
+  defp asked(found, _from), do: fault(:handshake, found.verdict, found.message)
+
+  defp compared(nil), do: ""
+  defp compared(from), do: "; compared was the one in #{from}"
 
   # Who has the port, if that is to be seen and isn't the node.
   defp holder(%{holder: nil}), do: []

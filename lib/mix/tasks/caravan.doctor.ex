@@ -15,8 +15,9 @@ defmodule Mix.Tasks.Caravan.Doctor do
   libcluster's topologies in the project's configuration; and asks NODE, or the nodes that DNS lists, who they are. The
   options are those of a topology (`Caravan.Options`).
 
-  Mix itself isn't a node, so it has no name to compare with DNS and no cookie to compare with that of other nodes. In a
-  release, ask the node:
+  Mix itself isn't a node, so it has no name to compare with DNS: with `--node-sname`, or NODE, it knows what nodes are
+  called, and asks those that DNS lists. It compares their cookie with RELEASE_COOKIE or, without that, the one in
+  `~/.erlang.cookie`. A running node knows more:
 
       bin/app rpc 'Caravan.doctor()'
 

@@ -50,4 +50,52 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
     output = capture_io(fn -> assert catch_exit(Doctor.run(~w(--query a.test --type mx))) == {:shutdown, 1} end)
     assert output =~ "FAULT    topology      option :type of topology :doctor: expected one of :srv, :a,"
   end
+
+  @tag :nodes
+  @tag :tmp_dir
+  @tag timeout: 120_000
+  test "as a command, in a project: flags, and who listens where DNS says", %{tmp_dir: dir} do
+    {_vm, node, port} = Vm.start_node()
+    server = DnsServer.start()
+    DnsServer.publish(server, "app.test", [port], "127.0.0.1")
+
+    for {file, flags} <- [{"vm.args.eex", "-start_epmd false -epmd_module caravan_epmd"}, {"remote.vm.args.eex", ""}] do
+      File.mkdir_p!(Path.join(dir, "rel"))
+      File.write!(Path.join([dir, "rel", file]), flags)
+    end
+
+    File.write!(Path.join(dir, "mix.exs"), """
+    defmodule Trial.MixProject do
+      use Mix.Project
+      def project, do: [app: :trial, version: "1.0.0"]
+      def application, do: []
+    end
+    """)
+
+    args = ["--query", "app.test", "--nameserver", server.address, "--node-sname", "app"]
+    assert {1, output} = command(dir, args, Vm.cookie())
+    assert output =~ "This VM, which is not a node: Caravan "
+    assert output =~ "ok       distribution  Mix isn't a node here"
+
+    assert output =~
+             "FAULT    flags         rel/remote.vm.args.eex lacks -start_epmd false and -epmd_module caravan_epmd"
+
+    assert output =~ "(udp), TTL 1 s: #{node}"
+
+    assert output =~
+             "ok       handshake     the node at 127.0.0.1:#{port} is #{node} and has the same cookie; compared was"
+
+    File.write!(Path.join(dir, "rel/remote.vm.args.eex"), "-epmd_module caravan_epmd\n-start_epmd false\n")
+    assert {0, _output} = command(dir, args, Vm.cookie())
+    assert {1, output} = command(dir, [Atom.to_string(node)], "SECRET")
+    assert output =~ "FAULT    handshake     the node there has that name, but another cookie"
+    assert output =~ "the one in RELEASE_COOKIE" and not (output =~ "SECRET")
+  end
+
+  # The beams of this build; a project would have Caravan among its dependencies.
+  defp command(dir, args, cookie) do
+    libs = Path.expand("..", Application.app_dir(:caravan))
+    env = [ERL_LIBS: libs, RELEASE_COOKIE: cookie, MIX_ENV: "prod", MIX_EXS: nil, MIX_BUILD_PATH: nil]
+    Vm.command("mix", ["caravan.doctor" | args], cd: dir, env: env, timeout: 60_000)
+  end
 end
