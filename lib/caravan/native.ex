@@ -174,6 +174,8 @@ defmodule Caravan.Native do
   def cookie_refused(name, creation, cookie),
     do: first_use(:cookie_refused, [name, creation, cookie])
 
+  def cookie_refuser(name, cookie), do: first_use(:cookie_refuser, [name, cookie])
+
   def interview(own, cookie), do: first_use(:interview, [own, cookie])
 
   def interview_received(interview, bytes, mandatory),

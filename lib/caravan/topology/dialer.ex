@@ -53,11 +53,12 @@ defmodule Caravan.Topology.Dialer do
         }
 
   # What is asked: `:probe`; `:slow`, a probe during a dial; `:why` a dial failed, after how many ms, begun when, and how
-  # that is asked; the same `:over_tls`; `:whether` the node is another than `unless`, which has rejected a handshake.
+  # that is asked; the same `:over_tls`; `:whether` the node is another than `unless`, which has rejected a handshake; the
+  # same of one that only the library has `:remembered`.
   @typep probe :: %{
            node: node,
            request: Native.request(),
-           asks: :probe | :slow | {:why, integer, integer, map} | {:over_tls, integer} | :whether,
+           asks: :probe | :slow | {:why, integer, integer, map} | {:over_tls, integer} | :whether | :remembered,
            unless: identity | nil
          }
   @typep dial :: %{
@@ -99,6 +100,9 @@ defmodule Caravan.Topology.Dialer do
   """
   @spec start(t, node, boolean, identity | nil) :: t
   def start(dialer, node, redial?, unless) do
+    # A redial is somebody's wish, or its time has come.
+    remembered = if not redial? and Connector.probes?(dialer.connector), do: Refusal.remembered(node)
+
     cond do
       under_way?(dialer, node) ->
         dialer
@@ -108,6 +112,10 @@ defmodule Caravan.Topology.Dialer do
 
       unless ->
         ask(dialer, node, Handshake.question(Atom.to_string(node), @probe_timeout), asks: :whether, unless: unless)
+
+      remembered ->
+        question = Handshake.question(Atom.to_string(node), @probe_timeout)
+        ask(dialer, node, question, asks: :remembered, unless: remembered)
 
       redial? or Admission.required?(node) or dialer.slow >= most(dialer) ->
         probe(dialer, node)
@@ -202,11 +210,17 @@ defmodule Caravan.Topology.Dialer do
   defp probed(dialer, %{node: node, asks: {:over_tls, took}}, answer),
     do: {:dialled, node, Refusal.result(node, answer, took, {:ended, :unknown}), dialer}
 
-  defp probed(dialer, %{node: node, asks: :whether, unless: unless} = probe, {:ok, found}) do
+  defp probed(dialer, %{node: node, asks: asks, unless: unless} = probe, {:ok, found})
+       when asks in [:whether, :remembered] do
     case Handshake.read(found, nil) do
-      %{name: name, creation: creation} when {name, creation} == unless -> {:dialled, node, :same, dialer}
-      %{name: nil} = it -> {:dialled, node, {:error, :probe, it.message, nil}, dialer}
-      _another -> probed(dialer, %{probe | asks: :probe}, :ok)
+      %{name: name, creation: creation} = it when {name, creation} == unless ->
+        {:dialled, node, if(asks == :whether, do: :same, else: Refusal.again(it)), dialer}
+
+      %{name: nil} = it ->
+        {:dialled, node, {:error, :probe, it.message, nil}, dialer}
+
+      _another ->
+        probed(dialer, %{probe | asks: :probe}, :ok)
     end
   end
 

@@ -2,7 +2,7 @@ defmodule Caravan.Topology.Refusal do
   @moduledoc false
   # Why a dial failed: judging by how the set-up of the link ended here, and by what listens there.
 
-  alias Caravan.{Handshake, Native}
+  alias Caravan.{Handshake, Native, Settings}
   alias Caravan.Handshake.SetUpEnd
   alias Caravan.Topology.Dialer
 
@@ -30,6 +30,24 @@ defmodule Caravan.Topology.Refusal do
   def question(node, ended, timeout) do
     cookie = if ended == :unknown, do: :erlang.get_cookie(node)
     Handshake.question(Atom.to_string(node), timeout, cookie)
+  end
+
+  @doc """
+  Who has refused this node's cookie under that name of late, whoever showed it: another topology, or a person. Not if
+  nodes speak TLS here: a plain question wouldn't tell who is there.
+  """
+  @spec remembered(node) :: Dialer.identity() | nil
+  def remembered(node) do
+    name = Atom.to_string(node)
+    creation = if not Settings.tls?(), do: Native.cookie_refuser(name, Handshake.bytes(:erlang.get_cookie(node)))
+    creation && {name, creation}
+  end
+
+  @doc "The result if that node is still there, judging by its answer: it would log the next attempt as well."
+  @spec again(Handshake.t()) :: Dialer.result()
+  def again(handshake) do
+    it = Handshake.tell(%{handshake | verdict: :other_cookie, details: %{}})
+    {:error, :dial, it.message, identity(it)}
   end
 
   @doc """
@@ -78,9 +96,10 @@ defmodule Caravan.Topology.Refusal do
 
   defp refused(_node, it), do: {:error, :dial, it.message, identity(it)}
 
-  # Of a TLS connection, each end logs why it has failed.
-  defp identity(%{name: nil, verdict: it}) when it in [:other_cookie, :not_allowed, :certificate, :tls_failed],
-    do: :logs
+  # Of a TLS connection, each end logs why it has failed, also if the other one doesn't speak TLS at all.
+  defp identity(%{name: nil, verdict: it})
+       when it in [:other_cookie, :not_allowed, :certificate, :tls_failed, :peer_tls],
+       do: :logs
 
   defp identity(%{creation: nil}), do: :unknown
   defp identity(%{name: name, creation: creation}), do: {name, creation}

@@ -35,6 +35,14 @@ impl<T: Hash + Eq> ExpiringSet<T> {
             .get(element)
             .is_some_and(|at| now.saturating_duration_since(*at) < self.keep)
     }
+
+    /// One of those inserted within `keep` that fit.
+    pub fn find(&self, now: Instant, fits: impl Fn(&T) -> bool) -> Option<&T> {
+        self.inserted
+            .iter()
+            .find(|(element, at)| now.saturating_duration_since(**at) < self.keep && fits(element))
+            .map(|(element, _)| element)
+    }
 }
 
 #[cfg(test)]

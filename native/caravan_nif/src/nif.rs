@@ -254,6 +254,12 @@ fn cookie_refused(name: &str, creation: u32, cookie: Binary<'_>) -> Atom {
 }
 
 #[rustler::nif]
+#[expect(clippy::needless_pass_by_value, reason = "NIF arguments arrive by value")]
+fn cookie_refuser(name: &str, cookie: Binary<'_>) -> Option<u32> {
+    interview::refuser(name, &cookie)
+}
+
+#[rustler::nif]
 fn interview<'a>(env: Env<'a>, own: &str, cookie: Option<Binary<'a>>) -> Term<'a> {
     let (interview, hello) = Interview::begin(own, cookie.map(|cookie| cookie.to_vec()));
     let interview = ResourceArc::new(InterviewRef(Mutex::new(interview)));

@@ -88,6 +88,17 @@ pub fn note_refusal(name: &str, creation: u32, cookie: &[u8]) {
     refusals().insert(key(name, creation, cookie), Instant::now());
 }
 
+/// The life of the node of this name that has refused this cookie.
+#[must_use]
+pub fn refuser(name: &str, cookie: &[u8]) -> Option<u32> {
+    let cookie = HASHER.hash_one(cookie);
+    let refusals = refusals();
+    let found = refusals.find(Instant::now(), |(refuser, _, refused)| {
+        refuser == name && *refused == cookie
+    });
+    found.map(|(_, creation, _)| *creation)
+}
+
 fn has_refused(identity: &Identity, cookie: &[u8]) -> bool {
     refusals().contains(&key(&identity.name, identity.creation, cookie), Instant::now())
 }

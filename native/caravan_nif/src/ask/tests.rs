@@ -162,3 +162,11 @@ async fn a_refused_cookie_is_not_shown_again_until_the_node_restarts() {
         (Ok(Finding::Node(node(3), Cookie::Same)), true)
     );
 }
+
+#[test]
+fn who_has_refused_a_cookie_is_remembered_by_name() {
+    interview::note_refusal("refuser@h", 4, b"a");
+    assert_eq!(interview::refuser("refuser@h", b"a"), Some(4));
+    assert_eq!(interview::refuser("refuser@h", b"b"), None);
+    assert_eq!(interview::refuser("another@h", b"a"), None);
+}
