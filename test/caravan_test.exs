@@ -28,6 +28,28 @@ defmodule CaravanTest do
     end
   end
 
+  test "dist_port/1 answers a name alike in all of its forms" do
+    for _ <- 1..2_000, name = random_name(), name not in ["", "nil", "true", "false"] do
+      latin1 = for <<char <- name>>, into: "", do: <<char::utf8>>
+      answer = Caravan.dist_port(name)
+      assert Caravan.dist_port(:binary.bin_to_list(name)) == answer
+      assert Caravan.dist_port(part(name)) == answer
+      # An atom has at most 255 characters.
+      if byte_size(name) <= 255, do: assert(Caravan.dist_port(String.to_atom(latin1)) == answer)
+    end
+  end
+
+  test "dist_port/1 answers whatever it is given" do
+    improper = [?a | ?b]
+    deep = [[~c"app-3434"], "app"]
+    bits = <<"app-3434", 1::1>>
+
+    for term <- [improper, [?a, 256], deep, bits, self(), make_ref(), {:a}, 1.0, -1, [], fn -> :ok end] do
+      assert {:error, %Error{kind: :invalid_name, message: message}} = Caravan.dist_port(term)
+      assert message =~ "expected a node name"
+    end
+  end
+
   test "dist_port/1 takes no atom for a name that is none" do
     for word <- [nil, true, false, :undefined, :""] do
       assert {:error, %Error{kind: :invalid_name, message: message}} = Caravan.dist_port(word)
@@ -140,5 +162,18 @@ defmodule CaravanTest do
 
     assert capture_io(fn -> assert Caravan.report("none.test", options) == :error end) =~
              "none.test"
+  end
+
+  # Mostly near what has a port, and no longer than an atom.
+  defp random_name do
+    parts = ["app", "-", "_", "0", "7", "3434", "65535", "99999999999999999999", "@", "host.example.org", "rpc-1a-"]
+    odd = ["peer-3-17184", "maint", " ", "é", <<0>>, <<255>>, String.duplicate("x", 120)]
+    for _ <- 1..:rand.uniform(6), into: "", do: Enum.random(parts ++ parts ++ odd)
+  end
+
+  # A binary that begins within another one.
+  defp part(name) do
+    <<_first, rest::binary>> = "x" <> name
+    rest
   end
 end

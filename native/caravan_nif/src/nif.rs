@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod port;
 mod request;
 mod text;
 mod vm;
@@ -71,18 +72,6 @@ fn load(_env: Env<'_>, info: Term<'_>) -> bool {
 #[rustler::nif]
 fn loaded() -> bool {
     true
-}
-
-#[rustler::nif]
-fn dist_port<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
-    let mut buffer = TextBuffer::new();
-    let Some(text) = text(name, &mut buffer) else {
-        return Failure::from(&node_name::no_text(format!("{name:?}"))).encode(env);
-    };
-    match node_name::dist_port(text, &settings::settings().rules) {
-        Ok(port) => (atoms::ok(), port).encode(env),
-        Err(error) => Failure::from(&error).encode(env),
-    }
 }
 
 #[rustler::nif]

@@ -1,6 +1,7 @@
 //! Reads the text of a term, without allocating.
 
 use std::mem::MaybeUninit;
+use std::slice;
 
 use rustler::{Term, sys};
 
@@ -26,23 +27,28 @@ where
     let env = term.get_env().as_c_arg();
     let out = buffer.0.as_mut_ptr().cast();
     let latin1 = sys::ErlNifCharEncoding::ERL_NIF_LATIN1;
-    // SAFETY: both write at most `room` bytes into the buffer, including the closing zero, and return how many.
+    // SAFETY: the term belongs to this environment, whose binaries stay as they are while it is valid, that is, for
+    // 'a. The string and the atom write at most `room` bytes into the buffer, including the closing zero, and return
+    // how many.
     let written = unsafe {
-        match sys::enif_get_atom(env, term.as_c_arg(), out, room, latin1) {
-            0 => sys::enif_get_string(env, term.as_c_arg(), out, room, latin1),
-            written => written,
+        let mut written = sys::enif_get_string(env, term.as_c_arg(), out, room, latin1);
+        if written == 0 {
+            let mut binary = MaybeUninit::<sys::ErlNifBinary>::uninit();
+            if sys::enif_inspect_binary(env, term.as_c_arg(), binary.as_mut_ptr()) != 0 {
+                let binary = binary.assume_init_ref();
+                // A longer one is read no further than a list would be: a scheduler waits for it.
+                return Some(slice::from_raw_parts(binary.data, binary.size.min(TEXT_BUFFER)));
+            }
+            written = sys::enif_get_atom(env, term.as_c_arg(), out, room, latin1);
         }
+        written
     };
     let length = match usize::try_from(written) {
-        Ok(0) => {
-            let binary = term.decode::<rustler::Binary<'a>>().ok()?.as_slice();
-            // A longer one is read no further than a list would be: a scheduler waits for it.
-            return Some(&binary[..binary.len().min(TEXT_BUFFER)]);
-        }
+        Ok(0) => return None,
         Ok(written) => written - 1,
         // Negative: the list is longer than any name, and the buffer full.
         Err(_) => TEXT_BUFFER - 1,
     };
     // SAFETY: that many bytes were written.
-    Some(unsafe { std::slice::from_raw_parts(buffer.0.as_ptr().cast(), length) })
+    Some(unsafe { slice::from_raw_parts(buffer.0.as_ptr().cast(), length) })
 }

@@ -182,6 +182,13 @@ fn full_names() {
 
 proptest! {
     #[test]
+    fn a_name_is_plain_up_to_its_first_odd_byte(name in "[!-~]{0,40}([ @\\x7fé\\n][ -~@]{0,40})?") {
+        let odd = |byte: &u8| !byte.is_ascii_graphic() || *byte == b'@';
+        let name = name.as_bytes();
+        prop_assert_eq!(plain(name), name.iter().position(odd).unwrap_or(name.len()));
+    }
+
+    #[test]
     fn any_bytes_give_a_port_or_an_error(name in proptest::collection::vec(any::<u8>(), 0..300), base_port in 1u16.., fixed in proptest::option::of(1u16..)) {
         let rules = PortRules { base_port, dist_port: fixed };
         match dist_port(&name, &rules) {
