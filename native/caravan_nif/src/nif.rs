@@ -243,7 +243,6 @@ fn cookie_refused(name: &str, creation: u32, cookie: Binary<'_>) -> Atom {
 }
 
 #[rustler::nif]
-#[expect(clippy::needless_pass_by_value, reason = "NIF arguments arrive by value")]
 fn cookie_refuser(name: &str, cookie: Binary<'_>) -> Option<u32> {
     interview::refuser(name, &cookie)
 }
