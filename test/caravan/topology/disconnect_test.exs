@@ -1,6 +1,7 @@
 defmodule Caravan.Topology.DisconnectTest do
-  # Who is disconnected where the option asks for it, and what keeps a peer.
-  use Caravan.TopologyCase, async: true
+  # Who is disconnected where the option asks for it, and what keeps a peer: topologies of other tests would, too, since
+  # they have peers of the same names.
+  use Caravan.TopologyCase, async: false
 
   test "withdrawn peers are disconnected only where asked for", context do
     publish(context, 4001..4006)
