@@ -7,7 +7,8 @@ defmodule Caravan.ArchitectureTest do
   # What each module of link/ may call besides :erlang, the library and the others of this table. net_kernel waits for
   # them, or runs them at boot, when Elixir may not be on the code path yet.
   @link %{
-    Link.Admission => [:application, :sys],
+    Link.Admission => [:sys],
+    Link.Global => [:application, :persistent_term, :sys],
     Link.KernelOptions => [:application],
     Link.Drain => [:persistent_term],
     Link.EpmdServer => [:init, :logger, :net_kernel],

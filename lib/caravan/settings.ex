@@ -82,12 +82,6 @@ defmodule Caravan.Settings do
   @spec hidden?() :: boolean
   def hidden?, do: hidden_flag?() or not listens?()
 
-  @doc "Does `global` link this node with all that its peers are linked with? It ignores the links of hidden nodes."
-  # `global` puts the settings it uses into the environment (global.erl, init/1).
-  @spec connect_all?() :: boolean
-  def connect_all?,
-    do: :application.get_env(:kernel, :connect_all) == {:ok, true} and not hidden?()
-
   defp listens?, do: not match?({:ok, [[~c"false" | _] | _]}, :init.get_argument(:dist_listen))
 
   defp hidden_flag? do

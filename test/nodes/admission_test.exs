@@ -145,6 +145,18 @@ defmodule Caravan.Nodes.AdmissionTest do
     end
   end
 
+  test "what is set when global has started changes nothing", context do
+    Vm.eval(
+      context.vm,
+      "[application:set_env(kernel, O, false) || O <- [connect_all, prevent_overlapping_partitions]], ok"
+    )
+
+    %{vm: vm, node: node, listener: listener} = lose(context)
+    Vm.eval(vm, "erlang:send({nobody, '#{node}'}, hello), ok")
+    {:ok, probe} = :gen_tcp.accept(listener, @wait)
+    assert :gen_tcp.recv(probe, 0, @wait) == {:error, :closed}
+  end
+
   test "a node that -hidden false leaves visible holds a lost one as all do", context do
     vm = start_node(["-hidden", "false"])
     %{node: node, listener: listener} = lose(%{context | vm: vm})

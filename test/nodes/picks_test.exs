@@ -101,22 +101,57 @@ defmodule Caravan.Nodes.PicksTest do
     assert {:error, :timeout, _} = Vm.eval(vm, "'Elixir.Caravan':await(app, [{min, 3}, {timeout, 0}])")
   end
 
-  test "where global links all with all it doesn't start, and says what to write", %{dns: dns} do
-    [port] = Vm.free_ports(1)
-    logger = ["-pa", Application.app_dir(:logger, "ebin")]
-    vm = Vm.start(["-name", "#{name(port)}" | logger])
-    Vm.eval(vm, "{ok, _} = application:ensure_all_started(caravan), ok")
-
-    topology = "{app, [{query, <<\"app.test\">>}, {nameservers, [<<\"#{dns.address}\">>]}, {mesh, [{links, 3}]}]}"
-
-    assert %Caravan.Error{kind: :invalid_option, message: message} =
-             Vm.eval(
-               vm,
-               "try 'Elixir.Caravan':start_link([{topologies, [#{topology}]}]) catch error:E -> E end"
-             )
-
+  test "where global links all with all it doesn't start, and says what to write" do
+    assert {:error, message} = start_bounded([])
     assert message =~ "[links: 3] needs the kernel's connect_all to be off"
     assert message =~ "write -connect_all false in vm.args"
+
+    # What counts is what global has started with.
+    assert {:error, message} = start_bounded([], "application:set_env(kernel, connect_all, false)")
+    assert message =~ "when the kernel had already started with it, as under Mix"
+    assert message =~ ~s(start the VM with -connect_all false)
+    assert start_bounded(~w(-kernel connect_all false)) == :ok
+    assert start_bounded(@bounded, "application:set_env(kernel, connect_all, true)") == :ok
+  end
+
+  defp start_bounded(args, before \\ "ok") do
+    [port] = Vm.free_ports(1)
+    vm = Vm.start(["-name", "#{name(port)}", "-pa", Application.app_dir(:logger, "ebin") | args])
+    Vm.eval(vm, "#{before}, {ok, _} = application:ensure_all_started(caravan), ok")
+    topology = "{app, [{query, <<\"app.test\">>}, {nameservers, [<<\"127.0.0.1\">>]}, {mesh, [{links, 3}]}]}"
+
+    start = "{ok, _} = 'Elixir.Caravan':start_link([{topologies, [#{topology}]}]), ok"
+
+    case Vm.eval(vm, "try #{start} catch error:E -> E end") do
+      :ok -> :ok
+      %Caravan.Error{kind: :invalid_option, message: message} -> {:error, message}
+    end
+  end
+
+  test "a full mesh of more than 60 warns once while global keeps it", %{dns: dns} do
+    [port, last | others] = Vm.free_ports(63)
+
+    for {args, lines} <- [
+          {[],
+           [
+             "[caravan app] 61 members are many for a full mesh kept by global, which connects all of them to all, and " <>
+               "drops connections between healthy nodes when others are lost. If nothing needs global's names and locks, " <>
+               "write -connect_all false in vm.args, on all nodes; mesh: [links: n] then also bounds each node's connections"
+           ]},
+          {@bounded, []}
+        ] do
+      vm = Vm.start(["-name", "#{name(port)}", "-pa", Application.app_dir(:logger, "ebin") | args])
+      Vm.eval(vm, "logger:remove_handler(default), 'Elixir.Caravan.LogLines':start()")
+      Vm.start_topology(vm, :app, query: "app.test", nameservers: [dns.address], poll_interval: 200)
+
+      for ports <- [others, [last | others]] do
+        DnsServer.publish(dns, "app.test", [port | ports], "127.0.0.1")
+        Vm.eventually("all are members", fn -> status(vm).members == length(ports) end)
+      end
+
+      assert Vm.eval(vm, "'Elixir.Caravan.LogLines':about(<<\"members are many\">>)") == lines
+      Vm.stop(vm)
+    end
   end
 
   defp name(port), do: :"app-#{port}@127.0.0.1"

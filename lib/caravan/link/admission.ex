@@ -13,19 +13,15 @@ defmodule Caravan.Link.Admission do
   # None of this concerns a node that this VM was never linked with. Delaying such links costs a forming cluster more
   # than it saves, since `global` considers a node lost if it can't be reached.
 
-  alias Caravan.{Native, Settings}
+  alias Caravan.Link.Global
+  alias Caravan.Native
 
   # How long `global` may take to read what lost nodes last sent.
   @global_timeout 500
 
   @doc "Does a link to `node` need admission? Only if the node was lost, and `global` disconnects others for that."
   @spec required?(node | charlist) :: boolean
-  def required?(node), do: Native.was_linked(node) and separates?()
-
-  defp separates? do
-    Settings.connect_all?() and
-      :application.get_env(:kernel, :prevent_overlapping_partitions) == {:ok, true}
-  end
+  def required?(node), do: Native.was_linked(node) and Global.separates?()
 
   @doc """
   May a link to `node`, whose host is an address, be made? Answers by `deadline`, in ms of monotonic time.

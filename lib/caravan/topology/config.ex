@@ -3,6 +3,7 @@ defmodule Caravan.Topology.Config do
   # A topology's options, checked. Users' names for them become the native library's here and nowhere else.
 
   alias Caravan.{Error, Native, Options, Settings}
+  alias Caravan.Link.Global
 
   @enforce_keys [
     :queries,
@@ -98,16 +99,24 @@ defmodule Caravan.Topology.Config do
   @doc "Raises if the options ask for chosen links, and the kernel makes its own."
   @spec check_links!(atom, t) :: :ok
   def check_links!(name, config) do
-    if config.links != nil and Settings.connect_all?() do
+    if config.links != nil and Global.connect_all?() do
       raise Error.new(
               {:invalid_option,
                "option :mesh of topology #{inspect(name)}: [links: #{config.links}] needs the kernel's connect_all to be off, " <>
-                 "for global links each node with all that its peers are linked with; write -connect_all false in " <>
-                 "vm.args, or config :kernel, connect_all: false in the configuration of a release, on all nodes"}
+                 "since global connects each node to all that its peers are connected to; #{turn_off()}, on all nodes"}
             )
     end
 
     :ok
+  end
+
+  defp turn_off do
+    if Global.too_late?(),
+      do:
+        "the configuration turned it off when the kernel had already started with it, as under Mix; start the VM with " <>
+          "-connect_all false, such as iex --erl \"-connect_all false\" -S mix",
+      else:
+        "write -connect_all false in vm.args, or config :kernel, connect_all: false in the configuration of a release"
   end
 
   @doc "An empty membership for this node's name."

@@ -2,8 +2,8 @@ defmodule Caravan.Topology.State do
   @moduledoc false
   # The state of a topology's process.
 
-  alias Caravan.Link.Drain
-  alias Caravan.{Settings, Status}
+  alias Caravan.Link.{Drain, Global}
+  alias Caravan.Status
   alias Caravan.Topology.{Calls, Config, Connector, Dialer, Peers, PollSchedule, Queries, Waiters}
 
   @enforce_keys [:name, :config, :connector]
@@ -80,7 +80,7 @@ defmodule Caravan.Topology.State do
       poll_at: now,
       polled_at: now,
       disconnect_at: now,
-      connect_all?: Connector.probes?(connector) and Settings.connect_all?()
+      connect_all?: Connector.probes?(connector) and Global.connect_all?()
     }
   end
 
