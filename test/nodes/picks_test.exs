@@ -1,7 +1,7 @@
 defmodule Caravan.Nodes.PicksTest do
   # Clusters in which each node is linked with those that it picks: `mesh: [links: n]`.
   use ExUnit.Case, async: true
-  alias Caravan.{DnsServer, Vm}
+  alias Caravan.{DnsServer, Graph, Vm}
 
   @moduletag :nodes
   @moduletag timeout: 180_000
@@ -196,15 +196,7 @@ defmodule Caravan.Nodes.PicksTest do
 
   defp connected?(vms) do
     neighbours = Map.new(vms, fn {name, vm} -> {name, Vm.eval(vm, "nodes()")} end)
-    {first, _} = Enum.at(vms, 0)
-    reached([first], MapSet.new([first]), neighbours) == MapSet.new(Map.keys(vms))
-  end
-
-  defp reached([], seen, _neighbours), do: seen
-
-  defp reached([node | left], seen, neighbours) do
-    new = Enum.reject(neighbours[node], &(&1 in seen))
-    reached(new ++ left, MapSet.union(seen, MapSet.new(new)), neighbours)
+    Graph.connected?(neighbours)
   end
 
   # Without making it one.

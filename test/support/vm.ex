@@ -52,14 +52,22 @@ defmodule Caravan.Vm do
   told. `ebin` replaces the path of Caravan's beams, `env` adds to the environment. `within` goes before the command:
   `Caravan.Namespace.enter/1`.
   """
-  def start(args, opts \\ []) do
+  def start(args, opts \\ []), do: hd(start_all([args], opts))
+
+  @doc "The same for several VMs at once: a list of arguments for each."
+  def start_all(all_args, opts \\ []) do
     code = String.replace(@loop, ~r/\s+/, " ")
-    args = arguments(args, opts) ++ ["-noshell", "-eval", code]
     # One that can't start says why in the test's failure; it need not leave a dump.
-    opts = Keyword.update(opts, :env, @no_dump, &(@no_dump ++ &1))
-    port = open("erl", args, opts, [{:line, 1_000_000}])
-    await_line(port, "READY", "it to start", now() + @deadline)
-    %__MODULE__{port: port}
+    env = Keyword.update(opts, :env, @no_dump, &(@no_dump ++ &1))
+
+    ports =
+      for args <- all_args,
+          do: open("erl", arguments(args, opts) ++ ["-noshell", "-eval", code], env, [{:line, 1_000_000}])
+
+    for port <- ports do
+      await_line(port, "READY", "it to start", now() + @deadline)
+      %__MODULE__{port: port}
+    end
   end
 
   @doc "Starts a VM with long names on a free port; answers with the VM, its name and its port."
@@ -70,8 +78,15 @@ defmodule Caravan.Vm do
   end
 
   @doc "The value of Erlang expressions in the VM. Raises where they do."
-  def eval(%{port: port}, code) do
-    Port.command(port, [String.replace(code, "\n", " "), ".\n"])
+  def eval(vm, code), do: hd(eval_all([vm], code))
+
+  @doc "The same in several VMs at once: their values, in order."
+  def eval_all(vms, code) do
+    for %{port: port} <- vms, do: Port.command(port, [String.replace(code, "\n", " "), ".\n"])
+    Enum.map(vms, &value(&1, code))
+  end
+
+  defp value(%{port: port}, code) do
     answer = await_line(port, "RESULT ", code, now() + @deadline)
 
     case answer |> Base.decode64!() |> :erlang.binary_to_term() do
@@ -90,10 +105,13 @@ defmodule Caravan.Vm do
   Starts Caravan's application and a topology in the VM, not linked to the process that evaluates, which is no
   supervisor's parent. Answers with the id of its supervisor, as text.
   """
-  def start_topology(vm, name, options) do
+  def start_topology(vm, name, options), do: hd(start_topologies([vm], name, options))
+
+  @doc "The same in several VMs at once."
+  def start_topologies(vms, name, options) do
     encoded = {name, options} |> :erlang.term_to_binary() |> Base.encode64()
 
-    eval(vm, """
+    eval_all(vms, """
     {ok, _} = application:ensure_all_started(caravan),
     {ok, Sup} = 'Elixir.Supervisor':start_link([{'Elixir.Caravan', [{topologies, [binary_to_term(base64:decode("#{encoded}"))]}]}], [{strategy, one_for_one}]),
     pid_to_list(Sup)
@@ -104,6 +122,13 @@ defmodule Caravan.Vm do
   def stop(%{port: port}) do
     Port.command(port, "halt(0).\n")
     await_exit(port, [], now() + @deadline)
+    :ok
+  end
+
+  @doc "Kills VMs at once, and waits until their processes are gone."
+  def kill_all(vms) do
+    for %{port: port} <- vms, do: kill(port)
+    for %{port: port} <- vms, do: await_exit(port, [], now() + @deadline)
     :ok
   end
 

@@ -1,6 +1,8 @@
 defmodule Caravan.Chaos.Mesh do
   @moduledoc "Which nodes are there, and which are linked, as the nodes themselves tell. Pure."
 
+  alias Caravan.Graph
+
   defstruct picks: nil, alive: MapSet.new(), links: MapSet.new()
 
   @type t :: %__MODULE__{
@@ -49,18 +51,11 @@ defmodule Caravan.Chaos.Mesh do
     wanted = min(mesh.picks, map_size(neighbors) - 1)
     few = for {a, peers} <- neighbors, length(peers) < wanted, do: "#{a} has #{length(peers)} links, not #{wanted}"
     first = Enum.min(mesh.alive, fn -> nil end)
-    apart = for a <- mesh.alive, a not in reached([first], MapSet.new([first]), neighbors), do: "no path #{first}-#{a}"
-    few ++ apart
+    reached = Graph.reached(neighbors, first)
+    few ++ for(a <- mesh.alive, a not in reached, do: "no path #{first}-#{a}")
   end
 
   defp neighbors(mesh, a), do: for(b <- mesh.alive, {a, b} in mesh.links, {b, a} in mesh.links, do: b)
-
-  defp reached([], seen, _neighbors), do: seen
-
-  defp reached([a | left], seen, neighbors) do
-    new = Enum.reject(Map.get(neighbors, a, []), &(&1 in seen))
-    reached(new ++ left, Enum.into(new, seen), neighbors)
-  end
 
   defp without(mesh, node) do
     links = MapSet.reject(mesh.links, fn {a, _} -> a == node end)
