@@ -197,8 +197,8 @@ defmodule Caravan do
 
     * A node gets a message at most once, even while nodes and connections come and go.
     * A node that stays connected to any other gets it, even if those in between die: other peers announce it as well,
-      and a node that misses it asks them for it within about two seconds. A node that was away misses it; nothing is kept
-      for later.
+      and a node that misses it asks them for it within about two seconds. A node that was away misses it, save for the
+      last ones if it is back within seconds.
     * Nobody waits for a slow node, connection or subscriber.
 
   There is no order, neither between senders nor among the messages of one. If the process of a topology crashes and is

@@ -32,8 +32,71 @@ defmodule Caravan.Nodes.BroadcastTest do
       whole(cluster)
       again = for node <- nodes, do: {node, {:again, node}}
       for message <- again, do: broadcast(cluster, message)
-      assert_received_by(cluster, [victim], again)
+      # Of what it missed, the last may have been announced to it.
+      Vm.eventually("#{victim} has it all", fn -> again -- received(cluster.vms[victim]) == [] end)
+      assert Enum.sort(again) == received(cluster.vms[victim]) -- without
       assert_received_by(cluster, others, messages ++ without ++ again)
+    end
+  end
+
+  @many 40
+
+  test "of forty nodes that pick four each, all get what is sent while one in four dies and comes back" do
+    dns = DnsServer.start()
+    ports = Vm.free_ports(@many)
+    DnsServer.publish(dns, "app.test", ports, "127.0.0.1")
+    vms = Map.new(ports, &{name(&1), start(dns, name(&1), "app.test", mesh: [links: 4])})
+    picked(vms, @many - 1)
+    {victims, survivors} = ports |> Enum.map(&name/1) |> Enum.shuffle() |> Enum.split(div(@many, 4))
+    stay = Map.take(vms, survivors)
+
+    for vm <- Map.values(stay), do: stream(vm, :dying)
+    for victim <- victims, do: Vm.stop(vms[victim])
+    assert_streamed(stay, [:dying])
+
+    for vm <- Map.values(stay), do: stream(vm, :returning)
+    back = Map.new(victims, &{&1, start(dns, &1, "app.test", mesh: [links: 4])})
+    assert_streamed(stay, [:dying, :returning])
+
+    all = Map.merge(stay, back)
+    picked(all, @many - 1)
+    quiet = for name <- Map.keys(all), do: {name, :quiet}
+    for message <- quiet, do: broadcast(%{vms: all}, message)
+
+    for {name, vm} <- all do
+      Vm.eventually("#{name} has it all", fn -> quiet -- received(vm) == [] end)
+      assert received(vm) == Enum.uniq(received(vm))
+    end
+  end
+
+  # Thirty of them send 300 messages within half a second or so.
+  @streamed 10
+
+  # A message now and then, from a process of the node's.
+  defp stream(vm, tag) do
+    Vm.eval(vm, """
+    spawn(fun() ->
+      [begin ok = 'Elixir.Caravan':broadcast(app, {#{tag}, N}), timer:sleep(50) end || N <- lists:seq(1, #{@streamed})]
+    end), ok
+    """)
+  end
+
+  defp assert_streamed(vms, tags) do
+    sent = for name <- Map.keys(vms), tag <- tags, n <- 1..@streamed, do: {name, {tag, n}}
+
+    for {name, vm} <- vms do
+      Vm.eventually("#{name} has what was sent", fn -> length(received(vm)) >= length(sent) end)
+      assert received(vm) == Enum.sort(sent)
+    end
+  end
+
+  # All know of all, and each is linked with as many as it picks.
+  defp picked(vms, members) do
+    for {name, vm} <- vms do
+      Vm.eventually("#{name} is linked with its picks", fn ->
+        %{members: known, peers: peers} = Vm.eval(vm, "maps:get(app, 'Elixir.Caravan':status())")
+        known == members and Enum.count(peers, &(&1.pick and &1.state == :connected)) == 4
+      end)
     end
   end
 
@@ -84,21 +147,25 @@ defmodule Caravan.Nodes.BroadcastTest do
     end
 
     cluster = %{dns: dns, links: links, vms: %{}}
-    vms = for port <- ports, name = :"app-#{port}@127.0.0.1", do: {name, start(cluster, name)}
-    cluster = %{cluster | vms: Map.new(vms)}
+    cluster = %{cluster | vms: Map.new(ports, &{name(&1), start(cluster, name(&1))})}
     whole(cluster)
     cluster
   end
 
   defp at(list, n), do: Enum.at(list, rem(n, length(list)))
 
-  # A process keeps what comes, and answers with it.
+  defp name(port), do: :"app-#{port}@127.0.0.1"
+
   defp start(%{dns: dns}, name) do
     [_, port, _] = String.split("#{name}", ["-", "@"])
+    start(dns, name, "n#{port}.test", [])
+  end
+
+  # A process keeps what comes, and answers with it.
+  defp start(dns, name, query, options) do
     logger = Application.app_dir(:logger, "ebin")
     vm = Vm.start(~w(-connect_all false -name #{name} -pa #{logger}))
-    options = [query: "n#{port}.test", nameservers: [dns.address], poll_interval: 500]
-    Vm.start_topology(vm, :app, options)
+    Vm.start_topology(vm, :app, [query: query, nameservers: [dns.address], poll_interval: 500] ++ options)
 
     Vm.eval(vm, """
     Self = self(),
@@ -138,12 +205,10 @@ defmodule Caravan.Nodes.BroadcastTest do
   # One too many is seen when all are there: no node is whole sooner than its last message.
   defp assert_received_by(%{vms: vms}, nodes, messages) do
     for node <- nodes do
-      all = fn ->
-        Vm.eval(vms[node], "keeper ! {all, self()}, receive {all, All} -> All end")
-      end
-
-      Vm.eventually("#{node} has it all", fn -> length(all.()) >= length(messages) end)
-      assert {node, all.()} == {node, Enum.sort(messages)}
+      Vm.eventually("#{node} has it all", fn -> length(received(vms[node])) >= length(messages) end)
+      assert {node, received(vms[node])} == {node, Enum.sort(messages)}
     end
   end
+
+  defp received(vm), do: Vm.eval(vm, "keeper ! {all, self()}, receive {all, All} -> All end")
 end

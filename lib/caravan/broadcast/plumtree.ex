@@ -121,9 +121,15 @@ defmodule Caravan.Broadcast.Plumtree do
   def up(tree, peer) do
     cond do
       link?(tree, peer) -> {[], tree}
-      length(tree.eager) < @eager_links -> promote(tree, [peer])
+      length(tree.eager) < @eager_links -> welcome(tree, peer)
       true -> {[{:send, [peer], {:ihave, []}}], lazy(tree, peer)}
     end
+  end
+
+  # Nothing is announced to it: it may be a node that has just started.
+  defp welcome(tree, peer) do
+    {_told, tree} = eager(tree, [peer])
+    {[{:send, [peer], {:graft, []}}], tree}
   end
 
   @doc "The link is gone."
