@@ -2,8 +2,8 @@
 # mesh bench, and so is the DNS server.
 
 require = &Code.require_file("mesh/#{&1}.exs", __DIR__)
-nodes_code = Enum.flat_map(~w(subject quiet node), require)
-Enum.each(~w(table dns vm picks scale), require)
+nodes_code = Enum.flat_map(~w(subject vm broadcast quiet node), require)
+Enum.each(~w(table dns picks scale), require)
 
 defmodule Bench.Scale do
   alias Bench.Mesh.{Dns, Scale, Subject, Table, Vm}
@@ -13,6 +13,7 @@ defmodule Bench.Scale do
     restart: :string,
     kill: :string,
     links: :integer,
+    broadcast: :boolean,
     calm: :boolean,
     subjects: :string,
     rounds: :integer,
@@ -41,7 +42,11 @@ defmodule Bench.Scale do
 
       measured =
         for round <- 1..rounds, subject <- subjects do
-          figures = Scale.run(subject, size, counts[size], restarts(options), flags, links)
+          figures = Scale.run(subject, size, counts[size], restarts(options), flags, links, !!options[:broadcast])
+
+          figures =
+            if options[:broadcast], do: Map.put(figures, :pg, Scale.fan_out(subject, size, flags)), else: figures
+
           tell.("#{subject.label}, round #{round}", figures)
           {subject.id, figures}
         end
@@ -62,7 +67,7 @@ defmodule Bench.Scale do
     for kind <- [:formed, :calm, :at_once, :killed],
         [_ | _] = figures <- [for(%{^kind => figure} <- rounds, do: figure)],
         into: %{} do
-      medians = Map.new(Map.keys(hd(figures)) -- [:degree, :connected], &{&1, median(figures, &1)})
+      medians = Map.new(Map.keys(hd(figures)) -- [:degree, :connected, :broadcast], &{&1, median(figures, &1)})
 
       # For what isn't a number, the round with the median time.
       typical = Enum.find(figures, hd(figures), &(&1.time == medians.time))
@@ -78,8 +83,28 @@ defmodule Bench.Scale do
     [
       "#{size} nodes: #{time("formed in", formed)}, #{cpu(formed)}, #{formed.cut} links cut, #{graph(formed)}"
       | for(kind <- restarts, do: restarted(kind, count, figures[kind]))
-    ]
+    ] ++ broadcasts(figures)
   end
+
+  # Last come those over the tree, after what they are compared with.
+  defp broadcasts(%{pg: pg} = figures) do
+    lines = for kind <- [:formed, :killed, :at_once, :calm], figure = figures[kind][:broadcast], do: {kind, figure}
+
+    first =
+      if pg, do: "pg to all, over a full mesh: #{delivery(pg)}", else: "pg to all: not tried, there was no full mesh"
+
+    [first | for({kind, figure} <- lines, do: "broadcast, #{kind}: #{delivery(figure)}#{ratio(figure, pg)}")]
+  end
+
+  defp broadcasts(_figures), do: []
+
+  defp delivery(%{reached: reached, cpu: cpu, p50: p50, p99: p99}) do
+    "reached #{:erlang.float_to_binary(reached * 100, decimals: 2)} %, #{round(cpu)} µs CPU a delivery, " <>
+      "p50 #{Float.round(p50 / 1_000, 1)} ms, p99 #{Float.round(p99 / 1_000, 1)} ms"
+  end
+
+  defp ratio(_figure, nil), do: ""
+  defp ratio(figure, pg), do: ", #{:erlang.float_to_binary(figure.cpu / pg.cpu, decimals: 2)} × the CPU of pg"
 
   defp restarted(kind, count, nil), do: "#{what(kind, count)}: not tried, there was no mesh"
 
@@ -120,6 +145,8 @@ defmodule Bench.Scale do
       {options, [], []} ->
         if options[:calm] && !options[:restart], do: fail("--calm needs --restart")
         if options[:kill] && options[:restart], do: fail("expected --kill or --restart, not both")
+        if options[:broadcast] && !options[:links], do: fail("--broadcast needs --links")
+        if options[:broadcast] && options[:rounds], do: fail("expected --broadcast or --rounds, not both")
         options
 
       {_, rest, invalid} ->

@@ -2,7 +2,7 @@
 # It ends when its input does. Times are those of the machine's one monotonic clock, in µs.
 
 defmodule Bench.Mesh.Node do
-  alias Bench.Mesh.{Quiet, Subject}
+  alias Bench.Mesh.{Broadcast, Quiet, Subject}
 
   @doc "`modules` is a file that names the modules to load at once."
   def start(subject, modules) do
@@ -62,6 +62,24 @@ defmodule Bench.Mesh.Node do
 
       :modules ->
         tell({:modules, for({module, _file} <- :code.all_loaded(), do: module)})
+        loop(state)
+
+      {:subscribe, kind} ->
+        Broadcast.subscribe(kind)
+        tell({:subscribe, kind})
+        loop(state)
+
+      :group ->
+        tell({:group, Broadcast.members()})
+        loop(state)
+
+      {:stream, kind, count, every} ->
+        Broadcast.stream_off(kind, count, every)
+        tell({:stream, count})
+        loop(state)
+
+      :taken ->
+        tell({:taken, Broadcast.take()})
         loop(state)
 
       {:quiet, queries, count} ->

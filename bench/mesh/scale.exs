@@ -5,7 +5,7 @@
 # long after the kill, in µs, those killed were there again and released. A busy cluster keeps them waiting.
 
 defmodule Bench.Mesh.Scale do
-  alias Bench.Mesh.{Dns, Picks, Subject, Vm}
+  alias Bench.Mesh.{Broadcast, Dns, Picks, Subject, Vm}
 
   # In ms.
   @within 80_000
@@ -31,9 +31,10 @@ defmodule Bench.Mesh.Scale do
 
   @doc """
   `size` nodes of `subject` released at once, `:formed`. Then `count` of them are killed and restarted, once for each of
-  `restarts`: `:at_once`, or `:calm`, which is later. Answers with a figure for each that was tried.
+  `restarts`: `:at_once`, or `:calm`, which is later. Answers with a figure for each that was tried. With
+  `broadcast?` each has another one, that of messages to all: `:broadcast`, as `Bench.Mesh.Broadcast` has it.
   """
-  def run(subject, size, count, restarts, flags, links) do
+  def run(subject, size, count, restarts, flags, links, broadcast?) do
     cluster = boot(subject, size, flags, links)
     watch = watch(cluster)
     used = Vm.cpu(cluster.vms)
@@ -41,9 +42,29 @@ defmodule Bench.Mesh.Scale do
 
     # A cluster that isn't one has nothing to mend.
     restarts = if formed.time, do: restarts, else: []
-    {figures, cluster} = Enum.map_reduce(restarts, cluster, &restart(&2, count, &1))
+    formed = broadcast(formed, cluster, broadcast?)
+
+    {figures, cluster} =
+      Enum.map_reduce(restarts, cluster, fn kind, cluster ->
+        {{kind, figure}, cluster} = restart(cluster, count, kind)
+        {{kind, broadcast(figure, cluster, broadcast?)}, cluster}
+      end)
+
     clear(cluster)
     Map.new([{:formed, formed} | figures])
+  end
+
+  defp broadcast(figure, cluster, true), do: Map.put(figure, :broadcast, Broadcast.measure(cluster.vms, :caravan))
+  defp broadcast(figure, _cluster, false), do: figure
+
+  @doc "Messages from `pg` to all members of a group, on a full mesh of `size` nodes of `subject`; nil if there is none."
+  def fan_out(subject, size, flags) do
+    cluster = boot(subject, size, flags, nil)
+    watch = watch(cluster)
+    at = release(cluster, cluster.vms)
+    figure = if Vm.whole(watch, deadline(at)), do: Broadcast.measure(cluster.vms, :pg)
+    clear(cluster)
+    figure
   end
 
   # Whom a node is to be linked with: all, or at least its picks and those that pick it.
