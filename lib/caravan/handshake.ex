@@ -52,10 +52,8 @@ defmodule Caravan.Handshake do
   | `:timeout` | no answer at all | |
   """
 
-  alias Caravan.{Error, Native, Settings}
+  alias Caravan.{Error, Native, Options, Settings}
   alias Caravan.Handshake.{Sentence, Tls, Verdict}
-
-  @timeout 2_000
 
   @type verdict ::
           :ok
@@ -106,37 +104,44 @@ defmodule Caravan.Handshake do
     elapsed_ms: 0
   ]
 
-  @type option :: {:timeout, pos_integer} | {:cookie, atom} | {:node, node | String.t()}
-
   @doc """
   Asks the node of this name, where its name and the address that discovery has found say that it listens.
 
-  Options: `timeout`, in ms, for everything together (#{@timeout}); `cookie`, to be compared with that of the node there.
-  """
-  @spec ask(node | String.t(), [option]) :: {:ok, t} | {:error, Error.t()}
-  def ask(node, options \\ []) when is_list(options) do
-    name = to_string(node)
-    put(name, name, options)
-  end
+  #{Options.table(:handshake)}
 
-  @doc """
-  Asks whatever listens on this port of this host, a name or an address.
+  An error says that nobody could be asked: `:invalid_name`, `:port_out_of_range` or `:tool_node` for a name that can't be
+  dialed, or `:overloaded`. An invalid option raises `Caravan.Error`.
 
-  The options are those of `ask/2`, and `node`: the name that is expected there.
+  With a port in place of the options, asks whatever listens on that port of a host: see `ask/3`.
   """
-  @spec ask(String.t() | charlist | :inet.ip_address(), :inet.port_number(), [option]) ::
+  @spec ask(node | String.t() | charlist, keyword) :: {:ok, t} | {:error, Error.t()}
+  @spec ask(String.t() | charlist | :inet.ip_address(), :inet.port_number()) ::
           {:ok, t} | {:error, Error.t()}
-  def ask(host, port, options) when port in 1..65_535 do
-    node = options[:node]
-    put({text(host), port}, node && to_string(node), options)
+  def ask(node, options \\ [])
+
+  def ask(host, port) when is_integer(port), do: ask(host, port, [])
+
+  def ask(node, options) do
+    options = Options.handshake!(options)
+    name = to_string(node)
+    put(name, %{options | node: name})
   end
 
-  defp put(place, node, options) do
-    timeout = Keyword.get(options, :timeout, @timeout)
-    question = question(place, timeout, options[:cookie])
+  @doc "Asks whatever listens on this port of a host, a name or an address. The options are those of `ask/2`."
+  @spec ask(String.t() | charlist | :inet.ip_address(), :inet.port_number(), keyword) ::
+          {:ok, t} | {:error, Error.t()}
+  def ask(host, port, options) when port in 1..65_535,
+    do: put({text(host), port}, Options.handshake!(options))
+
+  def ask(_host, port, _options) do
+    {:error, Error.new({:port_out_of_range, "expected a port from 1 to 65535, got #{inspect(port)}"})}
+  end
+
+  defp put(place, %{timeout: timeout} = options) do
+    question = question(place, timeout, options.cookie)
 
     case Native.await(&Native.handshake(&1, question), timeout) do
-      {:ok, found} -> {:ok, found |> read(node) |> over_tls(question)}
+      {:ok, found} -> {:ok, found |> read(options.node) |> over_tls(question)}
       {:error, error} -> {:error, Error.new(error)}
       :overdue -> {:error, Error.new({:internal, overdue()})}
     end

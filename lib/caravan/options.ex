@@ -127,6 +127,16 @@ defmodule Caravan.Options do
     timeout: [type: :duration, default: 5_000, doc: "the longest wait"]
   ]
 
+  @handshake [
+    timeout: [type: :ms, default: 2_000, doc: "the deadline of everything together"],
+    cookie: [
+      type: :cookie,
+      default: nil,
+      doc: "a cookie to compare with that of the node there, such as `Node.get_cookie()`"
+    ],
+    node: [type: :node, default: nil, doc: "the name that is expected there; `ask/2` takes it from the node"]
+  ]
+
   @supervisor [
     topologies: [
       type: :topologies,
@@ -168,11 +178,12 @@ defmodule Caravan.Options do
   @lookup_check update_in(check.(@lookup), [:types, :nameservers], fn _ -> :unread end)
 
   @doc "The table of options for the documentation."
-  @spec table(:topology | :lookup | :await | :supervisor) :: String.t()
+  @spec table(:topology | :lookup | :await | :handshake | :supervisor) :: String.t()
   for {name, schema} <- [
         topology: @topology,
         lookup: @lookup,
         await: @await,
+        handshake: @handshake,
         supervisor: @supervisor
       ] do
     @table "| option | takes | default | |\n|---|---|---|---|\n" <> table.(schema)
@@ -297,6 +308,10 @@ defmodule Caravan.Options do
   @doc "Checks the options of `Caravan.await/2`."
   @spec await!(term) :: %{min: non_neg_integer, stable_for: non_neg_integer, timeout: pos_integer}
   def await!(options), do: validate!(@await_check, options, fn -> "await" end)
+
+  @doc "Checks the options of `Caravan.Handshake.ask/2`."
+  @spec handshake!(term) :: %{timeout: ms, cookie: atom, node: String.t() | nil}
+  def handshake!(options), do: validate!(@handshake, options, fn -> "handshake" end)
 
   @doc "Checks the options of the supervisor `Caravan`, not those of its topologies."
   @spec supervisor!(term) :: %{topologies: keyword, name: atom}

@@ -80,6 +80,39 @@ defmodule Caravan.HandshakeTest do
     assert {:error, %Error{kind: :port_out_of_range}} = Handshake.ask("app-70000@127.0.0.1")
   end
 
+  test "options and ports are checked" do
+    for {options, expected} <- [
+          {[timeout: 0], "option :timeout of handshake: expected a positive integer"},
+          {[cookie: "secret"], "option :cookie of handshake: expected an atom of Latin-1 characters"},
+          {[cookie: :ключ], "option :cookie"},
+          {[node: 1], "option :node of handshake: expected a node name"},
+          {[colour: 1], "unknown option :colour in handshake"}
+        ] do
+      assert_raise Error, ~r/#{expected}/, fn -> Handshake.ask(node(), options) end
+      assert_raise Error, ~r/#{expected}/, fn -> Handshake.ask("127.0.0.1", 1, options) end
+    end
+
+    assert {:error, %Error{kind: :port_out_of_range}} = Handshake.ask("127.0.0.1", 0)
+  end
+
+  test "an HTTP server that waits for a whole request, too" do
+    {:ok, _} = Application.ensure_all_started(:inets)
+    root = String.to_charlist(System.tmp_dir!())
+
+    {:ok, server} =
+      :inets.start(:httpd,
+        port: 0,
+        bind_address: {127, 0, 0, 1},
+        server_name: ~c"x",
+        server_root: root,
+        document_root: root
+      )
+
+    port = :httpd.info(server)[:port]
+    assert %{verdict: :not_erlang, details: %{protocol: "HTTP"}} = ask(port, timeout: 2_000)
+    :inets.stop(:httpd, server)
+  end
+
   defp ask(port, options \\ []) do
     assert {:ok, it} = Handshake.ask({127, 0, 0, 1}, port, options ++ [timeout: @wait])
     assert it.place == "127.0.0.1:#{port}"

@@ -22,6 +22,11 @@ defmodule Caravan.Nodes.HandshakeTest do
     assert name == Atom.to_string(node)
   end
 
+  test "a node knows itself" do
+    {vm, node, _} = Vm.start_node()
+    assert %{verdict: :itself} = asked(vm, node, "[]")
+  end
+
   test "a node of another name is told from the one asked for, and how they differ" do
     [port] = Vm.free_ports(1)
     _vm = Vm.start(["-name", "app-#{port}@10.0.0.5"])

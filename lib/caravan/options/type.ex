@@ -22,6 +22,15 @@ defmodule Caravan.Options.Type do
   def cast(:duration, value), do: cast({:integer, 0, @max_ms}, value)
   def cast(:count, value), do: ok_if(is_integer(value) and value >= 0, value)
   def cast(:atom, value), do: ok_if(is_atom(value), value)
+
+  # What can't be written in Latin-1 is no cookie for OTP either.
+  def cast(:cookie, value),
+    do: ok_if(is_atom(value) and Enum.all?(Atom.to_charlist(value), &(&1 < 256)), value)
+
+  def cast(:node, nil), do: {:ok, nil}
+  def cast(:node, value) when is_atom(value), do: {:ok, Atom.to_string(value)}
+  def cast(:node, value), do: cast(:name, value)
+
   def cast(:topologies, value), do: ok_if(Keyword.keyword?(value), value)
 
   def cast(:string, value),
@@ -85,6 +94,8 @@ defmodule Caravan.Options.Type do
   def expected(:duration), do: "a non-negative integer (milliseconds, at most 24 days)"
   def expected(:count), do: "a non-negative integer"
   def expected(:atom), do: "an atom"
+  def expected(:cookie), do: "an atom of Latin-1 characters"
+  def expected(:node), do: "a node name (atom or string)"
 
   def expected(:topologies),
     do: ~s(a keyword list of topologies, such as [name: [query: "app.example"]])

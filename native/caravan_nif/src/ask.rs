@@ -113,17 +113,29 @@ pub async fn ask(question: Question) -> Result<Answer, Error> {
 
 async fn converse(mut stream: TcpStream, question: &Question, deadline: tokio::time::Instant) -> Finding {
     let (mut interview, hello) = Interview::begin(&question.own, question.cookie.clone());
-    match timeout_at(deadline, talk(&mut stream, &mut interview, hello)).await {
+    let now = Instant::now().into();
+    let halfway = now + deadline.saturating_duration_since(now) / 2;
+    match timeout_at(deadline, talk(&mut stream, &mut interview, hello, halfway)).await {
         Ok(Ok(finding)) => finding,
         Ok(Err(_broken)) => interview.closed(),
         Err(_elapsed) => interview.timed_out(),
     }
 }
 
-async fn talk(stream: &mut TcpStream, interview: &mut Interview, hello: Vec<u8>) -> io::Result<Finding> {
+async fn talk(
+    stream: &mut TcpStream,
+    interview: &mut Interview,
+    hello: Vec<u8>,
+    halfway: tokio::time::Instant,
+) -> io::Result<Finding> {
     // Who speaks first and hangs up is heard all the same; that a connection is broken shows when reading.
     let _ = stream.write_all(&hello).await;
     let mut buffer = [0; 512];
+    if let Err(_elapsed) = timeout_at(halfway, stream.readable()).await
+        && let Some(prompt) = interview.prompt()
+    {
+        let _ = stream.write_all(prompt).await;
+    }
     loop {
         let count = match stream.read(&mut buffer).await? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),

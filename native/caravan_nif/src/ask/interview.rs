@@ -18,6 +18,9 @@ const REFUSED: Duration = Duration::from_mins(10);
 static REFUSALS: Lazy<Mutex<ExpiringSet<(String, u32, u64)>>> = Lazy::new(|| Mutex::new(ExpiringSet::new(REFUSED)));
 static HASHER: Lazy<RandomState> = Lazy::new(RandomState::new);
 
+/// What makes most of those answer that wait for a line.
+const PROMPT: &[u8] = b"\r\n\r\n";
+
 /// An interview under way.
 #[derive(Debug)]
 pub struct Interview {
@@ -51,6 +54,15 @@ impl Interview {
             Step::Named => self.named(),
             Step::End(finding) => Move::End(self.learnt(finding)),
         }
+    }
+
+    /// Half of the time is over. What is no node may wait for the end of a line, so it is sent one. A node that was just
+    /// slow then takes it for the beginning of a long message; so it is asked for its name only.
+    pub fn prompt(&mut self) -> Option<&'static [u8]> {
+        self.conversation.is_unanswered().then(|| {
+            self.cookie = None;
+            PROMPT
+        })
     }
 
     /// The other end has closed the connection.

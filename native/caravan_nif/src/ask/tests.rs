@@ -86,6 +86,39 @@ async fn who_says_nothing_is_there_all_the_same() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_line_gets_one() {
+    let (listener, port) = listen().await;
+    let peer = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = tokio::io::BufReader::new(stream);
+        let mut line = Vec::new();
+        tokio::io::AsyncBufReadExt::read_until(&mut stream, b'\n', &mut line)
+            .await
+            .unwrap();
+        stream.write_all(b"-ERR unknown command\r\n").await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(ask(question(port, None)), peer);
+    assert_eq!(
+        answer.unwrap().found,
+        Ok(Finding::NotErlang(b"-ERR unknown command\r\n".to_vec()))
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_was_slow_to_answer_still_tells_its_name() {
+    let (listener, port) = listen().await;
+    let peer = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _name = message(&mut stream).await;
+        assert_eq!(stream.read_u32().await.unwrap(), 0x0d0a_0d0a);
+        stream.write_all(CHALLENGE).await.unwrap();
+        assert!(stream.read_u8().await.is_err());
+    };
+    let (answer, ()) = tokio::join!(ask(question(port, Some(b"secret"))), peer);
+    assert_eq!(answer.unwrap().found, Ok(Finding::Node(node(9), Cookie::Untested)));
+}
+
+#[tokio::test]
 async fn nobody_listens() {
     let (listener, port) = listen().await;
     drop(listener);

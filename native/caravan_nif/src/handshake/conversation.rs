@@ -103,6 +103,11 @@ impl Conversation {
         self.peer.as_ref().map(|(identity, _)| identity)
     }
 
+    /// Whether nothing at all has come.
+    pub fn is_unanswered(&self) -> bool {
+        self.stage == Stage::Status && self.received.is_empty()
+    }
+
     /// What to send to prove that we have the cookie, once the node has told its name. `challenge` should not be known
     /// beforehand. A node that has another cookie logs that; one that has the same is linked until we hang up.
     pub fn prove(&mut self, cookie: &[u8], challenge: u32) -> Vec<u8> {
