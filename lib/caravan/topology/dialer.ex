@@ -216,6 +216,10 @@ defmodule Caravan.Topology.Dialer do
       %{name: name, creation: creation} = it when {name, creation} == unless ->
         {:dialled, node, if(asks == :whether, do: :same, else: Refusal.again(it)), dialer}
 
+      # It has no time just now. If it is another one, that shows the next time.
+      %{verdict: slow} when slow in [:busy, :silent] and asks == :whether ->
+        {:dialled, node, :same, dialer}
+
       %{name: nil} = it ->
         {:dialled, node, {:error, :probe, it.message, nil}, dialer}
 
