@@ -91,8 +91,8 @@ defmodule Caravan.Handshake.Sentence do
   end
 
   def of(%{verdict: :silent, details: %{stage: :status}} = it) do
-    "the host accepts connections to #{it.place}, but the node did not respond within #{it.elapsed_ms} ms; it is suspended " <>
-      "or hung, so check its process (kill -CONT resumes it)"
+    "at #{it.place} the host accepted the connection but the node did not respond within #{it.elapsed_ms} ms; it is " <>
+      "suspended or hung, so check its process (kill -CONT resumes it)"
   end
 
   def of(%{verdict: :silent} = it) do

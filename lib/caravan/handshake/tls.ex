@@ -6,9 +6,6 @@ defmodule Caravan.Handshake.Tls do
   alias Caravan.Handshake.{TlsFault, Verdict}
   alias Caravan.Native
 
-  # Only nodes that speak TLS come here, and they have it.
-  @compile {:no_warn_undefined, :ssl}
-
   @doc """
   Asks whatever listens at `place`. `question` is that of `Caravan.Native.handshake/2`; `host` is the name that the
   certificate there must have.
@@ -37,12 +34,12 @@ defmodule Caravan.Handshake.Tls do
     options =
       [:binary, erl_dist: true, packet: 4, active: true, server_name_indication: String.to_charlist(host)] ++ options()
 
-    case :ssl.connect(address, port, options, question.timeout) do
+    case ssl(:connect, [address, port, options, question.timeout]) do
       {:ok, socket} ->
         {interview, hello} = Native.interview(question.own, question.cookie)
         say(socket, hello)
         found = talk(socket, interview, question.mandatory, deadline)
-        _ = :ssl.close(socket)
+        _ = ssl(:close, [socket])
         found
 
       {:error, :closed} ->
@@ -83,7 +80,10 @@ defmodule Caravan.Handshake.Tls do
   end
 
   # That a connection is broken shows when reading.
-  defp say(socket, <<_length::16, message::binary>>), do: _ = :ssl.send(socket, message)
+  defp say(socket, <<_length::16, message::binary>>), do: _ = ssl(:send, [socket, message])
+
+  # No dependency: only nodes that speak TLS come here, and they have it.
+  defp ssl(function, arguments), do: apply(:ssl, function, arguments)
 
   defp fault(reason) do
     with :none <- TlsFault.verdict(reason),
