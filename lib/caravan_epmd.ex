@@ -18,6 +18,10 @@ defmodule :caravan_epmd do
   # Since R14 every OTP release answers 5 or 6 here; 25 and later expect 6.
   @version 6
 
+  # Where names/1 looks, and for how long.
+  @scanned_ports 16
+  @scan_timeout 500
+
   @failed {:error, {:internal, "the native library failed; this is a bug in Caravan, please report it"}}
 
   @doc "Loads the library. A fatal misconfiguration stops the boot with a one-line message and exit status 1."
@@ -118,20 +122,43 @@ defmodule :caravan_epmd do
   @doc false
   def port_please(name, address, _timeout), do: port_please(name, address)
 
-  @doc "The nodes known on this node's host."
+  @doc "The nodes on this node's host."
   @spec names() :: {:ok, [{charlist(), :inet.port_number()}]}
   def names, do: names(NodeName.host(:erlang.node()))
 
   @doc """
-  The nodes known on a host: this node and its peers there. Never an error, which would stop the boot of some programs.
+  The nodes on a host: this node, its peers there, and those that tell their names on the host's ports from `base_port`
+  on. Never an error, which would stop the boot of some programs; a host that doesn't answer costs half a second.
 
   `net_adm:names/0` passes the machine's own name, which need not be the host in the node's name.
   """
   @spec names(term()) :: {:ok, [{charlist(), :inet.port_number()}]}
   def names(host) do
     host = NodeName.text(host)
-    {:ok, on_host([:erlang.node() | :erlang.nodes(:connected)], host, here?(host))}
+    here? = host == [] or here?(host)
+    known = on_host([:erlang.node() | :erlang.nodes(:connected)], host, here?)
+    place = if here?, do: :inet.ntoa(Settings.loopback(Settings.family())), else: host
+    # net_kernel would wait for itself.
+    found = if self() == :erlang.whereis(:net_kernel), do: [], else: guarded(fn -> found(place) end, [])
+    {:ok, known ++ (bases(found) -- known)}
   end
+
+  defp found(place) do
+    own = :erlang.atom_to_binary(:erlang.node())
+    place = :erlang.list_to_binary(place)
+    scan = &Native.scan(&1, place, @scanned_ports, own, @scan_timeout)
+
+    case Native.await(scan, @scan_timeout) do
+      {:ok, nodes, _unreached} -> nodes
+      _failed_or_overdue -> []
+    end
+  end
+
+  # Without hosts, as epmd has them.
+  defp bases([{name, port} | nodes]),
+    do: [{NodeName.base(:erlang.binary_to_list(name)), port} | bases(nodes)]
+
+  defp bases([]), do: []
 
   # Recursive, since a comprehension would call Enum.
   defp on_host([node | nodes], host, here?) do
