@@ -121,8 +121,11 @@ defmodule Caravan.ReleaseApp do
     end
   end
 
-  # What the surrounding `mix test` was told about its own build is not for this one.
-  defp build_env do
+  @doc """
+  The environment to build such an application in. What the surrounding `mix test` was told about its own build is not for
+  this one.
+  """
+  def build_env do
     unset = for name <- ~w(MIX_BUILD_PATH MIX_BUILD_ROOT MIX_EXS MIX_DEPS_PATH), do: {name, nil}
 
     unset ++

@@ -85,10 +85,10 @@ defmodule Mix.Tasks.Caravan.Shell do
     end
   end
 
-  # The VM needs :caravan_epmd and the library before Mix runs. In the environment the path may have spaces.
+  # The VM needs :caravan_epmd and the library before Mix runs. erlexec splits this at spaces and unquotes it.
   defp flags do
-    path = :caravan |> Application.app_dir("ebin") |> String.replace(~r/["\\]/, "\\\\\\0")
-    String.trim(~s(#{System.get_env("ERL_FLAGS")} #{@flags} -pa "#{path}"))
+    path = :caravan |> Application.app_dir("ebin") |> String.replace(~r/[^\w\/.-]/u, "\\\\\\0")
+    String.trim("#{System.get_env("ERL_FLAGS")} #{@flags} -pa #{path}")
   end
 
   @spec fail(String.t()) :: no_return

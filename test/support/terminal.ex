@@ -1,0 +1,54 @@
+defmodule Caravan.Terminal do
+  @moduledoc "A program on a terminal of its own, as a user has it: for tests that type. Needs `script`."
+
+  alias Caravan.Vm
+
+  @deadline 30_000
+
+  defstruct [:port]
+
+  @doc "Starts it; `opts` as for `Caravan.Vm.command/3`. It ends when the test does, or with `close/1`."
+  def open(command, opts \\ []) do
+    opts = Keyword.update(opts, :env, [TERM: "xterm"], &[{:TERM, "xterm"} | &1])
+    # `nohup` around the tests would have the program ignore that its terminal is gone.
+    script = ["--default-signal=HUP", "script", "-q", "-e", "-c", command, "/dev/null"]
+    %__MODULE__{port: Vm.open("env", script, opts, [])}
+  end
+
+  @doc """
+  Types `input` and waits until what comes out then matches `pattern`; answers with its captures. Colors and the like
+  don't count. The terminal echoes what is typed, so the pattern must not match that.
+  """
+  def type(terminal, input, pattern) do
+    Port.command(terminal.port, input)
+    await(terminal, pattern)
+  end
+
+  @doc "Waits for output that matches."
+  def await(terminal, pattern),
+    do: await(terminal.port, pattern, "", System.monotonic_time(:millisecond) + @deadline)
+
+  defp await(port, pattern, output, deadline) do
+    case Regex.run(pattern, output, capture: :all_but_first) do
+      nil ->
+        receive do
+          {^port, {:data, data}} -> await(port, pattern, plain(output <> data), deadline)
+          {^port, {:exit_status, status}} -> raise "it ended with #{status}; it said: #{output}"
+        after
+          max(deadline - System.monotonic_time(:millisecond), 0) ->
+            raise "no #{inspect(pattern)} in time; it said: #{output}"
+        end
+
+      captures ->
+        captures
+    end
+  end
+
+  defp plain(output), do: String.replace(output, ~r/\e(\[[0-9;?]*[A-Za-z]|[78=>])/, "")
+
+  @doc "Takes the terminal away."
+  def close(terminal) do
+    with {:os_pid, pid} <- Port.info(terminal.port, :os_pid),
+         do: System.cmd("kill", ["-KILL", "#{pid}"], stderr_to_stdout: true)
+  end
+end
