@@ -13,7 +13,9 @@ defmodule Caravan.ReadmeTest do
     # The whole README once more, with a fault put into it: some block of it has to fail.
     for {what, text, fault} <- [
           {"topologies", "query: \"my-app.service.consul\"", "qeury: \"my-app.service.consul\""},
-          {"children", "topologies: [my_app: [query:", "topologies: [my_app: [queries:"},
+          {"children", "topologies: [my_app: [type:", "topologies: [my_app: [typ:"},
+          {"the shell's arguments", "mix caravan.shell a-0", "mix caravan.shell a-0 b-1"},
+          {"the names' arguments", "mix caravan.names host1", "mix caravan.names --host host1"},
           {"values", "transport: :tcp", "transport: :tpc"},
           {"servers", "[\"127.0.0.1:8600\"],\n", "[\"127.0.0.1:86000\"],\n"},
           {"libcluster's configuration", "config: [query:", "config: [qeury:"},

@@ -39,12 +39,32 @@ defmodule Caravan.Netns.ReadmeTest do
     end
   end
 
-  test "the quick start, in two terminals", %{within: within, tmp_dir: dir} do
-    env = build_env()
+  for {what, check} <- [{"the quick start", "local node"}, {"a shell with flags of one's own", "flags"}] do
+    test "#{what}, in two terminals", %{within: within, tmp_dir: dir} do
+      app = application(dir, within)
+      {:ok, host} = :inet.gethostname()
+      [{code, expected}] = Readme.examples(Readme.block!("first local node"))
+      node = Readme.block!(unquote(check)).text
+      in_terminals(app, within, {node, "a-0", "b-1"}, {code, String.replace(expected, "laptop", "#{host}")})
+    end
+  end
 
+  test "DNS on one machine, in two terminals", %{within: within, tmp_dir: dir} do
+    [topology] = Enum.filter(Readme.blocks(), &(&1.marks["of"] == "dnsmasq"))
+    app = application(dir, within, String.trim(topology.text))
+    # A user namespace may have no other user that dnsmasq could become.
+    dnsmasq = "exec " <> String.trim(Readme.block!("dnsmasq").text) <> " --user=root"
+    Vm.start_command("bash", ["-c", dnsmasq], "dnsmasq: started", within: within)
+    node = Readme.block!("node").text
+    [example] = Readme.examples(Readme.block!("first node"))
+    in_terminals(app, within, {node, "my_app-3434", "my_app-3435"}, example)
+  end
+
+  # A new application with Caravan in it, compiled.
+  defp application(dir, within, topology \\ nil) do
     # Who enters the namespaces is in the root folder there.
     run = fn cd, args ->
-      opts = [within: within, env: env, timeout: 180_000]
+      opts = [within: within, env: build_env(), timeout: 180_000]
       assert {0, _} = Vm.command("env", ["-C", cd, "mix" | args], opts)
     end
 
@@ -54,27 +74,26 @@ defmodule Caravan.Netns.ReadmeTest do
     mix = Path.join(app, "mix.exs")
     File.write!(mix, String.replace(File.read!(mix), ~r/^  defp deps do\n.*?^  end$/ms, deps))
     application = Readme.block!("children")
-    File.write!(Path.join(app, application.marks["file"]), application.text)
+    assert application.text =~ "[type: :local]"
+    text = if topology, do: String.replace(application.text, "[type: :local]", topology), else: application.text
+    File.write!(Path.join(app, application.marks["file"]), text)
     # Building in the terminal would look like a prompt.
     run.(app, ["compile"])
+    app
+  end
 
-    # A user namespace may have no other user that dnsmasq could become.
-    dnsmasq = "exec " <> String.trim(Readme.block!("dnsmasq").text) <> " --user=root"
-    Vm.start_command("bash", ["-c", dnsmasq], "dnsmasq: started", within: within)
-
-    first = "cd #{app}\n" <> Readme.block!("node").text
-    second = String.replace(first, "my_app-3434", "my_app-3435")
-    [{code, expected}] = Readme.examples(Readme.block!("first node"))
+  defp in_terminals(app, within, {commands, first, second}, {code, expected}) do
+    start = "cd #{app}\n" <> commands
     # Without the colors that a terminal gets.
     typed = "IO.puts(inspect(#{code}))\r"
-    opts = [env: env, within: within]
+    opts = [env: build_env(), within: within]
 
     Vm.on_terminal(
-      second,
-      "IO.puts(inspect(node()))\r",
-      ~s(:"my_app-3435@node.test"\r\n),
+      String.replace(start, first, second),
+      "IO.puts(\"I am \#{node()}\")\r",
+      "I am #{second}@",
       Keyword.put(opts, :meanwhile, fn ->
-        Vm.on_terminal(first, typed, String.trim(expected), opts)
+        Vm.on_terminal(start, typed, String.trim(expected), opts)
       end)
     )
   end

@@ -96,7 +96,7 @@ defmodule Caravan.Readme do
   defp check("elixir", "syntax", block), do: calls!(block.text)
 
   # The shell of a node is what it takes, and test/netns/readme_test.exs has two.
-  defp check("iex", "first node", block), do: for({code, _} <- examples(block), do: calls!(code))
+  defp check("iex", "first" <> _, block), do: for({code, _} <- examples(block), do: calls!(code))
 
   defp check("iex", nil, block) do
     for {code, expected} <- examples(block),
@@ -206,6 +206,12 @@ defmodule Caravan.Readme do
 
   defp command!(["bin/" <> _ = script | _]),
     do: assert(File.regular?(script), "there is no #{script}")
+
+  defp command!(["mix", "caravan.shell" | arguments]),
+    do: assert({:ok, _arguments} = Mix.Tasks.Caravan.Shell.parse(arguments))
+
+  defp command!(["mix", "caravan.names" | arguments]),
+    do: assert({:ok, _host} = Mix.Tasks.Caravan.Names.parse(arguments))
 
   defp command!(["mix", "caravan.lookup" | arguments]) do
     assert {:ok, query, options} = Mix.Tasks.Caravan.Lookup.parse(arguments)

@@ -53,6 +53,22 @@ defmodule Caravan.Cluster.DnsStrategyTest do
     assert Enum.sort(FakeMesh.nodes(context.mesh)) == [a, b]
   end
 
+  test "a list of nodes instead of a query, as for the strategy Epmd", context do
+    nodes = [:"app-4001@localhost", :"app-4002@localhost"]
+    spec = spec(context, "unused.test")
+    start(strategy_nodes: Keyword.put(spec, :config, nodes: nodes, poll_interval: 100))
+    assert {:ok, ^nodes} = Caravan.await(:strategy_nodes, min: 2)
+    assert Enum.sort(FakeMesh.nodes(context.mesh)) == nodes
+  end
+
+  test "the nodes of this machine instead of a query", context do
+    # Asked for their names: nobody listens on the one port.
+    spec = spec(context, "unused.test")
+    start(strategy_local: Keyword.put(spec, :config, type: :local, local_ports: 1, poll_interval: 100))
+    polled = fn -> match?(%{queries: [%{query: "local", outcome: :ok}]}, Caravan.status().strategy_local) end
+    assert Caravan.Vm.eventually("a poll", polled)
+  end
+
   test "the supervisor restarts it, and no connection is lost", context do
     DnsServer.publish(context.server, "app.test", [4001])
     :telemetry.listen(:strategy_again)
