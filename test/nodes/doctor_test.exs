@@ -1,7 +1,7 @@
 defmodule Caravan.Nodes.DoctorTest do
   # What the doctor finds in real VMs, each with a fault.
   use ExUnit.Case, async: true
-  alias Caravan.{DnsServer, Vm}
+  alias Caravan.{Certificates, DnsServer, Vm}
 
   @moduletag :nodes
   @moduletag timeout: 120_000
@@ -247,6 +247,14 @@ defmodule Caravan.Nodes.DoctorTest do
       assert [{:host, :fault, :capitals} | _] = wrong(findings)
     end
 
+    test "another one of this node's name", %{name: name, port: port} = context do
+      # Where nobody but a resolver that is wrong would look for it.
+      other = Vm.start(~w(-name #{name}), ip: {127, 0, 0, 3})
+      findings = ask(context, "explain(#{term("app-#{port}@127.0.0.3")}, [])")
+      assert [{:handshake, :fault, :duplicate} | _] = wrong(findings)
+      Vm.stop(other)
+    end
+
     test "this node itself, and a node that it is connected to under another name",
          %{name: name, port: port} = context do
       assert {:handshake, :warning, :itself} in wrong(explain(context, name))
@@ -302,6 +310,52 @@ defmodule Caravan.Nodes.DoctorTest do
     test "an address that can't be reached, and a host without one", context do
       assert wrong(explain(context, "app-3434@255.255.255.255")) == [{:tcp, :fault, :unreachable}]
       assert wrong(explain(context, "app-3434@nowhere.invalid")) == [{:address, :fault, :no_address}]
+    end
+  end
+
+  describe "TLS:" do
+    setup do
+      dir = Vm.tmp_path("tls")
+      on_exit(fn -> File.rm_rf!(dir) end)
+      %{dir: dir, authority: Certificates.authority()}
+    end
+
+    defp tls(context, name, opts \\ []) do
+      args = Certificates.arguments(Path.join(context.dir, name), context.authority, opts)
+      Vm.start_node(["-proto_dist", "inet_tls" | args])
+    end
+
+    test "there, and plain distribution here, or the other way round", %{name: name} = context do
+      {vm, node, port} = tls(context, "peer")
+      findings = explain(context, node)
+      assert wrong(findings) == [{:handshake, :fault, :peer_tls}]
+      assert said(findings, :peer_tls) =~ "start both with the same -proto_dist"
+
+      findings = explain(vm, name)
+      assert wrong(findings) == [{:handshake, :fault, :peer_plain}]
+      findings = check(vm)
+      assert wrong(findings) == []
+      assert Enum.find(findings, &(&1.layer == :distribution)).message == "long names, TLS over IPv4"
+      assert Enum.find(findings, &(&1.layer == :port)).message =~ "#{port}, on which this node listens"
+    end
+
+    test "a certificate that has expired, here or there; and all is well", context do
+      {good, good_name, _} = tls(context, "good")
+      {expired, expired_name, _} = tls(context, "expired", validity: {{2020, 1, 1}, {2021, 1, 1}})
+
+      for {vm, node, who} <- [
+            {good, expired_name, "this node rejects the certificate of the node there: it has expired"},
+            {expired, good_name, "the node there rejects this node's certificate: it has expired"}
+          ] do
+        findings = explain(vm, node)
+        assert wrong(findings) == [{:handshake, :fault, :certificate}]
+        assert said(findings, :certificate) =~ who
+      end
+
+      {_vm, node, _} = tls(context, "another")
+      findings = explain(good, node)
+      assert wrong(findings) == []
+      assert Enum.find(findings, &(&1.layer == :handshake)).message =~ "is #{node} and has the same cookie"
     end
   end
 

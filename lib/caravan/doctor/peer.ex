@@ -118,7 +118,7 @@ defmodule Caravan.Doctor.Peer do
     do:
       ok(:handshake, "#{found.message}; whether its cookie is right wasn't asked, since there is none here to compare")
 
-  defp asked(%{verdict: verdict} = found, from) when verdict in [:ok, :tls],
+  defp asked(%{verdict: :ok} = found, from),
     do: ok(:handshake, found.message <> compared(from))
 
   defp asked(%{verdict: verdict} = found, _from) when verdict in [:itself, :busy],
