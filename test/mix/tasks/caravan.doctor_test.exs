@@ -67,7 +67,8 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
     File.write!(Path.join(dir, "mix.exs"), """
     defmodule Trial.MixProject do
       use Mix.Project
-      def project, do: [app: :trial, version: "1.0.0"]
+      # Caravan isn't among its dependencies, but on its path.
+      def project, do: [app: :trial, version: "1.0.0", prune_code_paths: false]
       def application, do: []
     end
     """)
@@ -92,7 +93,6 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
     assert output =~ "the one in RELEASE_COOKIE" and not (output =~ "SECRET")
   end
 
-  # The beams of this build; a project would have Caravan among its dependencies.
   defp command(dir, args, cookie) do
     libs = Path.expand("..", Application.app_dir(:caravan))
     env = [ERL_LIBS: libs, RELEASE_COOKIE: cookie, MIX_ENV: "prod", MIX_EXS: nil, MIX_BUILD_PATH: nil]
