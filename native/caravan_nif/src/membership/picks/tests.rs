@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::tests::{Fresh, SELF, THERE, limits, node, whole};
-use super::super::{Limits, Refusal};
+use super::super::{Limits, Listing, Refusal};
 use super::*;
 
 const NOBODY: Fresh<fn(&str) -> bool> = Fresh(|_| false);
@@ -254,6 +254,46 @@ fn where_nothing_can_be_probed_picks_out_of_reach_cost_half_a_budget_of_atoms_at
     let (picks, changes) = all_out_of_reach(&mut set, changes, &NOBODY);
     assert_eq!(picks, 50);
     assert!(set.waiting(&changes) > 0, "the links are the proof");
+}
+
+/// The private memory of this process, in bytes.
+#[cfg(target_os = "linux")]
+fn memory() -> usize {
+    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+    let dirty = rollup.lines().find(|line| line.starts_with("Private_Dirty:")).unwrap();
+    dirty.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1_024
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "measures the process, so it runs alone, with --release"]
+fn a_spare_costs_tens_of_bytes_more_than_any_member() {
+    const MEMBERS: usize = 500_000;
+    // Nothing is freed in between, so that no memory is used twice.
+    let mut kept = Vec::new();
+    let mut cost = |wanted: Option<usize>| {
+        let set = Membership::new(limits(MEMBERS));
+        let mut set = match wanted {
+            Some(wanted) => set.with_picks(SELF, wanted),
+            None => set,
+        };
+        let before = memory();
+        for thousand in 0..MEMBERS / 1_000 {
+            let name = |number| format!("app-4370@10.{}.{}.{number}", thousand / 250, thousand % 250);
+            let listed = (0..1_000).map(|number| node(&name(number))).collect();
+            let added = Listing {
+                incomplete: true,
+                ..whole(0, listed)
+            };
+            set.answer(Duration::ZERO, added, SELF, &THERE);
+        }
+        assert_eq!(set.len(), MEMBERS);
+        kept.push(set);
+        (memory() - before) / MEMBERS
+    };
+    let (member, spare) = (cost(None), cost(Some(4)));
+    eprintln!("{member} bytes a member; {spare} if it is a spare");
+    assert!(spare < member + 100);
 }
 
 proptest! {

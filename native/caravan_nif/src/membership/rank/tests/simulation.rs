@@ -34,7 +34,7 @@ fn simulate(size: usize) {
     assert!(diameter.is_some_and(|diameter| diameter <= 8));
     assert!(graph.degrees().all(|degree| degree >= LINKS));
     assert!(highest < 20);
-    // Who is picked by whom is chance: eight picks change on average, more than 13 with one join in a hundred.
+    // By how many a node is picked is Poisson distributed: eight picks change on average, more than 13 in 0.8 % of joins.
     assert!((7.0..9.0).contains(&mean) && few >= 95);
     assert!(repaired.is_connected());
     assert!(repaired.degrees().all(|degree| degree >= LINKS));
