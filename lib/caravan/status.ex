@@ -14,8 +14,7 @@ defmodule Caravan.Status do
     * `links` - how many peers are connected, whoever made the links
     * `peers` - each `node` that was picked or is linked, with its `state` (`:idle`, `:dialling`, `:backing_off`,
       `:connected`, `:leaving`, or `:self` for this node if an answer leads to it), whether it is a `pick`, its
-      `state_age`, its failed `attempts` in a
-      row, the last `error` as a sentence and the time until the `next_dial`
+      `state_age`, its failed `attempts` in a row, the last `error` as a sentence and the time until the `next_dial`
     * `refused` - names in answers that were refused or have to wait, by reason: a `count` and an `example`
     * `broadcasts` - how many messages this node has `sent`, how many of others' it has `received`, how many of those came
       more than once (`duplicates`), had to be `requested` from another peer, or were requested in vain (`lost`), all since
