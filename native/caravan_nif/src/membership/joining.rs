@@ -111,6 +111,9 @@ impl Membership {
             if let Some(member) = self.members.get_mut(name.as_str()) {
                 member.proven = true;
                 self.candidates.remove(name);
+                if let Some(picks) = &mut self.picks {
+                    picks.answered(name);
+                }
             } else {
                 self.readmit(&mut pass, name);
             }

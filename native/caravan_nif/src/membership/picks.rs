@@ -3,7 +3,7 @@
 //! All others are spares. A spare is a name and its rank here, and nothing in the VM: no atom, no peer, no packet.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +66,9 @@ pub(super) struct Picks {
     by_rank: BTreeSet<(Reverse<u64>, Arc<str>)>,
     /// Picks and linked members.
     known: HashMap<Arc<str>, Known>,
+    /// Former picks that were out of reach. They must answer a probe before they are picked again: a dial of a peer that
+    /// the VM has forgotten would be its first, and its failure in the log again.
+    unreached: HashSet<Arc<str>>,
     changes: LinkChanges,
 }
 
@@ -76,6 +79,7 @@ impl Picks {
             wanted,
             by_rank: BTreeSet::new(),
             known: HashMap::new(),
+            unreached: HashSet::new(),
             changes: LinkChanges::default(),
         }
     }
@@ -92,6 +96,7 @@ impl Picks {
     /// No longer a member.
     pub(super) fn leave(&mut self, name: &Arc<str>) {
         self.by_rank.remove(&self.place(name));
+        self.unreached.remove(name);
         if self.known.remove(name).is_some() {
             self.changes.expired.push(name.to_string());
         }
@@ -108,7 +113,15 @@ impl Picks {
         }
     }
 
+    /// It has answered a probe.
+    pub(super) fn answered(&mut self, name: &str) {
+        self.unreached.remove(name);
+    }
+
     fn hear(&mut self, name: &Arc<str>, what: Reach) {
+        if what == Reach::Linked {
+            self.unreached.remove(name);
+        }
         match (self.known.get_mut(name), what) {
             (Some(known), Reach::Linked) => {
                 known.linked = true;
@@ -165,7 +178,14 @@ impl Picks {
                 self.changes.spared.push(name.to_string());
             }
         }
-        known.retain(|_, known| known.pick || known.linked);
+        let unreached = &mut self.unreached;
+        known.retain(|name, known| {
+            let stays = known.pick || known.linked;
+            if !stays && known.out_of_reach {
+                unreached.insert(Arc::clone(name));
+            }
+            stays
+        });
         let new = picks.iter().filter(|name| !before.contains(name));
         self.changes.picked = new.map(ToString::to_string).collect();
         let picked = &self.changes.picked;
@@ -215,8 +235,9 @@ impl Membership {
             };
             let known = picks.known.get(name).copied();
             if known.is_none() {
-                let proven = member.proven || pass.has_answered(name);
-                let doubtful = !proven && self.limits.probes && out_of_reach >= picks.wanted;
+                let unreached = picks.unreached.contains(name);
+                let proven = !unreached && (member.proven || pass.has_answered(name));
+                let doubtful = self.limits.probes && !proven && (unreached || out_of_reach >= picks.wanted);
                 let verdict = if doubtful {
                     Verdict::Unproven(Refusal::NoAnswer)
                 } else {

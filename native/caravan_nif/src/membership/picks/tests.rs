@@ -82,9 +82,13 @@ fn a_pick_out_of_reach_is_replaced_until_it_is_back() {
     assert!(back.spared.contains(&all[3]) && back.spared.contains(&all[4]));
     assert_eq!(
         hear(&mut set, &all[0], Reach::OutOfReach),
-        picked(&[&all[3]]),
-        "that it was out of reach was forgotten with it"
+        picked(&[&all[4]]),
+        "one that was out of reach is probed first"
     );
+    assert_eq!(next_probes(&mut set), all[3..4]);
+    let changes = set.probed(Duration::ZERO, &[(all[3].clone(), true)], &THERE);
+    let links = changes.links.unwrap();
+    assert_eq!((&links.picked[..], &links.spared[..]), (&all[3..4], &all[4..5]));
 }
 
 #[test]
@@ -329,9 +333,10 @@ proptest! {
             let members: Vec<String> = set.members.iter().filter(|(_, member)| !member.withdrawn).map(|(name, _)| name.to_string()).collect();
             let known: BTreeSet<String> = set.picks.as_ref().unwrap().known.iter().filter(|(_, known)| known.pick).map(|(name, _)| name.to_string()).collect();
             prop_assert_eq!(&known, &picks, "what was told is what is");
-            // The best, until enough of them are within reach.
+            // The best, until enough of them are within reach; without those that have to answer first.
             let mut within_reach = 0;
-            let expected: BTreeSet<String> = ranked(members).into_iter().take_while(|name| {
+            let unreached = &set.picks.as_ref().unwrap().unreached;
+            let expected: BTreeSet<String> = ranked(members).into_iter().filter(|name| !unreached.contains(name.as_str())).take_while(|name| {
                 let more = within_reach < wanted;
                 let out_of_reach = set.picks.as_ref().unwrap().known.get(name.as_str()).is_some_and(|known| known.out_of_reach);
                 within_reach += usize::from(!out_of_reach);
