@@ -106,6 +106,8 @@ defmodule Caravan.ChaosTest do
     %{verdict: verdict, events: events} = run(8, rounds, [naming: :host, links: 2], [])
     assert verdict.violations == [], told(verdict, events)
     assert verdict.figures.rounds == 4
+    # Nine of them in the third round; all got all of it.
+    assert verdict.figures.broadcasts == 8 + 8 + 9 + 8
     # They are not linked with everybody.
     pairs = for {_, a, {:up, b}} <- events, a in 1..8, b in 1..8, uniq: true, do: Enum.sort([a, b])
     assert length(Enum.uniq(pairs)) < div(8 * 7, 2)

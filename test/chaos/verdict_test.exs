@@ -47,6 +47,18 @@ defmodule Caravan.Chaos.VerdictTest do
     assert kinds(Enum.reverse(cut([]))) == []
   end
 
+  test "what all broadcast in quiet reaches all, once" do
+    got = for from <- 1..3, to <- 1..3, do: {20_100, to, {:got, from, 7}}
+    sent = {20_000, :lab, {:broadcast, 7, [1, 2, 3]}}
+    assert kinds(cut([sent | got])) == []
+    assert kinds(cut([sent | tl(got)])) == [:broadcast]
+    assert kinds(cut([sent, hd(got) | got])) == [:broadcast]
+    # Another one doesn't count for it, and nobody else need get it.
+    assert kinds(cut([sent, {20_100, 1, {:got, 1, 6}} | tl(got)])) == [:broadcast]
+    assert kinds(cut([{20_000, :lab, {:broadcast, 7, [1, 2]}} | got])) == []
+    assert Verdict.judge(plan(), @formed ++ cut([sent | got]), @max_members).figures.broadcasts == 3
+  end
+
   describe "a lost link" do
     test "between healthy nodes" do
       assert :lost_link in kinds(cut([lost(7_000, 1, 2), {7_010, 1, {:up, 2}}]))

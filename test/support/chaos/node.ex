@@ -46,6 +46,7 @@ defmodule Caravan.Chaos.Node do
         strategy: :one_for_one
       )
 
+    :ok = Caravan.subscribe(@topology)
     loop(now())
   end
 
@@ -72,6 +73,8 @@ defmodule Caravan.Chaos.Node do
       {:nodeup, node, _} -> tell({:up, node})
       {:nodedown, node, info} -> tell({:down, node, info[:nodedown_reason]})
       {:log, at, level, text} -> tell({:log, level, text}, at)
+      {:broadcast, k} -> broadcast(k)
+      {:caravan, @topology, node, {:quiet, k}} -> tell({:got, node, k})
       :crash -> crash()
     after
       max(gauge_at - now(), 0) -> :gauge
@@ -86,6 +89,11 @@ defmodule Caravan.Chaos.Node do
     end
   end
 
+  # Where that fails nobody gets it, and the verdict says so.
+  defp broadcast(k) do
+    with {:error, error} <- Caravan.broadcast(@topology, {:quiet, k}), do: tell({:log, :error, error.message})
+  end
+
   defp crash do
     @topology |> Caravan.Topology.Registry.via() |> GenServer.whereis() |> Process.exit(:kill)
   end
@@ -96,6 +104,7 @@ defmodule Caravan.Chaos.Node do
         case line do
           "crash\n" -> send(__MODULE__, :crash)
           "go\n" -> send(__MODULE__, :go)
+          "broadcast " <> k -> send(__MODULE__, {:broadcast, k |> String.trim() |> String.to_integer()})
         end
 
         input()

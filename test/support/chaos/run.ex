@@ -12,6 +12,8 @@ defmodule Caravan.Chaos.Run do
   # How long after the end of a round's faults is looked at, at most, and once the mesh is whole.
   @recover_within 12_000
   @calm 1_500
+  # How long is waited for what all nodes broadcast in quiet.
+  @reach_within 5_000
 
   defstruct [
     :plan,
@@ -102,7 +104,28 @@ defmodule Caravan.Chaos.Run do
       )
     )
 
-    state |> quiet() |> forbidden() |> record(:lab, :over)
+    state |> quiet() |> broadcast(k) |> forbidden() |> record(:lab, :over)
+  end
+
+  # Whatever has been done to the links, all get what is sent now.
+  defp broadcast(state, k) do
+    if Mesh.whole?(state.mesh) do
+      Stage.broadcast(state.stage, state.mesh.alive, k)
+      count = MapSet.size(state.mesh.alive)
+
+      state
+      |> record(:lab, {:broadcast, k, Enum.sort(state.mesh.alive)})
+      |> tick_until(Node.now() + @reach_within, &(got(&1) >= count * count))
+    else
+      state
+    end
+  end
+
+  # Since they were told to; the newest event comes first.
+  defp got(state) do
+    state.events
+    |> Enum.take_while(&(not match?({_, :lab, {:broadcast, _, _}}, &1)))
+    |> Enum.count(&match?({_, _, {:got, _, _}}, &1))
   end
 
   # The mesh is whole, or was given up, and no fault is under way.
@@ -197,6 +220,9 @@ defmodule Caravan.Chaos.Run do
 
       {:down, peer, reason} ->
         record(state, n, {:down, number(state, peer), reason}, at)
+
+      {:got, peer, k} ->
+        record(state, n, {:got, number(state, peer), k}, at)
 
       other ->
         record(state, n, other, at)

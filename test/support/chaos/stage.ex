@@ -115,6 +115,9 @@ defmodule Caravan.Chaos.Stage do
     end
   end
 
+  @doc "Has the nodes broadcast number `k`."
+  def broadcast(stage, numbers, k), do: Enum.each(numbers, &tell(stage, &1, "broadcast #{k}"))
+
   @doc "Which nodes end by the fault."
   def killed({kind, n}) when kind in [:kill, :reborn, :leave], do: [n]
   def killed({:kills, numbers}), do: numbers

@@ -48,6 +48,7 @@ defmodule Caravan.Chaos.Timeline do
       "#{figures.rounds} rounds, #{figures.faults} faults",
       "#{figures.excused_losses} ends of links to nodes that were killed, paused or cut; " <>
         "#{count(violations, :lost_link)} between healthy ones",
+      "#{figures.broadcasts} broadcasts in quiet; #{count(violations, :broadcast)} not received, or not once",
       "whole again at most #{figures.slowest} ms after the last fault of a round",
       "#{figures.foreseen_partitions} times OTP took a link down to prevent overlapping partitions, of nodes at fault; " <>
         "#{count(violations, :partitions)} times of healthy ones",

@@ -10,6 +10,7 @@ defmodule Caravan.Chaos.Verdict do
     * `:hello`, `{:ended, reason}`: a node is there, or is gone
     * `{:up, peer}`, `{:down, peer, reason}`: a link
     * `{:log, level, text}`, `{:gauge, atoms, bytes}`
+    * `{:broadcast, k, nodes}`, of the lab: these nodes broadcast number `k` in quiet; `{:got, from, k}`: a node got it
     * `{:forbidden, packets}`, of the lab: packets sent out of bounds so far
   """
 
@@ -45,12 +46,14 @@ defmodule Caravan.Chaos.Verdict do
         partitions ++
         late ++
         growth ++
+        unreached(events) ++
         deaths(events, windows) ++ crashes(events) ++ repeated(plan, events) ++ forbidden(events)
 
     %{
       violations: Enum.sort_by(violations, &elem(&1, 1)),
       figures: %{
         rounds: rounds,
+        broadcasts: Enum.sum(for {_, :lab, {:broadcast, _, nodes}} <- events, do: length(nodes)),
         faults: Enum.count(events, &match?({_, _, {:begin, _, _}}, &1)),
         excused_losses: excused,
         foreseen_partitions: foreseen,
@@ -152,6 +155,20 @@ defmodule Caravan.Chaos.Verdict do
   defp observe(state, at) do
     whole? = Mesh.whole?(state.mesh)
     %{state | whole_at: if(whole?, do: state.whole_at || at, else: nil)}
+  end
+
+  ## What is sent in quiet reaches all, once
+
+  defp unreached(events) do
+    got = Enum.frequencies(for {_, to, {:got, from, k}} <- events, do: {k, from, to})
+
+    for {at, :lab, {:broadcast, k, nodes}} <- events,
+        from <- nodes,
+        to <- nodes,
+        times = Map.get(got, {k, from, to}, 0),
+        times != 1 do
+      {:broadcast, at, "#{to} got broadcast #{k} of #{from} #{times} times"}
+    end
   end
 
   ## Bounds
