@@ -95,22 +95,17 @@ defmodule Caravan.HandshakeTest do
     assert {:error, %Error{kind: :port_out_of_range}} = Handshake.ask("127.0.0.1", 0)
   end
 
-  test "an HTTP server that waits for a whole request, too" do
-    {:ok, _} = Application.ensure_all_started(:inets)
-    root = String.to_charlist(System.tmp_dir!())
+  test "an HTTP server that waits for the end of a line, too" do
+    {:ok, listener} = :gen_tcp.listen(0, [:binary, packet: :http_bin, ip: {127, 0, 0, 1}, active: false])
+    {:ok, port} = :inet.port(listener)
 
-    {:ok, server} =
-      :inets.start(:httpd,
-        port: 0,
-        bind_address: {127, 0, 0, 1},
-        server_name: ~c"x",
-        server_root: root,
-        document_root: root
-      )
+    spawn_link(fn ->
+      {:ok, socket} = :gen_tcp.accept(listener)
+      {:ok, {:http_error, _no_request}} = :gen_tcp.recv(socket, 0)
+      :gen_tcp.send(socket, "HTTP/1.1 400 Bad Request\r\n\r\n")
+    end)
 
-    port = :httpd.info(server)[:port]
     assert %{verdict: :not_erlang, details: %{protocol: "HTTP"}} = ask(port, timeout: 2_000)
-    :inets.stop(:httpd, server)
   end
 
   defp ask(port, options \\ []) do
