@@ -187,9 +187,14 @@ defmodule Caravan.Handshake do
   end
 
   @doc false
-  # The bytes that OTP makes digests of.
+  # The bytes that OTP makes digests of. With a cookie that has none of these it can't be linked at all.
   @spec bytes(atom) :: binary
-  def bytes(cookie), do: cookie |> Atom.to_charlist() |> :erlang.list_to_binary()
+  def bytes(cookie) do
+    case cookie |> Atom.to_string() |> :unicode.characters_to_binary(:utf8, :latin1) do
+      bytes when is_binary(bytes) -> bytes
+      _beyond_latin1 -> Atom.to_string(cookie)
+    end
+  end
 
   @doc false
   # What `Caravan.Native.handshake/2` has found, for whoever asked for `node`.

@@ -92,7 +92,8 @@ defmodule Caravan.Nodes.HandshakeTest do
     past = [validity: {{2020, 1, 1}, {2021, 1, 1}}]
     [own, expired] = for {name, opts} <- [own: [], expired: past], do: tls(Path.join(dir, "#{name}"), authority, opts)
 
-    {vm, _, _} = Vm.start_node(own)
+    {vm, itself, _} = Vm.start_node(own)
+    assert %{verdict: :itself} = asked(vm, itself, "[]")
     {peer, node, port} = Vm.start_node(own)
     creation = Vm.eval(peer, "erts_internal:get_creation()")
     assert %{verdict: :ok, creation: ^creation} = asked(vm, node, "[]")

@@ -107,6 +107,8 @@ defmodule Caravan.Nodes.VerdictsTest do
     assert error(vm, node) =~ "another cookie than this node"
     assert next_dial(vm, node) > 500_000
     assert [_rejected] = lines(peer, log, "Invalid challenge reply")
+    # Who asks without TLS is logged.
+    assert lines(peer, log, "TLS") == []
 
     [port] = Vm.free_ports(1)
     _peer = Vm.start(["-name", "app-#{port}@10.0.0.5" | args])

@@ -289,10 +289,12 @@ defmodule Caravan.Topology.Dialer do
   end
 
   defp failed(dialer, node, at, ended) do
-    case Refusal.without_asking(node, ended) do
+    took = now() - at
+
+    case Refusal.without_asking(node, took, ended) do
       :unknown ->
         question = Refusal.question(node, ended, @probe_timeout)
-        {:pending, ask(dialer, node, question, asks: {:why, now() - at, at, question})}
+        {:pending, ask(dialer, node, question, asks: {:why, took, at, question})}
 
       result ->
         {:dialled, node, result, dialer}

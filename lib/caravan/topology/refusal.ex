@@ -14,13 +14,20 @@ defmodule Caravan.Topology.Refusal do
 
   @typep ended :: {:ended, term} | :under_way | :unknown
 
-  @doc "The result, if the end of the set-up alone says why: then nobody need be asked, who would only log that."
-  @spec without_asking(node, ended) :: Dialer.result() | :unknown
-  def without_asking(node, {:ended, {:recv_status_failed, :not_allowed} = reason}) do
-    {:error, :dial, SetUpEnd.told(handshake(node), reason).message, :logs}
+  @doc """
+  The result, if the end of the set-up alone says why the dial failed, after `took` ms. Then nobody need be asked: a node
+  that allows only others would log that, too, and one that speaks TLS that it was asked without.
+  """
+  @spec without_asking(node, integer, ended) :: Dialer.result() | :unknown
+  def without_asking(node, took, {:ended, reason}) when took <= @at_once do
+    it = SetUpEnd.told(%Handshake{verdict: :failed, place: "", node: Atom.to_string(node)}, reason)
+
+    if conclusive?(it) and (it.verdict == :not_allowed or Settings.tls?()),
+      do: refused(node, it),
+      else: :unknown
   end
 
-  def without_asking(_node, _ended), do: :unknown
+  def without_asking(_node, _took, _ended), do: :unknown
 
   @doc """
   What to ask whatever listens where `node` should be. Only if nobody saw how the set-up ended, the cookie is asked for,
@@ -76,10 +83,12 @@ defmodule Caravan.Topology.Refusal do
   end
 
   defp there(node, it, _took, {:ended, reason}) do
-    case SetUpEnd.told(it, reason) do
-      %{verdict: :failed} when it.verdict == :tls -> {:over_tls, it}
-      %{verdict: :failed} = it -> {:error, :dial, it.message, nil}
-      it -> refused(node, it)
+    told = SetUpEnd.told(it, reason)
+
+    cond do
+      it.verdict == :tls and not conclusive?(told) -> {:over_tls, it}
+      told.verdict == :failed -> {:error, :dial, told.message, nil}
+      true -> refused(node, told)
     end
   end
 
@@ -89,6 +98,9 @@ defmodule Caravan.Topology.Refusal do
     {:error, :dial, "the node there answers at #{it.place}, and nothing is wrong with it; the link failed midway", nil}
   end
 
+  # Only its creation shows whether a node with this one's name is this one.
+  defp conclusive?(told), do: told.verdict != :failed and told.name != Atom.to_string(node())
+
   defp refused(node, %{verdict: :other_cookie} = it) do
     if it.name, do: Native.cookie_refused(it.name, it.creation, Handshake.bytes(:erlang.get_cookie(node)))
     {:error, :dial, it.message, identity(it)}
@@ -96,13 +108,16 @@ defmodule Caravan.Topology.Refusal do
 
   defp refused(_node, it), do: {:error, :dial, it.message, identity(it)}
 
-  # Of a TLS connection, each end logs why it has failed, also if the other one doesn't speak TLS at all.
-  defp identity(%{name: nil, verdict: it})
-       when it in [:other_cookie, :not_allowed, :certificate, :tls_failed, :peer_tls],
-       do: :logs
+  # Whom to watch: a node that tells its name without logging that it was asked. Of a TLS connection, each end logs why it
+  # has failed, also if the other one doesn't speak TLS at all.
+  defp identity(%{verdict: logged}) when logged in [:not_allowed, :certificate, :tls_failed, :peer_tls], do: :logs
+  defp identity(%{verdict: :peer_plain} = it), do: {it.name, it.creation}
 
-  defp identity(%{creation: nil}), do: :unknown
-  defp identity(%{name: name, creation: creation}), do: {name, creation}
-
-  defp handshake(node), do: %Handshake{verdict: :failed, place: "", node: Atom.to_string(node)}
+  defp identity(it) do
+    cond do
+      it.creation != nil and not Settings.tls?() -> {it.name, it.creation}
+      it.verdict == :other_cookie -> :logs
+      true -> :unknown
+    end
+  end
 end
