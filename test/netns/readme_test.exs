@@ -39,7 +39,7 @@ defmodule Caravan.Netns.ReadmeTest do
     end
   end
 
-  for {what, check} <- [{"the quick start", "local node"}, {"a shell with flags of one's own", "flags"}] do
+  for {what, check} <- [{"the quick start", "local node"}, {"a shell with flags of its own", "flags"}] do
     test "#{what}, in two terminals", %{within: within, tmp_dir: dir} do
       app = application(dir, within)
       {:ok, host} = :inet.gethostname()
