@@ -2,12 +2,15 @@ defmodule Caravan.Application do
   @moduledoc false
 
   use Application
+  require Logger
+  alias Caravan.Doctor.Flags
 
   @impl true
   def start(_type, _args) do
     # With -epmd_module the library is loaded already; a node that still uses epmd loads it here.
     with :ok <- Caravan.Native.load() do
       :ok = Caravan.Link.Drain.stay()
+      if :net_kernel.epmd_module() == :caravan_epmd, do: warn_of_flags()
 
       children = [
         Caravan.Topology.Registry,
@@ -18,6 +21,12 @@ defmodule Caravan.Application do
 
       Supervisor.start_link(children, strategy: :one_for_one, name: Caravan.Application)
     end
+  end
+
+  # A release's commands can't tell: without the flags they don't reach the node, whose doctor would know.
+  defp warn_of_flags do
+    for %{verdict: :fault} = finding <- Flags.findings(Flags.release(), :node),
+        do: Logger.warning("[caravan] #{finding.message}; #{finding.cure}")
   end
 
   @impl true

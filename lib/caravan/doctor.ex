@@ -127,7 +127,7 @@ defmodule Caravan.Doctor do
   defp ages(_no_answer), do: %{}
 
   defp stuck(name) do
-    [sentence] = Status.lines(%Status{name: name, responding: false}, 0)
+    [sentence] = Status.lines(%Status{name: name, responding: false}, :infinity)
     %{Finding.fault(:topology, :not_responding, sentence) | about: {:topology, name, nil}}
   end
 

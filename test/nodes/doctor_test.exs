@@ -210,6 +210,16 @@ defmodule Caravan.Nodes.DoctorTest do
                "127.0.0.1:#{port} is #{node} and has the same cookie"
     end
 
+    test "one on this node's own host, which only this node knows" do
+      [port, other] = Vm.free_ports(2)
+      vm = Vm.start(~w(-name app-#{port}@only.here.invalid))
+      peer = Vm.start(~w(-name app-#{other}@only.here.invalid))
+      findings = explain(vm, "app-#{other}@only.here.invalid")
+      assert wrong(findings) -- [{:host, :fault, :bound_to_loopback}] == [{:host, :warning, :unresolved_host}]
+      assert Enum.find(findings, &(&1.layer == :handshake)).message =~ "has the same cookie"
+      Vm.stop(peer)
+    end
+
     test "another cookie, which isn't shown", context do
       {vm, node, _port} = Vm.start_node()
       Vm.eval(vm, "erlang:set_cookie('SECRET1')")

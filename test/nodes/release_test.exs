@@ -70,6 +70,40 @@ defmodule Caravan.Nodes.ReleaseTest do
     assert sentence =~ ~s(looked up "nope.test SRV" at ) and sentence =~ "NXDOMAIN"
   end
 
+  test "the doctor: flags that were forgotten for the release's commands", %{a: a, b: b, dir: dir} do
+    # The node is told of a file that the commands here don't use, or they would start an epmd.
+    forgotten = Path.join(dir, "forgotten.vm.args")
+    File.write!(forgotten, "# -epmd_module caravan_epmd\n-start_epmd false\n")
+    daemon(a, [{"RELEASE_REMOTE_VM_ARGS", forgotten}])
+    daemon(b)
+    joined(a, b)
+    assert {0, output} = ReleaseApp.run(a, ["rpc", "Caravan.doctor()"])
+    assert output =~ ~r/^Node #{a.node}: Caravan \d/
+    assert output =~ ~r/^  ok       epmd module   caravan_epmd$/m
+    assert output =~ ~r/^  FAULT    flags         #{forgotten} lacks -epmd_module caravan_epmd: rpc, remote, stop/m
+    assert output =~ ~r/^Topology :tiny, query tiny.test$/m
+    assert output =~ ~r/^1 fault, 1 warning\.$/m
+
+    # The commands themselves could not tell, since they would not reach the node.
+    {"RELEASE_TMP", tmp} = List.keyfind!(a.env, "RELEASE_TMP", 0)
+    log = File.read!(Path.join(tmp, "log/erlang.log.1"))
+    assert [_, _] = String.split(log, "[warning] [caravan] #{forgotten} lacks -epmd_module caravan_epmd")
+
+    assert {0, output} = ReleaseApp.run(b, ["rpc", ~s|Caravan.explain("#{a.node}")|])
+    assert output =~ ~r/^  ok       handshake     this node is connected to it$/m
+
+    flags = "for %{layer: :flags} = it <- Caravan.Doctor.check(), do: IO.puts(it.message)"
+    assert {0, files} = ReleaseApp.run(b, ["rpc", flags])
+    assert files =~ ~r[releases/0.1.0/vm.args and remote.vm.args have the flags, and the same$]m
+
+    # Without a node, nothing is asked of it.
+    assert {0, output} = ReleaseApp.run(b, ["eval", "Caravan.doctor()"])
+    assert output =~ "FAULT    distribution  this node is not distributed"
+    assert output =~ "bin/app rpc 'Caravan.doctor()'"
+
+    for app <- [a, b], do: assert({0, _} = ReleaseApp.run(app, ["stop"]))
+  end
+
   test "eval, where nothing is started", %{a: a} do
     code = ~S|IO.inspect(Caravan.dist_port("tiny-3434"))|
     assert {0, "{:ok, 3434}\n"} = ReleaseApp.run(a, ["eval", code])
@@ -148,8 +182,8 @@ defmodule Caravan.Nodes.ReleaseTest do
     Vm.eventually("it ends with its terminal", fn -> not Vm.listening?(port) end)
   end
 
-  defp daemon(app) do
-    assert {0, _} = ReleaseApp.run(app, ["daemon"])
+  defp daemon(app, env \\ []) do
+    assert {0, _} = ReleaseApp.run(%{app | env: app.env ++ env}, ["daemon"])
     up? = fn -> match?({0, _}, ReleaseApp.run(app, ["pid"])) end
     Vm.eventually("#{app.node} is up", up?, @patience)
   end

@@ -19,6 +19,14 @@ defmodule Caravan.Doctor.Flags do
   @doc "The files of the release that this VM belongs to, or of the Mix project in the current folder."
   @spec files() :: files | nil
   def files do
+    release() ||
+      if File.regular?("mix.exs"),
+        do: {:project, read("rel/vm.args.eex"), read("rel/remote.vm.args.eex"), ""}
+  end
+
+  @doc "The files of the release that this VM belongs to."
+  @spec release() :: files | nil
+  def release do
     case {System.get_env("RELEASE_ROOT"), System.get_env("RELEASE_VSN")} do
       {root, version} when is_binary(root) and is_binary(version) ->
         at = Path.join([root, "releases", version])
@@ -27,8 +35,7 @@ defmodule Caravan.Doctor.Flags do
         {:release, read(node), read(commands), environment()}
 
       _no_release ->
-        if File.regular?("mix.exs"),
-          do: {:project, read("rel/vm.args.eex"), read("rel/remote.vm.args.eex"), ""}
+        nil
     end
   end
 

@@ -34,17 +34,20 @@ defmodule Caravan.Doctor.Peer do
   defp unasked, do: %{address: nil, here?: false, holder: nil, cookie_from: nil, handshake: nil}
 
   defp ask(node, domain) do
-    address = address(node)
-    here? = match?({:ok, _, _}, address) and Facts.mine?(elem(address, 1))
-    {cookie, cookie_from} = cookie(node, domain)
+    with {:ok, ip, port} <- address(node) do
+      {cookie, cookie_from} = cookie(node, domain)
+      here? = Facts.mine?(ip)
 
-    %{
-      address: with({:ok, ip, _port} <- address, do: {:ok, ip}),
-      here?: here?,
-      holder: if(here?, do: Listener.holder(elem(address, 2))),
-      cookie_from: cookie_from,
-      handshake: if(match?({:ok, _, _}, address), do: Handshake.ask(node, timeout: @timeout, cookie: cookie))
-    }
+      %{
+        address: {:ok, ip},
+        here?: here?,
+        holder: if(here?, do: Listener.holder(port)),
+        cookie_from: cookie_from,
+        handshake: Handshake.ask(ip, port, node: node, timeout: @timeout, cookie: cookie)
+      }
+    else
+      {:error, reason} -> %{unasked() | address: {:error, reason}}
+    end
   end
 
   # Where this VM would dial it.
@@ -60,9 +63,9 @@ defmodule Caravan.Doctor.Peer do
   # A VM that isn't a node has no cookie of its own, but those that this user starts would have one.
   defp cookie(_node, nil) do
     case {System.get_env("RELEASE_COOKIE", ""), File.read(Path.expand(@cookie_file))} do
-      {"", {:ok, text}} -> {String.to_atom(String.trim(text)), @cookie_file}
+      {"", {:ok, text}} -> cookie_of(String.trim(text), @cookie_file)
       {"", {:error, _}} -> {nil, nil}
-      {cookie, _file} -> {String.to_atom(cookie), "RELEASE_COOKIE"}
+      {cookie, _file} -> cookie_of(cookie, "RELEASE_COOKIE")
     end
   end
 
@@ -72,6 +75,8 @@ defmodule Caravan.Doctor.Peer do
   rescue
     ArgumentError -> {:erlang.get_cookie(), nil}
   end
+
+  defp cookie_of(text, from), do: if(text =~ ~r/^[!-~]{1,255}$/, do: {String.to_atom(text), from}, else: {nil, nil})
 
   @doc "What is wrong with that node. Pure."
   @spec findings(facts) :: [Finding.t()]
