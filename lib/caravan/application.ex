@@ -10,7 +10,7 @@ defmodule Caravan.Application do
     # With -epmd_module the library is loaded already; a node that still uses epmd loads it here.
     with :ok <- Caravan.Native.load() do
       :ok = Caravan.Link.Drain.stay()
-      if :net_kernel.epmd_module() == :caravan_epmd, do: warn_of_flags()
+      warn_of_flags(:net_kernel.epmd_module())
 
       children = [
         Caravan.Topology.Registry,
@@ -24,10 +24,14 @@ defmodule Caravan.Application do
   end
 
   # A release's commands can't tell: without the flags they don't reach the node, whose doctor would know.
-  defp warn_of_flags do
+  defp warn_of_flags(:caravan_epmd) do
     for %{verdict: :fault} = finding <- Flags.findings(Flags.release(), :node),
         do: Logger.warning("[caravan] #{finding.message}; #{finding.cure}")
+
+    :ok
   end
+
+  defp warn_of_flags(_another), do: :ok
 
   @impl true
   def prep_stop(state) do
