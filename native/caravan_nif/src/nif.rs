@@ -130,8 +130,7 @@ fn tried(node: Term<'_>) -> bool {
 fn lookup<'a>(env: Env<'a>, tag: Term<'a>, spec: LookupSpec) -> Term<'a> {
     let outcome = spec.read().and_then(|spec| {
         let context = Context::new("looked up", &spec.query);
-        let work = async move { Outcome(resolver::lookup(&spec).await) };
-        request::look_up(env, tag, context, work)
+        request::look_up_at_once(env, tag, context, spec)
     });
     started(env, outcome)
 }

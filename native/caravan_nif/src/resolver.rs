@@ -12,6 +12,7 @@ mod exchange;
 mod hosts_file;
 mod ip;
 mod nameserver;
+pub mod pool;
 mod resolv_conf;
 mod response;
 mod session;
@@ -20,7 +21,7 @@ mod system;
 mod wire;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::nameserver::nameserver;
 use self::session::{Resolved, Session};
@@ -83,6 +84,27 @@ pub enum Recall {
     On,
     /// Yes, and an answer with this digest need not be read again.
     Known(u64),
+}
+
+/// A lookup that has begun.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// What to look up.
+    spec: Spec,
+    /// Since when.
+    start: Instant,
+    /// What the first server has answered so far, over UDP and to a question with EDNS.
+    reply: Option<Vec<u8>>,
+}
+
+impl From<Spec> for Unfinished {
+    fn from(spec: Spec) -> Self {
+        Self {
+            spec,
+            start: Instant::now(),
+            reply: None,
+        }
+    }
 }
 
 /// The endpoints and TTL of one query, and how they arrived.
@@ -171,10 +193,11 @@ impl Lookup {
 ///
 /// # Errors
 /// Those of the servers and of the name, always within `spec.timeout`.
-pub async fn lookup(spec: &Spec) -> Result<Lookup, Error> {
+pub async fn lookup(lookup: Unfinished) -> Result<Lookup, Error> {
+    let session = Session::new(&lookup.spec, lookup.start, lookup.reply);
+    let spec = &lookup.spec;
     let query = &spec.query;
     let name = name(query)?;
-    let session = Session::new(spec);
     // Before any server, and only for the name as given, like everyone who reads the hosts file.
     if let Some(found) = ip::in_hosts(&session, &name, spec.record_type) {
         return Ok(found);

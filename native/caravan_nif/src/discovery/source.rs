@@ -61,12 +61,12 @@ impl Discovery {
     pub(super) async fn find(&self, index: u32, self_name: &str) -> Result<(Lookup, Option<NodeNames>), Error> {
         match &self.source {
             Source::Dns(spec) => {
-                let lookup = resolver::lookup(&Spec {
+                let spec = Spec {
                     query: self.query(index).to_owned(),
                     recall: self.recall(index, self_name),
                     ..spec.clone()
-                })
-                .await?;
+                };
+                let lookup = resolver::lookup(spec.into()).await?;
                 // Before the lock, since a scheduler may wait for that.
                 let names = (!lookup.unchanged).then(|| {
                     self.named(self_name, |own, rules, ipv6| {

@@ -16,6 +16,10 @@ use crate::abort_slot::AbortSlot;
 use crate::error::{Context, Error};
 use crate::probe::suspension;
 use crate::request_limit::{self, Permit};
+use crate::resolver::pool::{self, Requester};
+use crate::resolver::{self, Lookup, Spec, Unfinished};
+
+use super::encode::Outcome;
 
 static RUNTIME: OnceCell<Handle> = OnceCell::new();
 
@@ -84,6 +88,51 @@ where
     }
 }
 
+/// Looks up `spec` for the calling process, which gets `{tag, answer}`, once, as from [`look_up`]: the quick way, if that
+/// is possible.
+///
+/// # Errors
+/// The same.
+pub(crate) fn look_up_at_once(env: Env<'_>, tag: Term<'_>, context: Context, spec: Spec) -> Result<(), Error> {
+    let Some(permit) = request_limit::lookup_permit() else {
+        return Err(Error::too_many_lookups(context));
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return Err(Error::no_thread(context, &error)),
+    };
+    let waiting = Waiting {
+        reply: Reply::new(env, tag, context),
+        permit,
+        runtime,
+    };
+    if let Err((spec, waiting)) = pool::ask(runtime, spec, Box::new(waiting)) {
+        // On the runtime's thread, as when it is handed over later.
+        runtime.spawn(async move { waiting.unfinished(spec.into()) });
+    }
+    Ok(())
+}
+
+/// A process that waits for a lookup.
+struct Waiting {
+    reply: Reply,
+    permit: Permit,
+    runtime: &'static Handle,
+}
+
+impl Requester for Waiting {
+    fn answered(self: Box<Self>, lookup: Lookup) {
+        self.reply.send(&Outcome(Ok(lookup)));
+    }
+
+    fn unfinished(self: Box<Self>, lookup: Unfinished) {
+        let Self { reply, permit, runtime } = *self;
+        answer(None, runtime, reply, permit, async {
+            Outcome(resolver::lookup(lookup).await)
+        });
+    }
+}
+
 /// Runs a probe as [`look_up`] runs a lookup.
 ///
 /// # Errors
@@ -118,13 +167,27 @@ where
         Err(error) => return Err(Error::no_thread(context, &error)),
     };
     let reply = Reply::new(env, tag, context);
-    spawn(env, runtime, async move {
+    answer(Some(env), runtime, reply, permit, work);
+    Ok(())
+}
+
+/// Runs `work` and sends what comes of it. `env` is that of the calling process, if this is its thread.
+fn answer<T>(
+    env: Option<Env<'_>>,
+    runtime: &Handle,
+    reply: Reply,
+    permit: Permit,
+    work: impl Future<Output = T> + Send + 'static,
+) where
+    T: Encoder + Send + 'static,
+{
+    let caller = reply.to;
+    spawn(env, caller, runtime, async move {
         // Moved in, so that it is dropped with the task, however that ends.
         let _permit = permit;
         let answer = work.await;
         reply.send(&answer);
     });
-    Ok(())
 }
 
 /// Runs `work` on the runtime for as long as the calling process lives; it may never end by itself.
@@ -132,13 +195,13 @@ where
 /// # Errors
 /// If the thread could not be started.
 pub(crate) fn serve(env: Env<'_>, work: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-    spawn(env, runtime()?, work);
+    spawn(Some(env), env.pid(), runtime()?, work);
     Ok(())
 }
 
-fn spawn(env: Env<'_>, runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) {
+fn spawn(env: Option<Env<'_>>, caller: LocalPid, runtime: &Handle, work: impl Future<Output = ()> + Send + 'static) {
     let request = ResourceArc::new(Request(AbortSlot::new()));
-    let monitored = request.monitor(Some(env), &env.pid()).is_some();
+    let monitored = request.monitor(env, &caller).is_some();
     let held = request.clone();
     let task = runtime.spawn(async move {
         // Moved in, so that the monitor is dropped with the task.

@@ -1,17 +1,20 @@
 //! Parses an answer's bytes into endpoints without a network, as for a server's bytes; for the fuzzer and the tests.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use hickory_resolver::proto::op::{Message, Query};
 use hickory_resolver::proto::rr::{Name, RecordType};
 
+use super::pool::question::Question;
 use super::response::{self, Received, read, whole_records};
 use super::session::{Session, find};
 use super::wire::build_query;
 use super::{Recall, Spec, Type};
 use crate::endpoint::{self, Endpoint, Found, RefusedNames};
 use crate::error::Error;
+
+const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
 
 /// What an answer says.
 #[derive(Debug, Clone)]
@@ -29,19 +32,11 @@ pub enum Decoded {
 /// # Errors
 /// Those of a lookup that gets a single answer.
 pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Error> {
-    let server = SocketAddr::from(([127, 0, 0, 1], 53));
-    let session = Session::new(&Spec {
-        query: name.into(),
-        record_type,
-        nameservers: Some(vec![server]),
-        tcp: false,
-        ipv6: false,
-        recall: Recall::Off,
-        timeout: Duration::from_secs(1),
-    });
+    let spec = spec(name, record_type);
+    let session = Session::new(&spec, Instant::now(), None);
     let (request, of) = request(bytes, name, record_type);
     let malformed = |reason| Error::Malformed {
-        context: session.context(name, of, &[server]),
+        context: session.context(name, of, &[SERVER]),
         reason,
     };
     let answer = match read(bytes, &request, Recall::Off).map_err(malformed)? {
@@ -52,7 +47,7 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
     let Some(answer) = answer else {
         return Ok(Decoded::Ignored);
     };
-    session.check_code(&answer, name, of, server)?;
+    session.check_code(&answer, name, of, SERVER)?;
     let Found::Records(records, _) = find(name, of, answer.records) else {
         return Ok(Decoded::Nothing);
     };
@@ -69,6 +64,26 @@ pub fn decode(bytes: &[u8], name: &str, record_type: Type) -> Result<Decoded, Er
 /// Whether hickory alone reads the same records from `bytes` as the reader that takes addresses in place.
 pub fn readers_agree(bytes: &[u8], name: &str, record_type: Type) -> bool {
     response::readers_agree(bytes, &request(bytes, name, record_type).0)
+}
+
+/// The endpoints that the quick way finds in `bytes`, without the lookup proper.
+pub fn quick(bytes: &[u8], name: &str, record_type: Type) -> Option<Vec<Endpoint>> {
+    let question = Question::new(&spec(name, record_type))?;
+    let records = question.addresses(bytes).filter(|_| question.is_answered_by(bytes))?;
+    Some(endpoint::addresses(&records))
+}
+
+/// A lookup at a server that nobody asks.
+fn spec(name: &str, record_type: Type) -> Spec {
+    Spec {
+        query: name.into(),
+        record_type,
+        nameservers: Some(vec![SERVER]),
+        tcp: false,
+        ipv6: false,
+        recall: Recall::Off,
+        timeout: Duration::from_secs(1),
+    }
 }
 
 /// A request that `bytes` may answer.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::edns::{self, Evidence, Mode};
 use super::response::Response;
-use super::wire::{ExchangeError, ServerReply, build_query, retry_over_tcp, send};
+use super::wire::{ExchangeError, ServerReply, build_query, parse, retry_over_tcp, send};
 use super::{Recall, Transport};
 use crate::socket_limit;
 
@@ -23,7 +23,7 @@ pub(super) struct Timeouts {
     pub(super) deadline: Instant,
 }
 
-/// One query to one server.
+/// One query to one server, unless there is a `reply` already, to a question with EDNS.
 ///
 /// Some servers, and firewalls before them, drop queries with EDNS. So a silent server is queried without it, too, from
 /// another port and with another id, and the first answer counts.
@@ -33,11 +33,12 @@ pub(super) async fn exchange(
     recall: Recall,
     tcp: bool,
     timeouts: Timeouts,
+    reply: Option<Vec<u8>>,
 ) -> Result<(Response, Transport), ExchangeError> {
     let Some(_permit) = socket_limit::permit(timeouts.deadline).await else {
         return Err(ExchangeError::NoSocket);
     };
-    let (reply, request) = first_reply(server, question, recall, tcp, timeouts).await?;
+    let (reply, request) = first_reply(server, question, recall, tcp, timeouts, reply).await?;
     match reply {
         ServerReply::Whole(answer, transport) => Ok((answer, transport)),
         ServerReply::Truncated(bytes) => {
@@ -54,6 +55,7 @@ async fn first_reply(
     recall: Recall,
     tcp: bool,
     timeouts: Timeouts,
+    reply: Option<Vec<u8>>,
 ) -> FirstReply {
     let query = |edns| {
         let request = build_query(question, edns);
@@ -63,6 +65,7 @@ async fn first_reply(
         }
     };
     let edns = match edns::mode(server) {
+        _ if reply.is_some() => true,
         Mode::Edns => true,
         Mode::Plain => false,
         Mode::PlainUntilChecked => {
@@ -71,7 +74,12 @@ async fn first_reply(
             false
         }
     };
-    let mut first = pin!(query(edns));
+    let mut first = pin!(async {
+        match reply {
+            Some(bytes) => replied(bytes, question, recall),
+            None => query(edns).await,
+        }
+    });
     match timeout(timeouts.fallback_after, first.as_mut()).await {
         Ok(done) if edns && rejects_edns(&done) => {
             return noted(server, Evidence::NoEdns, query(false).await);
@@ -94,6 +102,13 @@ async fn first_reply(
             if !edns && rejects_edns(&done) { first.await } else { noted(server, evidence, done) }
         }
     }
+}
+
+/// What came before, as the reply to a query.
+fn replied(bytes: Vec<u8>, question: &Query, recall: Recall) -> FirstReply {
+    let mut request = build_query(question, true);
+    request.metadata.id = bytes.first_chunk().map_or(0, |id| u16::from_be_bytes(*id));
+    Ok((parse(bytes, &request, recall)?, request))
 }
 
 type FirstReply = Result<(ServerReply, Message), ExchangeError>;

@@ -1,7 +1,7 @@
 //! Parses the bytes of a response into Caravan's records. Pure.
 //!
-//! Reads record by record, since hickory's message of 1,000 records takes 300 kB that are discarded at once. Most records
-//! of a big answer are addresses of the name in the question; they are read in place, and hickory reads all others.
+//! Reads record by record, since hickory's message of 1,000 records takes 300 kB that are discarded at once. Most
+//! records of a big answer are addresses of the name in the question; they are read in place, all others by hickory.
 
 mod section;
 
@@ -13,7 +13,7 @@ use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder, Decod
 use self::section::{Section, read_sections, text};
 use super::Recall;
 use super::digest::{Digest, digest};
-use crate::endpoint::Record;
+use crate::endpoint::{Data, Record};
 
 /// The truncation bit, in the third byte of a message.
 const TC: u8 = 0b10;
@@ -138,7 +138,25 @@ fn whole(bytes: &[u8], request: &Message, recall: Recall) -> Result<Received, St
     }))
 }
 
-/// Whether hickory alone would read the same from an answer to `request`: the standard that reading in place is held to.
+/// The addresses of one family in an answer that consists of nothing else: it is whole, no error, and follows a
+/// question for `asked` that ends at `start`. The caller has compared the id and the question.
+pub(super) fn only_addresses(bytes: &[u8], start: usize, asked: &Arc<str>, ipv6: bool) -> Option<Vec<Record>> {
+    let mut decoder = BinDecoder::new(bytes);
+    let Header { metadata, counts } = Header::read(&mut decoder).ok()?;
+    let mut decoder = BinDecoder::new(bytes);
+    decoder.read_slice(start).ok()?;
+    let mut sections = [(); 3].map(|()| Section::new(Some(Arc::clone(asked))));
+    read_sections(&mut sections, &mut decoder, counts).ok()?;
+    let [records, _, additionals] = sections;
+    let code_is_extended = additionals.edns.is_some_and(|edns| edns.rcode_high() != 0);
+    let is_whole = metadata.response_code == ResponseCode::NoError && !metadata.truncation && !code_is_extended;
+    let all = records.records.len() == usize::from(counts.answers) && counts.answers > 0;
+    let is_wanted =
+        |record: &Record| record.owner == *asked && matches!(record.data, Data::Address(ip) if ip.is_ipv6() == ipv6);
+    (is_whole && all && records.records.iter().all(is_wanted)).then_some(records.records)
+}
+
+/// Whether hickory alone would read the same from an answer to `request`: what reading in place is held to.
 #[cfg(any(test, fuzzing))]
 pub(super) fn readers_agree(bytes: &[u8], request: &Message) -> bool {
     let read = |in_place: bool| {

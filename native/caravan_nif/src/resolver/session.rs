@@ -3,9 +3,9 @@
 mod race;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{self, Duration};
 
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
@@ -31,6 +31,8 @@ pub(super) struct Session {
     pub(super) system: Option<System>,
     pub(super) ipv6: bool,
     recall: Recall,
+    /// The first server's reply to the first question, if that has been asked already.
+    reply: Arc<Mutex<Option<Vec<u8>>>>,
     tcp: bool,
     attempts: usize,
     /// How long a server may stay silent before the next one is queried, too.
@@ -55,8 +57,7 @@ pub(super) struct Resolved {
 }
 
 impl Session {
-    pub(super) fn new(spec: &Spec) -> Self {
-        let start = Instant::now();
+    pub(super) fn new(spec: &Spec, start: time::Instant, reply: Option<Vec<u8>>) -> Self {
         let system = spec.nameservers.is_none().then(System::current);
         let resolver = system.as_ref().map(|system| &*system.resolver);
         let servers = spec
@@ -67,7 +68,8 @@ impl Session {
         let conf = resolver.map(|resolver| &resolver.conf);
         let attempts = conf.map_or(ATTEMPTS, |conf| conf.attempts);
         // So that every server is queried once, and the first one twice, before the deadline.
-        let share = spec.timeout / (u32::try_from(servers.len() * attempts).unwrap_or(1) + 1);
+        let left = spec.timeout.saturating_sub(start.elapsed());
+        let share = left / (u32::try_from(servers.len() * attempts).unwrap_or(1) + 1);
         Self {
             servers,
             alive: Arc::default(),
@@ -82,8 +84,9 @@ impl Session {
             attempts,
             patience: conf.map_or(share, |conf| share.min(conf.timeout)),
             system,
-            start,
-            deadline: start + spec.timeout,
+            reply: Arc::new(Mutex::new(reply)),
+            start: start.into(),
+            deadline: (start + spec.timeout).into(),
         }
     }
 
@@ -91,6 +94,7 @@ impl Session {
     pub(super) fn for_hosts(&self) -> Self {
         Self {
             recall: Recall::Off,
+            reply: Arc::default(),
             ..self.clone()
         }
     }

@@ -13,7 +13,7 @@ use super::{Recall, Transport};
 use crate::error::{Context, Error, Truncation, describe};
 
 /// The UDP size offered (EDNS, RFC 6891), which crosses every network unfragmented (DNS flag day 2020).
-const EDNS_SIZE: u16 = 1232;
+pub(super) const EDNS_SIZE: u16 = 1232;
 
 /// How one exchange with one server failed.
 pub(super) enum ExchangeError {
@@ -115,6 +115,15 @@ async fn over_udp(server: SocketAddr, request: &Message, recall: Recall) -> Resu
             }
             Received::Other => {}
         }
+    }
+}
+
+/// The reply that somebody has received over UDP.
+pub(super) fn parse(bytes: Vec<u8>, request: &Message, recall: Recall) -> Result<ServerReply, ExchangeError> {
+    match read(&bytes, request, recall).map_err(ExchangeError::Malformed)? {
+        Received::Response(answer) => Ok(ServerReply::Whole(answer, Transport::Udp)),
+        Received::Truncated => Ok(ServerReply::Truncated(bytes)),
+        Received::Other => Err(ExchangeError::Malformed("it doesn't answer the question".into())),
     }
 }
 

@@ -96,8 +96,8 @@ fn targets_that_can_be_no_host_are_refused_and_counted() {
     );
 }
 
-/// One record of an answer: whose, of which type, with how many bytes of data, and whether its owner is a pointer to the
-/// question.
+/// One record of an answer: whose, of which type, with how many bytes of data, and whether its owner is a pointer to
+/// the question.
 fn any_record() -> impl Strategy<Value = (u8, u8, u8, bool)> {
     (
         0_u8..3,
@@ -152,6 +152,9 @@ fn addresses_of_the_name_are_read_in_place() {
     };
     let addresses: Vec<_> = endpoints.iter().flat_map(|endpoint| &endpoint.addresses).collect();
     assert_eq!(addresses, [&IpAddr::from([0, 1, 2, 3]), &IpAddr::from([0, 2, 4, 6])]);
+    let whole = address_answer(1, &[(2, 1, 0, true), (1, 1, 0, true)]);
+    assert_eq!(quick(&whole, "app.test", Type::A), Some(endpoints));
+    assert_eq!(quick(&bytes, "app.test", Type::A), None);
 }
 
 #[test]
@@ -179,6 +182,10 @@ proptest! {
             bytes[at] = byte;
         }
         prop_assert!(readers_agree(&bytes, "app.test", record_type));
+        if let Some(found) = quick(&bytes, "app.test", record_type) {
+            let same = matches!(decode(&bytes, "app.test", record_type), Ok(Decoded::Endpoints(all, _)) if all == found);
+            prop_assert!(same, "{found:?}");
+        }
         bytes.truncate(bytes.len() - cut.min(bytes.len()));
         prop_assert!(readers_agree(&bytes, "app.test", record_type));
     }

@@ -66,7 +66,7 @@ async fn query(server: SocketAddr) -> Duration {
         deadline,
     };
     let question = Query::query(name, RecordType::A);
-    let Ok((answer, Transport::Udp)) = exchange(server, &question, Recall::Off, false, timeouts).await else {
+    let Ok((answer, Transport::Udp)) = exchange(server, &question, Recall::Off, false, timeouts, None).await else {
         panic!("an answer expected");
     };
     assert!(matches!(answer.records[0].data, Data::Address(_)));

@@ -1,6 +1,7 @@
 //! The race of the servers for one query.
 
 use std::net::SocketAddr;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::Session;
 use crate::error::Error;
 use crate::resolver::Transport;
 use crate::resolver::exchange::{Timeouts, exchange};
+use crate::resolver::pool;
 use crate::resolver::response::Response;
 
 /// The longest that a server may stay silent before it is queried without EDNS, too. That costs one packet.
@@ -53,14 +55,16 @@ impl Session {
         let mut failure = None;
         let mut part: Option<RaceResult> = None;
         let mut tries = JoinSet::new();
+        let mut reply = self.reply.lock().unwrap_or_else(PoisonError::into_inner).take();
         loop {
             if let Some(server) = schedule.next() {
                 if !queried.contains(&server) {
                     queried.push(server);
                 }
                 let (question, recall, tcp) = (question.clone(), self.recall, self.tcp);
+                let reply = reply.take();
                 tries.spawn(async move {
-                    let answer = exchange(server, &question, recall, tcp, timeouts).await;
+                    let answer = exchange(server, &question, recall, tcp, timeouts, reply).await;
                     (server, answer)
                 });
             }
@@ -80,6 +84,9 @@ impl Session {
                     }
                     decided => {
                         self.answered_by(server);
+                        if answer.edns && transport == Transport::Udp && self.system.is_none() {
+                            pool::note(server, start.elapsed());
+                        }
                         return decided.map(|()| RaceResult {
                             answer,
                             server,
