@@ -45,17 +45,17 @@ defmodule Caravan.Nodes.BroadcastTest do
     dns = DnsServer.start()
     ports = Vm.free_ports(@many)
     DnsServer.publish(dns, "app.test", ports, "127.0.0.1")
-    vms = Map.new(ports, &{name(&1), start(dns, name(&1), "app.test", mesh: [links: 4])})
+    vms = ports |> Enum.map(&name/1) |> start_all(dns, "app.test", mesh: [links: 4])
     picked(vms, @many - 1)
-    {victims, survivors} = ports |> Enum.map(&name/1) |> Enum.shuffle() |> Enum.split(div(@many, 4))
+    {victims, survivors} = vms |> Map.keys() |> Enum.shuffle() |> Enum.split(div(@many, 4))
     stay = Map.take(vms, survivors)
 
-    for vm <- Map.values(stay), do: stream(vm, :dying)
-    for victim <- victims, do: Vm.stop(vms[victim])
+    stream(stay, :dying)
+    vms |> Map.take(victims) |> Map.values() |> Vm.kill_all()
     assert_streamed(stay, [:dying])
 
-    for vm <- Map.values(stay), do: stream(vm, :returning)
-    back = Map.new(victims, &{&1, start(dns, &1, "app.test", mesh: [links: 4])})
+    stream(stay, :returning)
+    back = start_all(victims, dns, "app.test", mesh: [links: 4])
     assert_streamed(stay, [:dying, :returning])
 
     all = Map.merge(stay, back)
@@ -72,9 +72,11 @@ defmodule Caravan.Nodes.BroadcastTest do
   # Thirty of them send 300 messages within half a second or so.
   @streamed 10
 
-  # A message now and then, from a process of the node's.
-  defp stream(vm, tag) do
-    Vm.eval(vm, """
+  # A message now and then, from a process on each node.
+  defp stream(vms, tag) do
+    vms
+    |> Map.values()
+    |> Vm.eval_all("""
     spawn(fun() ->
       [begin ok = 'Elixir.Caravan':broadcast(app, {#{tag}, N}), timer:sleep(50) end || N <- lists:seq(1, #{@streamed})]
     end), ok
@@ -90,14 +92,16 @@ defmodule Caravan.Nodes.BroadcastTest do
     end
   end
 
-  # All know of all, and each is linked with as many as it picks.
+  # All know of all, each is linked with as many as it picks, and their processes for broadcasts know of all links.
   defp picked(vms, members) do
-    for {name, vm} <- vms do
-      Vm.eventually("#{name} is linked with its picks", fn ->
-        %{members: known, peers: peers} = Vm.eval(vm, "maps:get(app, 'Elixir.Caravan':status())")
-        known == members and Enum.count(peers, &(&1.pick and &1.state == :connected)) == 4
-      end)
+    picked? = fn %{members: known, peers: peers, links: links, broadcasts: broadcasts} ->
+      known == members and Enum.count(peers, &(&1.pick and &1.state == :connected)) == 4 and
+        broadcasts != nil and broadcasts.eager + broadcasts.lazy == links
     end
+
+    Vm.eventually("all are linked with their picks", fn ->
+      vms |> Map.values() |> Vm.eval_all("maps:get(app, 'Elixir.Caravan':status())") |> Enum.all?(picked?)
+    end)
   end
 
   test "hostile frames change nothing, and what is sent meanwhile arrives" do
@@ -147,7 +151,8 @@ defmodule Caravan.Nodes.BroadcastTest do
     end
 
     cluster = %{dns: dns, links: links, vms: %{}}
-    cluster = %{cluster | vms: Map.new(ports, &{name(&1), start(cluster, name(&1))})}
+    vms = for port <- ports, into: %{}, do: {name(port), start(cluster, name(port))}
+    cluster = %{cluster | vms: vms}
     whole(cluster)
     cluster
   end
@@ -158,16 +163,18 @@ defmodule Caravan.Nodes.BroadcastTest do
 
   defp start(%{dns: dns}, name) do
     [_, port, _] = String.split("#{name}", ["-", "@"])
-    start(dns, name, "n#{port}.test", [])
+    start_all([name], dns, "n#{port}.test", [])[name]
   end
 
-  # A process keeps what comes, and answers with it.
-  defp start(dns, name, query, options) do
+  # On each a process keeps what comes, and answers with it.
+  defp start_all(names, dns, query, options) do
     logger = Application.app_dir(:logger, "ebin")
-    vm = Vm.start(~w(-connect_all false -name #{name} -pa #{logger}))
-    Vm.start_topology(vm, :app, [query: query, nameservers: [dns.address], poll_interval: 500] ++ options)
+    quiet = ~w(+sbwt none +sbwtdcpu none +sbwtdio none)
+    vms = Vm.start_all(for name <- names, do: ~w(-connect_all false -name #{name} -pa #{logger}) ++ quiet)
+    options = [query: query, nameservers: [dns.address], poll_interval: 500] ++ options
+    Vm.start_topologies(vms, :app, options)
 
-    Vm.eval(vm, """
+    Vm.eval_all(vms, """
     Self = self(),
     Keeper = spawn(fun() ->
       ok = 'Elixir.Caravan':subscribe(app),
@@ -183,14 +190,16 @@ defmodule Caravan.Nodes.BroadcastTest do
     receive subscribed -> ok end
     """)
 
-    vm
+    Map.new(Enum.zip(names, vms))
   end
 
   # Their processes for broadcasts know of all links.
   defp whole(%{vms: vms, links: links}) do
     code = """
-    \#{tree := \#{eager := Eager, lazy := Lazy}} = sys:get_state(caravan_broadcast_app),
-    length(Eager) + length(Lazy)
+    case maps:get(broadcasts, maps:get(app, 'Elixir.Caravan':status())) of
+      \#{eager := Eager, lazy := Lazy} -> Eager + Lazy;
+      nil -> starting
+    end
     """
 
     for vm <- Map.values(vms), do: Vm.await(vm, code, links)

@@ -20,8 +20,10 @@ defmodule Caravan.Nodes.PubSubTest do
 
     for {vm, links} <- [{middle, 2}, {left, 1}, {right, 1}] do
       code = """
-      \#{tree := \#{eager := Eager, lazy := Lazy}} = sys:get_state(caravan_broadcast_app),
-      length(Eager) + length(Lazy)
+      case maps:get(broadcasts, maps:get(app, 'Elixir.Caravan':status())) of
+        \#{eager := Eager, lazy := Lazy} -> Eager + Lazy;
+        nil -> starting
+      end
       """
 
       Vm.await(vm.vm, code, links)
