@@ -173,6 +173,7 @@ defmodule Caravan.Options do
 
   @topology_check check.(@topology)
   @await_check check.(@await)
+  @handshake_check check.(@handshake)
   @supervisor_check check.(@supervisor)
   # A lookup reads the servers at once, and refuses them then: `refuse_nameservers!/2`.
   @lookup_check update_in(check.(@lookup), [:types, :nameservers], fn _ -> :unread end)
@@ -311,7 +312,7 @@ defmodule Caravan.Options do
 
   @doc "Checks the options of `Caravan.Handshake.ask/2`."
   @spec handshake!(term) :: %{timeout: ms, cookie: atom, node: String.t() | nil}
-  def handshake!(options), do: validate!(@handshake, options, fn -> "handshake" end)
+  def handshake!(options), do: validate!(@handshake_check, options, fn -> "handshake" end)
 
   @doc "Checks the options of the supervisor `Caravan`, not those of its topologies."
   @spec supervisor!(term) :: %{topologies: keyword, name: atom}
