@@ -19,7 +19,7 @@ defmodule Caravan.AgainTest do
 
   defp membership(server, type, options) do
     template = if type == :srv, do: "app-{port}@{host}", else: "{sname}@{ip}"
-    defaults = [queries: ["again.test"], type: type, sname: "app-4370", template: template]
+    defaults = [queries: ["again.test"], source: type, sname: "app-4370", template: template]
     Polls.membership(server, Keyword.merge(defaults, options))
   end
 

@@ -34,6 +34,8 @@ defmodule Caravan.Nodes.LocalTest do
     :erlang.binary_to_term(encoded)
   end
 
+  defp about(vm, text), do: Vm.eval(vm, ~s{'Elixir.Caravan.LogLines':about(<<"#{text}">>)})
+
   # The age of the answer falls with each of them.
   defp await_polls(_vm, 0), do: :ok
 
@@ -54,7 +56,9 @@ defmodule Caravan.Nodes.LocalTest do
 
     assert [%{state: :self, node: own}, %{state: :connected}] = status.peers
     assert own == :"a-0@#{host}"
-    assert Vm.eval(a, "'Elixir.Caravan.LogLines':about(<<\"this node\">>)") == []
+    # Each is asked for its name at every poll of the other.
+    for vm <- [a, b], do: await_polls(vm, 3)
+    for vm <- [a, b], text <- ["attempt", "caravan-", "can't connect"], do: assert(about(vm, text) == [])
   end
 
   test "five nodes are a mesh; a port beyond the range is not asked", %{base: base, host: host} do
@@ -93,6 +97,10 @@ defmodule Caravan.Nodes.LocalTest do
 
     assert [_, %{error: error}] = status(a).peers
     assert error =~ "cookie"
+    # It has one line about that, however often it is asked for its name.
+    Vm.eventually("its line", fn -> about(b, "Connection attempt") != [] end)
+    await_polls(a, 3)
+    assert [_line] = about(b, "Connection attempt")
     assert Vm.eval(b, "nodes(connected)") == []
   end
 
@@ -131,6 +139,6 @@ defmodule Caravan.Nodes.LocalTest do
     await_polls(a, 3)
     assert :gen_tcp.accept(listener, 0) == {:error, :timeout}
     :gen_tcp.close(silent)
-    assert Vm.eval(a, "'Elixir.Caravan.LogLines':about(<<\"refused\">>)") == []
+    assert about(a, "refused") == []
   end
 end

@@ -9,7 +9,7 @@ defmodule Caravan.Polls do
   @doc "A membership that asks `server`; `options` replace those of `config`."
   def membership(server, options) do
     config = %{
-      type: :srv,
+      source: :srv,
       nameservers: [server.address],
       transport: :auto,
       timeout: 10_000,
