@@ -27,7 +27,7 @@ defmodule Caravan.Doctor do
   """
   @spec check(keyword) :: [Finding.t()]
   def check(options \\ []) do
-    {role, options} = Keyword.pop(options, :role, :node)
+    {role, options} = role(options)
     facts = Facts.collect(role)
     this_node = ThisNode.findings(facts)
     with_library(facts, this_node, fn -> this_node ++ discovery(facts, options, facts.node) end)
@@ -36,8 +36,8 @@ defmodule Caravan.Doctor do
   @doc "Checks what stands between this node and the node `name`; the options are those of `check/1`."
   @spec explain(node | String.t(), keyword) :: [Finding.t()]
   def explain(name, options \\ []) do
-    {role, options} = Keyword.pop(options, :role, :node)
-    name = to_string(name)
+    {role, options} = role(options)
+    name = if is_atom(name) or is_binary(name), do: to_string(name), else: inspect(name)
     facts = Facts.collect(role)
     this_node = Enum.reject(ThisNode.findings(facts), &(&1.verdict == :ok))
 
@@ -51,6 +51,11 @@ defmodule Caravan.Doctor do
   @doc false
   @spec text([Finding.t()]) :: String.t()
   def text(findings), do: Text.render(findings, heading())
+
+  # Mix's task asks as a `:tool`. What is no list of options is for their check to refuse.
+  defp role(options) do
+    if Keyword.keyword?(options), do: Keyword.pop(options, :role, :node), else: {:node, options}
+  end
 
   # Without the library nothing else can be found out.
   defp with_library(%{library: :ok}, _findings, more), do: Enum.uniq(more.())

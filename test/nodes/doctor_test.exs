@@ -175,11 +175,32 @@ defmodule Caravan.Nodes.DoctorTest do
     end
 
     test "an option that is none", context do
+      assert [{:topology, :fault, :invalid_option}] = wrong(check(context, :query))
       assert [{:topology, :fault, :invalid_option}] = wrong(check(context, query: "a.test", typ: :a))
     end
   end
 
   describe "a running topology:" do
+    test "one that is stuck, and one that drains" do
+      {vm, _, _} = Vm.start_node(["-pa", Application.app_dir(:logger, "ebin")])
+      assert [{:topology, :warning, :no_topology}] = wrong(start_application(vm))
+      Vm.start_topology(vm, :app, query: "app.test", nameservers: ["127.0.0.1:1"])
+      Vm.eval(vm, "'Elixir.Caravan':drain()")
+      findings = check(vm)
+      assert [{:dns, _, _}, {:topology, :warning, :draining}] = Enum.sort(wrong(findings))
+      assert said(findings, :draining) =~ "looks for nobody"
+
+      Vm.eval(vm, "[{Pid, _}] = 'Elixir.Registry':lookup('Elixir.Caravan.Topology.Registry', app), sys:suspend(Pid)")
+      findings = check(vm)
+      assert wrong(findings) == [{:topology, :fault, :not_responding}]
+      assert said(findings, :not_responding) =~ ":app: not responding; its process is stuck or overloaded"
+    end
+
+    defp start_application(vm) do
+      Vm.eval(vm, "{ok, _} = application:ensure_all_started(caravan), ok")
+      check(vm)
+    end
+
     test "its query, its age and how many are connected" do
       server = DnsServer.start()
       logger = ["-pa", Application.app_dir(:logger, "ebin")]
@@ -240,7 +261,9 @@ defmodule Caravan.Nodes.DoctorTest do
       for {name, kind} <- [
             {"app-70000@127.0.0.1", :port_out_of_range},
             {"rpc-5f3a-app-3434@127.0.0.1", :tool_node},
-            {"app 1@127.0.0.1", :invalid_name}
+            {"app 1@127.0.0.1", :invalid_name},
+            {"{:a, :b}", :invalid_name},
+            {"", :invalid_name}
           ],
           do: assert(wrong(explain(context, name)) == [{:name, :fault, kind}])
 

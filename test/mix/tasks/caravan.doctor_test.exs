@@ -46,6 +46,16 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
     refute output =~ "\e["
   end
 
+  test "without a query, libcluster's topologies are looked up" do
+    server = DnsServer.start()
+    config = [query: "cluster.test", nameservers: [server.address]]
+    topologies = [other: [strategy: Other], mine: [strategy: Caravan.Cluster.DnsStrategy, config: config]]
+    Application.put_env(:libcluster, :topologies, topologies)
+    on_exit(fn -> Application.delete_env(:libcluster, :topologies) end)
+    findings = Caravan.Doctor.check(role: :tool)
+    assert [%{kind: :nxdomain}] = for(%{about: {:topology, :mine, "cluster.test"}} = it <- findings, do: it)
+  end
+
   test "wrong options are told" do
     assert capture_io(:stderr, fn -> assert catch_exit(Doctor.run(["--nope"])) == {:shutdown, 1} end) =~ "--nope"
     output = capture_io(fn -> assert catch_exit(Doctor.run(~w(--query a.test --type mx))) == {:shutdown, 1} end)
