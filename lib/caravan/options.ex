@@ -339,12 +339,16 @@ defmodule Caravan.Options do
   end
 
   defp cast!(check, key, value, where) do
-    with %{^key => type} <- check.types,
-         {:ok, value} <- Type.cast(type, value) do
-      value
-    else
-      :error -> raise_refused(key, check.types[key], value, where)
+    case check.types do
+      %{^key => type} -> cast_to!(type, key, value, where)
       _unknown -> raise_unknown(key, where, check.keys)
+    end
+  end
+
+  defp cast_to!(type, key, value, where) do
+    case Type.cast(type, value) do
+      {:ok, value} -> value
+      :error -> raise_refused(key, type, value, where)
     end
   end
 

@@ -24,6 +24,7 @@ defmodule Mix.Tasks.Caravan.Shell do
   @flags "-start_epmd false -epmd_module caravan_epmd"
 
   @impl true
+  @spec run([String.t()]) :: no_return
   def run(args) do
     with {:ok, arguments} <- parse(args),
          Mix.Task.run("compile"),
