@@ -5,6 +5,7 @@
 //! to the lookup proper, with the time that is left, and with the answer, so that nothing is asked twice.
 
 pub(super) mod question;
+mod random;
 mod slots;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::task::AbortHandle;
 
 use self::question::{Question, patience};
+use self::random::Random;
 use self::slots::{PLACES, Slots};
 use super::{Lookup, Spec, Transport, Unfinished};
 use crate::endpoint::{self, RefusedNames};
@@ -282,33 +284,6 @@ async fn sweep() {
         if is_over {
             return;
         }
-    }
-}
-
-/// Numbers from the system's source of randomness, fetched in bulk.
-struct Random {
-    bytes: [u8; 256],
-    used: usize,
-}
-
-impl Default for Random {
-    fn default() -> Self {
-        Self {
-            bytes: [0; 256],
-            used: 256,
-        }
-    }
-}
-
-impl Random {
-    fn next(&mut self) -> Option<u16> {
-        if self.used == self.bytes.len() {
-            getrandom::fill(&mut self.bytes).ok()?;
-            self.used = 0;
-        }
-        let number = *self.bytes.get(self.used..)?.first_chunk()?;
-        self.used += 2;
-        Some(u16::from_be_bytes(number))
     }
 }
 
