@@ -48,6 +48,13 @@ defmodule Caravan.Doctor.Dns do
     ])
   end
 
+  defp found(%{config: %{source: {:local, ports}}} = lookup, report) do
+    ok(:dns, "nodes on the #{ports} ports from base_port on, on this machine: #{listed(lookup, report)}")
+  end
+
+  defp found(%{config: %{source: {:nodes, _}}} = lookup, report),
+    do: ok(:dns, "nodes in the option :nodes: #{listed(lookup, report)}")
+
   defp found(lookup, found) do
     count = if is_list(found.endpoints), do: length(found.endpoints), else: found.endpoints
     endpoints = if count == 1, do: "1 endpoint", else: "#{count} endpoints"
@@ -94,7 +101,7 @@ defmodule Caravan.Doctor.Dns do
   end
 
   # Nobody has named these endpoints yet.
-  defp no_port(%{config: %{template: nil, type: :srv}} = lookup, endpoints) do
+  defp no_port(%{config: %{template: nil, source: :srv}} = lookup, endpoints) do
     case for %{port: nil, host: host} <- endpoints, do: host do
       [] -> []
       [host | _] = hosts -> [refused(lookup, %{reason: :no_port, count: length(hosts), example: host})]

@@ -28,14 +28,16 @@ defmodule Caravan.Doctor.Lookups do
   # No node is on a host of this domain (RFC 6761).
   @nowhere "nowhere.invalid"
 
+  defguardp is_dns(source) when is_atom(source)
+
   @doc """
   Looks up all queries of `config` at once. `own` is the name of this node, or of the one that it is about; nil if there
-  is none. Then only the option :node_sname tells what nodes are called.
+  is none. Then only the option :node_sname tells what nodes in DNS are called.
   """
   @spec ask((String.t() -> Caravan.Doctor.Finding.about()), Config.t(), String.t() | nil, keyword) :: [t]
   def ask(about, config, own, options) do
-    stand_in = if config.sname, do: "#{config.sname}@#{@nowhere}"
-    {membership, note} = membership(config, own || stand_in, options[:long?])
+    stand_in = stand_in(config)
+    {membership, note} = membership(config, own || stand_in, long?(config, own, options))
 
     config.queries
     |> Enum.with_index()
@@ -51,13 +53,25 @@ defmodule Caravan.Doctor.Lookups do
         query: query,
         config: config,
         own: own,
-        sought?: own != nil and options[:sought?],
+        sought?: own != nil and options[:sought?] and is_dns(config.source),
         note: if(own, do: note),
-        outcome: outcome,
+        outcome: if(own, do: outcome, else: without_itself(outcome)),
         membership: membership
       }
     end)
   end
+
+  # A stand-in is nobody.
+  defp without_itself({:ok, %{itself: _} = report}), do: {:ok, %{report | itself: []}}
+  defp without_itself(outcome), do: outcome
+
+  # Names that don't come from DNS are whole, so anybody may ask for them.
+  defp stand_in(%{source: source}) when not is_dns(source), do: "nobody-65535@#{@nowhere}"
+  defp stand_in(%{sname: nil}), do: nil
+  defp stand_in(%{sname: sname}), do: "#{sname}@#{@nowhere}"
+
+  defp long?(%{source: source}, nil, _options) when not is_dns(source), do: nil
+  defp long?(_config, _own, options), do: options[:long?]
 
   defp membership(_config, nil, _long?), do: {nil, nil}
 
@@ -78,8 +92,10 @@ defmodule Caravan.Doctor.Lookups do
     end
   end
 
-  defp begin(ref, config, query, _index, _own, nil),
-    do: Native.lookup(ref, config |> Map.take([:type, :nameservers, :transport, :timeout]) |> Map.put(:query, query))
+  defp begin(ref, config, query, _index, _own, nil) do
+    spec = Map.take(config, [:nameservers, :transport, :timeout])
+    Native.lookup(ref, Map.merge(spec, %{query: query, type: config.source}))
+  end
 
   defp begin(ref, _config, _query, index, own, membership),
     do: Native.poll(membership, index, ref, own, {:erlang.system_info(:atom_count), :erlang.system_info(:atom_limit)})

@@ -20,7 +20,7 @@ defmodule Caravan.Doctor.DnsTest do
     lookup = %Lookups{
       about: {:topology, :app, "app.test"},
       query: "app.test",
-      config: %{template: nil, type: :srv},
+      config: %{template: nil, source: :srv},
       own: @own,
       sought?: true,
       outcome: outcome
