@@ -87,8 +87,9 @@ defmodule Caravan.Nodes.LocalTest do
   end
 
   test "a node with another cookie is a peer that backs off", %{base: base, host: host} do
-    a = start_local(base, "a-0")
+    # Its log is kept from before anyone dials it.
     b = start(base, "b-1", ["-setcookie", "another"])
+    a = start_local(base, "a-0")
     other = :"b-1@#{host}"
 
     Vm.eventually("the refusal", fn ->
@@ -140,5 +141,14 @@ defmodule Caravan.Nodes.LocalTest do
     assert :gen_tcp.accept(listener, 0) == {:error, :timeout}
     :gen_tcp.close(silent)
     assert about(a, "refused") == []
+  end
+
+  test "where links go over TLS, no node can be asked, and the option says so" do
+    vm = Vm.start(["-proto_dist", "inet_tls"])
+    check = "try 'Elixir.Caravan.Topology':'check!'(app, [{type, local}]) catch error:E -> maps:get(message, E) end"
+    assert Vm.eval(vm, check) =~ "option :type of topology :app: :local finds nodes with plain distribution"
+    assert Vm.eval(vm, "'Elixir.Caravan.Topology':'check!'(app, [{nodes, ['a-3434@h']}])") == :ok
+    bad = "try 'Elixir.Caravan.Topology':'check!'(app, [{nodes, ['a-3434']}]) catch error:E -> maps:get(message, E) end"
+    assert Vm.eval(vm, bad) =~ ~r/^topology :app: .*a-3434.* it has no host/
   end
 end
