@@ -64,6 +64,11 @@ defmodule Caravan.Netns do
     ErlangError -> false
   end
 
+  @doc "How many neighbours the kernel keeps, those of all namespaces together (arp(7))."
+  def most_neighbours do
+    "/proc/sys/net/ipv4/neigh/default/gc_thresh3" |> File.read!() |> String.trim() |> String.to_integer()
+  end
+
   @doc "Starts an empty laboratory; it belongs to the calling process."
   def start do
     port =

@@ -25,6 +25,7 @@ defmodule Caravan.Chaos.CommandLine do
     minutes = Keyword.get(options, :minutes, 10)
     restart = options[:restart] && percent!(options[:restart])
     links = options[:links]
+    if links == nil, do: check_neighbours!(nodes)
     connect_all = Keyword.get(options, :connect_all, links == nil)
     if links && connect_all, do: fail("--links needs --no-connect-all, which it implies, not --connect-all")
     plan = Plan.new(seed, nodes, restart: restart, connect_all: connect_all, links: links)
@@ -53,6 +54,19 @@ defmodule Caravan.Chaos.CommandLine do
       IO.puts("\nUntil a little after the first of them:\n#{Timeline.said(events, at + @later)}\n")
 
       fail("#{length(verdict.violations)} violations; again: #{again}")
+    end
+  end
+
+  # All network namespaces share the kernel's table of them. When it is full, hosts can't be reached.
+  defp check_neighbours!(nodes) do
+    needed = nodes * (nodes + 1)
+    most = Netns.most_neighbours()
+
+    if needed > most do
+      fail(
+        "#{nodes} hosts that all talk to each other and to the DNS server are #{needed} neighbours, and the kernel keeps " <>
+          "#{most}; run fewer nodes, or raise it: sysctl net.ipv4.neigh.default.gc_thresh3=#{needed}"
+      )
     end
   end
 
