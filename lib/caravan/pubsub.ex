@@ -23,9 +23,6 @@ defmodule Caravan.PubSub do
   alias Caravan.{Broadcast, Error}
   alias Caravan.Broadcast.Subscribers
 
-  # It is there when this is started, if not when this is compiled.
-  @compile {:no_warn_undefined, Phoenix.PubSub}
-
   # What goes from node to node, over the tree or straight, is {:caravan, version, :dispatch, target, topic, message,
   # dispatcher}; the target is a node or :all. A message of this version never changes.
   @version 1
@@ -113,11 +110,12 @@ defmodule Caravan.PubSub do
   @impl true
   def handle_cast(_no_message_of_ours, state), do: {:noreply, state}
 
-  # The dispatcher may be one that only newer nodes have.
+  # The dispatcher may be one that only newer nodes have. Phoenix.PubSub is called through apply, since it is not a
+  # dependency.
   defp dispatch({:caravan, @version, :dispatch, target, topic, message, dispatcher}, state)
        when (target == :all or target == node()) and is_binary(topic) and is_atom(dispatcher) do
     if Code.ensure_loaded?(dispatcher) and function_exported?(dispatcher, :dispatch, 3),
-      do: :ok = Phoenix.PubSub.local_broadcast(state.pubsub, topic, message, dispatcher)
+      do: :ok = apply(Phoenix.PubSub, :local_broadcast, [state.pubsub, topic, message, dispatcher])
 
     {:noreply, state}
   end
