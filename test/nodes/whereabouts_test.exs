@@ -85,6 +85,8 @@ defmodule Caravan.Nodes.WhereaboutsTest do
     assert connect(context.asker, context.asked_name)
     [port] = Vm.free_ports(1)
     late = :"app-#{port}@127-0-0-2.test"
+    # It has booted by then: a set-up takes 6.5 s at most.
+    vm = listener({127, 0, 0, 2}, @app, port)
 
     Vm.eval(
       context.asker,
@@ -93,7 +95,7 @@ defmodule Caravan.Nodes.WhereaboutsTest do
 
     # The dial is under way by the time that anybody hears of the host.
     Vm.await(context.asker, "net_kernel:node_info('#{late}', state)", {:ok, :pending})
-    _late = dialler(context, {127, 0, 0, 2}, @app, port)
+    assert connect(vm, context.asked_name)
     Vm.await(context.asker, "persistent_term:get(link, waiting)", true)
   end
 
@@ -133,12 +135,17 @@ defmodule Caravan.Nodes.WhereaboutsTest do
     refute Vm.eval(context.asked, was_linked.(hidden_name))
   end
 
-  # A node that listens on `ip` only and dials the one that is asked; its host is one that nobody knows.
-  defp dialler(context, ip, app \\ @app, port \\ nil) do
-    host = host(ip)
-    vm = Vm.start(["-name", "app-#{port || hd(Vm.free_ports(1))}@#{host}" | logger()], ip: ip)
-    if app, do: Vm.eval(vm, app)
+  # A node that dials the one that is asked.
+  defp dialler(context, ip, app \\ @app) do
+    vm = listener(ip, app, hd(Vm.free_ports(1)))
     assert connect(vm, context.asked_name)
+    vm
+  end
+
+  # A node that listens on `ip` only; its host is one that nobody knows.
+  defp listener(ip, app, port) do
+    vm = Vm.start(["-name", "app-#{port}@#{host(ip)}" | logger()], ip: ip)
+    if app, do: Vm.eval(vm, app)
     vm
   end
 
