@@ -157,6 +157,19 @@ impl Picks {
         self.changes.moved.extend(changes.moved.iter().filter(known).cloned());
     }
 
+    /// The picks that aren't among these, best first, and whether they are out of reach.
+    fn beyond(&self, chosen: &[Arc<str>]) -> Vec<(Arc<str>, bool)> {
+        let others = self
+            .known
+            .iter()
+            .filter(|(name, known)| known.pick && !chosen.contains(name));
+        let mut others: Vec<_> = others
+            .map(|(name, known)| (self.place(name), known.out_of_reach))
+            .collect();
+        others.sort_unstable();
+        others.into_iter().map(|((_, name), out)| (name, out)).collect()
+    }
+
     /// Makes these the picks.
     fn settle(&mut self, picks: &[Arc<str>]) {
         let known = &mut self.known;
@@ -217,7 +230,8 @@ impl Membership {
 
     /// Picks again: the best within reach, as many as are wanted. Better ones that are out of reach stay picks, so that
     /// they are dialed again, and take their place once they are back. Once as many are out of reach, the names may be
-    /// mostly dead. A dial of each would take long, so from then on, names are probed first, many at once.
+    /// mostly dead. A dial of each would take long, so from then on, names are probed first, many at once. Until they have
+    /// answered, worse picks stay: what isn't known to be there takes nobody's place.
     pub(super) fn choose(&mut self, pass: &mut Pass<'_, impl Vm>) {
         let Some(mut picks) = self.picks.take() else {
             return;
@@ -225,7 +239,7 @@ impl Membership {
         picks.note(&pass.changes);
         let mut chosen = Vec::new();
         let (mut reachable, mut out_of_reach) = (0, 0);
-        let (mut unproven, mut in_vain) = (0, 0);
+        let (mut unproven, mut in_vain, mut refused) = (0, 0, false);
         for (_, name) in &picks.by_rank {
             if reachable == picks.wanted || unproven == PROBED_AT_ONCE || in_vain == MOST_IN_VAIN {
                 break;
@@ -251,9 +265,13 @@ impl Membership {
                         in_vain += usize::from(!may_answer);
                         continue;
                     }
+                    // A worse one may be an atom already.
                     Verdict::Refused(reason) => {
-                        pass.changes.refused.push((name.to_string(), reason));
-                        break;
+                        if !mem::replace(&mut refused, true) {
+                            pass.changes.refused.push((name.to_string(), reason));
+                        }
+                        in_vain += 1;
+                        continue;
                     }
                 }
             }
@@ -261,6 +279,13 @@ impl Membership {
             out_of_reach += usize::from(out);
             reachable += usize::from(!out);
             chosen.push(Arc::clone(name));
+        }
+        for (name, out) in picks.beyond(&chosen) {
+            if reachable == picks.wanted {
+                break;
+            }
+            reachable += usize::from(!out);
+            chosen.push(name);
         }
         if unproven > 0 {
             self.candidates.tidy(pass.now, self.limits.expire_after);

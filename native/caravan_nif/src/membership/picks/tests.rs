@@ -260,6 +260,63 @@ fn where_nothing_can_be_probed_picks_out_of_reach_cost_half_a_budget_of_atoms_at
     assert!(set.waiting(&changes) > 0, "the links are the proof");
 }
 
+#[test]
+fn picks_stay_when_a_better_member_gets_no_atom() {
+    struct Full;
+    impl Vm for Full {
+        fn is_atom(&self, name: &str) -> bool {
+            name != ranked(names(0..10))[0]
+        }
+        fn has_answered(&self, _name: &str) -> bool {
+            true
+        }
+        fn atoms_left(&self) -> usize {
+            0
+        }
+    }
+    let all = ranked(names(0..10));
+    let mut set = set(3);
+    answer(&mut set, 0, &all[1..]);
+    let listed = all.iter().map(|name| node(name)).collect();
+    let changes = set.answer(Duration::from_secs(1), whole(0, listed), SELF, &Full);
+    assert_eq!(changes.refused, [(all[0].clone(), Refusal::AtomLimit)]);
+    assert_eq!(changes.links.unwrap(), LinkChanges::default());
+    // One of them is lost, and the next is an atom.
+    let out = [(all[1].clone(), Reach::OutOfReach)];
+    let links = set.reach(Duration::from_secs(1), &out, &Full).links.unwrap();
+    assert_eq!(links, picked(&[&all[4]]));
+}
+
+#[test]
+fn picks_stay_while_better_members_are_probed() {
+    let all = ranked(names(0..100));
+    let mut set = Membership::new(Limits {
+        expire_after: Duration::from_secs(300),
+        ..limits(1_000)
+    })
+    .with_picks(SELF, 2);
+    let listed: Vec<_> = all.iter().map(|name| node(name)).collect();
+    let changes = set.answer(Duration::ZERO, whole(0, listed.clone()), SELF, &NOBODY);
+    all_out_of_reach(&mut set, changes, &NOBODY);
+    // Only the two worst are there.
+    let mut picks = BTreeSet::new();
+    while picks.len() < 2 {
+        let ended = next_probes(&mut set).into_iter().map(|name| {
+            let there = all[98..].contains(&name);
+            (name, there)
+        });
+        let changes = set.probed(Duration::ZERO, &ended.collect::<Vec<_>>(), &NOBODY);
+        picks.extend(changes.links.unwrap().picked);
+    }
+    assert_eq!(picks, all[98..].iter().cloned().collect());
+    for name in &picks {
+        set.reach(Duration::ZERO, &[(name.clone(), Reach::Linked)], &NOBODY);
+    }
+    let later = set.answer(IN_VAIN, whole(0, listed), SELF, &NOBODY);
+    assert_eq!(next_probes(&mut set).len(), PROBED_AT_ONCE);
+    assert_eq!(later.links.unwrap(), LinkChanges::default());
+}
+
 /// The private memory of this process, in bytes.
 #[cfg(target_os = "linux")]
 fn memory() -> usize {
