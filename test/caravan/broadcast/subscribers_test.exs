@@ -39,17 +39,48 @@ defmodule Caravan.Broadcast.SubscribersTest do
     assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}
     # The monitor of the server's was set earlier, and this comes later.
     Caravan.Vm.eventually("it is forgotten", fn ->
-      :ets.lookup(Subscribers, key) == [{key, test}]
+      :ets.match(Subscribers, {{key, :"$1"}}) == [[test]]
     end)
 
     refute is_map_key(:sys.get_state(Subscribers), pid)
+  end
+
+  test "thousands of subscribers to one topology come and go as fast as those to many", %{key: key} do
+    count = 8_000
+    many = come_and_go(for number <- 1..count, do: {key, number})
+    one = come_and_go(List.duplicate(key, count))
+    assert one < 5 * many
+  end
+
+  # How long it takes, in ms.
+  defp come_and_go(keys) do
+    test = self()
+
+    subscribe = fn key ->
+      spawn(fn ->
+        :ok = Subscribers.subscribe(key)
+        send(test, :subscribed)
+        Process.sleep(:infinity)
+      end)
+    end
+
+    before = System.monotonic_time(:millisecond)
+    pids = Enum.map(keys, subscribe)
+    for _ <- pids, do: assert_receive(:subscribed, 30_000)
+    for pid <- pids, do: Process.exit(pid, :kill)
+    gone? = fn -> not Enum.any?(pids, &is_map_key(:sys.get_state(Subscribers, 30_000), &1)) end
+    Caravan.Vm.eventually("they are forgotten", gone?, 30_000)
+    System.monotonic_time(:millisecond) - before
   end
 
   test "what is no question of ours changes nothing" do
     before = Process.whereis(Subscribers)
     send(Subscribers, {:DOWN, make_ref(), :process, self(), :hello})
     GenServer.cast(Subscribers, :hello)
-    send(Subscribers, {:"$gen_call", {self(), make_ref()}, :hello})
+
+    for question <- [:hello, {:subscribe, {:topology, :message}, "no process"}, {:unsubscribe, :what, "no process"}],
+        do: send(Subscribers, {:"$gen_call", {self(), make_ref()}, question})
+
     assert is_map(:sys.get_state(Subscribers))
     assert Process.whereis(Subscribers) == before
   end
