@@ -20,12 +20,16 @@ defmodule Caravan.PubSub do
   """
 
   use GenServer
+  require Logger
   alias Caravan.{Broadcast, Error}
   alias Caravan.Broadcast.Subscribers
 
   # What goes from node to node, over the tree or straight, is {:caravan, version, :dispatch, target, topic, message,
   # dispatcher}; the target is a node or :all. A message of this version never changes.
   @version 1
+
+  # How long to wait before subscribing again, in ms, once the subscriptions are lost.
+  @subscribe_again 500
 
   @typep dispatcher :: module
 
@@ -93,12 +97,27 @@ defmodule Caravan.PubSub do
   def init({adapter, pubsub, topology}) do
     :persistent_term.put({__MODULE__, adapter}, topology)
     # The topology may be started later.
-    :ok = Subscribers.subscribe({topology, adapter})
-    {:ok, %{pubsub: pubsub, topology: topology}}
+    {:ok, subscribe(%{pubsub: pubsub, key: {topology, adapter}, subscribers: nil})}
+  end
+
+  # With the application :caravan, which may be started again without this, all subscriptions end.
+  defp subscribe(%{key: key} = state) do
+    monitor = Process.monitor(Subscribers)
+    :ok = Subscribers.subscribe(key)
+    %{state | subscribers: monitor}
+  catch
+    :exit, _not_there ->
+      Process.send_after(self(), :subscribe, @subscribe_again)
+      state
   end
 
   @impl true
-  def handle_info({:caravan, topology, _node, message}, %{topology: topology} = state),
+  def handle_info({:DOWN, monitor, :process, _subscribers, _reason}, %{subscribers: monitor} = state),
+    do: {:noreply, subscribe(%{state | subscribers: nil})}
+
+  def handle_info(:subscribe, %{subscribers: nil} = state), do: {:noreply, subscribe(state)}
+
+  def handle_info({:caravan, topology, _node, message}, %{key: {topology, _adapter}} = state),
     do: dispatch(message, state)
 
   def handle_info(message, state), do: dispatch(message, state)
@@ -115,9 +134,18 @@ defmodule Caravan.PubSub do
   defp dispatch({:caravan, @version, :dispatch, target, topic, message, dispatcher}, state)
        when (target == :all or target == node()) and is_binary(topic) and is_atom(dispatcher) do
     if Code.ensure_loaded?(dispatcher) and function_exported?(dispatcher, :dispatch, 3),
-      do: :ok = apply(Phoenix.PubSub, :local_broadcast, [state.pubsub, topic, message, dispatcher])
+      do: apply(Phoenix.PubSub, :local_broadcast, [state.pubsub, topic, message, dispatcher])
 
     {:noreply, state}
+  catch
+    # With this process, all messages that wait for it would be lost.
+    kind, reason ->
+      Logger.error(
+        "[caravan] a message to the topic #{inspect(topic)} of #{inspect(state.pubsub)} is dropped, since its dispatcher " <>
+          "#{inspect(dispatcher)} failed: #{Exception.format_banner(kind, reason, __STACKTRACE__)}"
+      )
+
+      {:noreply, state}
   end
 
   defp dispatch(_to_others, state), do: {:noreply, state}

@@ -98,6 +98,8 @@ defmodule Caravan.Nodes.PubSubTest do
           "hello",
           "{caravan, 1, dispatch, all, <<\"topic\">>, x, no_such_module}",
           "{caravan, 1, dispatch, all, topic, x, y}",
+          # It has a function dispatch/3 that raises.
+          "{caravan, 1, dispatch, all, <<\"topic\">>, x, 'Elixir.Registry'}",
           "{caravan, app, x, y}",
           "{'$gen_cast', x}",
           "{'$gen_call', {self(), make_ref()}, x}"
@@ -108,6 +110,17 @@ defmodule Caravan.Nodes.PubSubTest do
     assert received(context.left, 1) == [:hello]
     assert Vm.eval(context.left.vm, "whereis(#{adapter})") == before
     assert pubsub(context.left, "node_name", nil) == context.left.name
+  end
+
+  test "what comes after the application was started again arrives, too", context do
+    subscribe(context.right, "topic")
+    # Without the topology, whose supervisor it isn't.
+    restart = "ok = application:stop(caravan), {ok, _} = application:ensure_all_started(caravan), ok"
+    assert Vm.eval(context.right.vm, restart) == :ok
+    subscribers = "ets:info('Elixir.Caravan.Broadcast.Subscribers', size)"
+    Vm.await(context.right.vm, subscribers, 1)
+    assert pubsub(context.left, "broadcast", "<<\"topic\">>, hello") == :ok
+    assert received(context.right, 1) == [:hello]
   end
 
   test "a topology with chosen links warns once where Phoenix's own adapter runs, also when that starts later", %{
