@@ -58,11 +58,13 @@ defmodule Caravan.Topology do
     Process.flag(:trap_exit, true)
     Logger.metadata(topology: name)
     :ok = :net_kernel.monitor_nodes(true, [:nodedown_reason, node_type: :all])
-    {:ok, State.new(name, config, connector, node(), now()), {:continue, :start}}
+    # Whoever has started a topology may broadcast at once.
+    state = start_broadcast(State.new(name, config, connector, node(), now()))
+    {:ok, state, {:continue, :start}}
   end
 
   @impl true
-  def handle_continue(:start, state), do: {:noreply, state |> start_broadcast() |> run_due()}
+  def handle_continue(:start, state), do: {:noreply, run_due(state)}
 
   @impl true
   def handle_call(:config, _from, state), do: {:reply, state.config, state}

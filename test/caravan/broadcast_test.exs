@@ -18,6 +18,16 @@ defmodule Caravan.BroadcastTest do
     assert %{sent: 2, received: 0, subscribers: 0, eager: 0} = status(context).broadcasts
   end
 
+  test "a topology that has been started takes messages at once", context do
+    publish(context, [])
+
+    for number <- 1..50 do
+      name = :"#{context.name}_#{number}"
+      start(%{context | name: name})
+      assert Caravan.broadcast(name, :hello) == :ok
+    end
+  end
+
   test "subscriptions outlive the topology, and its process for broadcasts is started again",
        context do
     topology = context.name
@@ -76,7 +86,7 @@ defmodule Caravan.BroadcastTest do
     assert error.message =~ "try again"
   end
 
-  # The process takes its name a moment after its start.
+  # The process takes its name a moment after it was started again.
   defp broadcast(context, message) do
     Vm.eventually("it runs", fn -> Process.whereis(Frames.process(context.name)) end)
     Caravan.broadcast(context.name, message)

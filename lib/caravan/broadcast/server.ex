@@ -57,17 +57,16 @@ defmodule Caravan.Broadcast.Server do
       wake_at: :infinity
     }
 
-    {:ok, state, {:continue, :register}}
+    {:ok, register(state)}
   end
 
-  @impl true
-  def handle_continue(:register, state) do
+  defp register(state) do
     Process.register(self(), state.name)
-    {:noreply, hello(state)}
+    hello(state)
   rescue
     ArgumentError ->
       Process.send_after(self(), :register, @register_again)
-      {:noreply, state}
+      state
   end
 
   @impl true
@@ -104,7 +103,7 @@ defmodule Caravan.Broadcast.Server do
   def handle_info({:DOWN, owner, :process, _pid, _reason}, %{owner: owner} = state),
     do: {:stop, :normal, state}
 
-  def handle_info(:register, state), do: handle_continue(:register, state)
+  def handle_info(:register, state), do: {:noreply, register(state)}
 
   def handle_info(frame, state) do
     case Frames.read(frame, state.topology) do
