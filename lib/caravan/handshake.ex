@@ -41,6 +41,7 @@ defmodule Caravan.Handshake do
   | `:incompatible` | the node there lacks what this VM requires | `missing`: flags such as `"V4_NC"` |
   | `:peer_tls` | TLS there, plain distribution here | `alert`: its number, or `nil` |
   | `:peer_plain` | plain distribution there, TLS here | |
+  | `:tls` | TLS there and here, but this VM isn't a node and has no certificate, so it can't ask more | |
   | `:certificate` | one side rejects the other's certificate | `side`: `:here` or `:there`, who rejects it; `reason`: such as `"certificate_expired"`, `"unknown_ca"` or `"hostname_check_failed"` |
   | `:tls_failed` | TLS can't be agreed on | `side`, `alert`, `reason` |
   | `:not_erlang` | something else | `protocol`: such as `"HTTP"`, or `nil`; `banner`: the beginning of what it said |
@@ -150,7 +151,12 @@ defmodule Caravan.Handshake do
   @doc false
   # Both sides speak TLS, so there is more to ask.
   @spec over_tls(t, map) :: t
-  def over_tls(%{verdict: :tls} = handshake, question) do
+  def over_tls(%{verdict: :tls} = handshake, question),
+    do: if(Node.alive?(), do: tls(handshake, question), else: handshake)
+
+  def over_tls(handshake, _question), do: handshake
+
+  defp tls(handshake, question) do
     begun = System.monotonic_time(:millisecond)
     left = max(question.timeout - handshake.elapsed_ms, 1)
     found = Tls.ask(handshake.place, host(handshake), %{question | timeout: left})
@@ -162,8 +168,6 @@ defmodule Caravan.Handshake do
       found -> handshake |> identified(found) |> Verdict.put(found, %{here() | tls?: false}) |> tell()
     end
   end
-
-  def over_tls(handshake, _question), do: handshake
 
   defp host(%{node: nil, place: place}), do: place |> String.split(":") |> hd()
   defp host(%{node: node}), do: node |> String.split("@") |> List.last()

@@ -262,6 +262,7 @@ defmodule Caravan.Nodes.DoctorTest do
             {"app-70000@127.0.0.1", :port_out_of_range},
             {"rpc-5f3a-app-3434@127.0.0.1", :tool_node},
             {"app 1@127.0.0.1", :invalid_name},
+            {"app-1", :invalid_name},
             {"{:a, :b}", :invalid_name},
             {"", :invalid_name}
           ],
@@ -370,6 +371,13 @@ defmodule Caravan.Nodes.DoctorTest do
       assert wrong(findings) == []
       assert Enum.find(findings, &(&1.layer == :distribution)).message == "long names, TLS over IPv4"
       assert Enum.find(findings, &(&1.layer == :port)).message =~ "#{port}, on which this node listens"
+    end
+
+    test "there, and this VM isn't a node", context do
+      {_vm, node, _port} = tls(context, "peer")
+      vm = Vm.start(["-proto_dist", "inet_tls" | Certificates.arguments(context.dir, context.authority)])
+      assert {:handshake, :warning, :tls} in wrong(explain(vm, node))
+      assert {:handshake, :warning, :peer_tls} in wrong(explain(Vm.start([]), node))
     end
 
     test "a certificate that has expired, here or there; and all is well", context do

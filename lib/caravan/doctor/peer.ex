@@ -27,8 +27,20 @@ defmodule Caravan.Doctor.Peer do
   @spec collect(String.t(), :long | :short | nil) :: facts
   def collect(node, domain) do
     connected? = node in Enum.map(Node.list(:connected), &Atom.to_string/1)
-    facts = %{node: node, domain: domain, connected?: connected?, port: Native.dist_port(node)}
+    facts = %{node: node, domain: domain, connected?: connected?, port: port(node)}
     Map.merge(facts, if(connected? or match?({:error, _}, facts.port), do: unasked(), else: ask(node, domain)))
+  end
+
+  # Only a whole name leads to a node.
+  defp port(node) do
+    with {:ok, _port} = found <- Native.dist_port(node) do
+      if Name.host(node) == "", do: {:error, {:invalid_name, part(node)}}, else: found
+    end
+  end
+
+  defp part(node) do
+    {:ok, host} = :inet.gethostname()
+    "expected a whole node name such as #{node}@#{host}, got #{node}; mix caravan.names lists the nodes of a machine"
   end
 
   defp unasked, do: %{address: nil, here?: false, holder: nil, cookie_from: nil, handshake: nil}
@@ -107,17 +119,29 @@ defmodule Caravan.Doctor.Peer do
 
   defp place(%{address: {:ok, address}} = facts) do
     address = ok(:address, "#{:inet.ntoa(address)}#{if facts.here?, do: ", this machine"}")
-    [address | handshake(facts.handshake, facts.cookie_from)] ++ holder(facts)
+    [address | handshake(facts)] ++ holder(facts)
   end
 
-  defp handshake({:error, error}, _from), do: [fault(:handshake, error.kind, error.message)]
+  defp handshake(%{handshake: {:error, error}}), do: [fault(:handshake, error.kind, error.message)]
 
-  defp handshake({:ok, %{verdict: verdict} = found}, _from) when verdict in [:refused, :unreachable, :timeout],
+  defp handshake(%{handshake: {:ok, %{verdict: verdict} = found}}) when verdict in [:refused, :unreachable, :timeout],
     do: [fault(:tcp, verdict, found.message)]
 
-  defp handshake({:ok, %{verdict: :no_address} = found}, _from), do: [fault(:address, :no_address, found.message)]
+  defp handshake(%{handshake: {:ok, %{verdict: :no_address} = found}}),
+    do: [fault(:address, :no_address, found.message)]
 
-  defp handshake({:ok, found}, from), do: [ok(:tcp, "#{found.place} accepts connections"), asked(found, from)]
+  defp handshake(%{handshake: {:ok, found}} = facts) do
+    asked = if facts.domain, do: asked(found, facts.cookie_from), else: asked_from_outside(found, facts.cookie_from)
+    [ok(:tcp, "#{found.place} accepts connections"), asked]
+  end
+
+  # A VM that isn't a node has no certificate.
+  defp asked_from_outside(%{verdict: verdict} = found, _from) when verdict in [:tls, :peer_tls] do
+    message = "what listens at #{found.place} speaks TLS, and only a node can ask more of it"
+    warning(:handshake, verdict, message, "ask from a node: bin/app rpc 'Caravan.explain(:\"#{found.node}\")'")
+  end
+
+  defp asked_from_outside(found, from), do: asked(found, from)
 
   defp asked(%{verdict: :ok, details: %{cookie: :untested}} = found, _from),
     do:
@@ -135,20 +159,31 @@ defmodule Caravan.Doctor.Peer do
   defp asked(found, _from), do: fault(:handshake, found.verdict, found.message)
 
   defp compared(nil), do: ""
-  defp compared(from), do: "; compared was the one in #{from}"
+  defp compared(from), do: "; the cookie compared with is that of #{from}"
 
   # Who has the port, if that is to be seen and isn't the node.
   defp holder(%{holder: nil}), do: []
 
-  defp holder(%{holder: holder, handshake: {:ok, %{verdict: verdict} = found}, port: {:ok, port}} = facts)
-       when verdict in [:other_name, :already_connected, :not_erlang] do
-    who = if found.name, do: ", the node #{found.name}", else: ""
+  defp holder(%{holder: holder, handshake: {:ok, found}, port: {:ok, port}} = facts) do
+    if in_the_way?(found) do
+      who = if found.name, do: ", the node #{found.name}", else: ""
 
-    message =
-      "port #{port} of this machine is held by #{Listener.describe(holder)}#{who}, so #{facts.node} couldn't start here"
+      message =
+        "port #{port} of this machine is held by #{Listener.describe(holder)}#{who}, so #{facts.node} couldn't start here"
 
-    [warning(:port, :port_held, message, "end that process, or end the name of one of the two in another number")]
+      [warning(:port, :port_held, message, "end that process, or end the name of one of the two in another number")]
+    else
+      [ok(:port, "held by #{Listener.describe(holder)}")]
+    end
   end
 
   defp holder(%{holder: holder}), do: [ok(:port, "held by #{Listener.describe(holder)}")]
+
+  # If only the host differs, it is most likely the node itself under its real name.
+  defp in_the_way?(%{verdict: :not_erlang}), do: true
+
+  defp in_the_way?(%{verdict: verdict, details: details}) when verdict in [:other_name, :already_connected],
+    do: details.differs == :base
+
+  defp in_the_way?(_found), do: false
 end

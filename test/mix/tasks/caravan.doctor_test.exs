@@ -95,13 +95,13 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
     assert output =~ "(udp), TTL 1 s: #{node}"
 
     assert output =~
-             "ok       handshake     the node at 127.0.0.1:#{port} is #{node} and has the same cookie; compared was"
+             "ok       handshake     the node at 127.0.0.1:#{port} is #{node} and has the same cookie; the cookie compared"
 
     File.write!(Path.join(dir, "rel/remote.vm.args.eex"), "-epmd_module caravan_epmd\n-start_epmd false\n")
     assert {0, _output} = command(dir, args, Vm.cookie())
     assert {1, output} = command(dir, [Atom.to_string(node)], "SECRET")
     assert output =~ "FAULT    handshake     the node there has that name, but another cookie"
-    assert output =~ "the one in RELEASE_COOKIE" and not (output =~ "SECRET")
+    assert output =~ "is that of RELEASE_COOKIE" and not (output =~ "SECRET")
   end
 
   defp command(dir, args, cookie) do
