@@ -73,13 +73,15 @@ defmodule Caravan.Doctor do
     names = lookups |> Enum.flat_map(&Lookups.names/1) |> Enum.concat(members(facts.topologies)) |> Enum.uniq()
     connected = MapSet.new(Node.list(:connected), &Atom.to_string/1)
     {up, down} = Enum.split_with(names, &MapSet.member?(connected, &1))
-    findings ++ connected(up, names) ++ peers(facts, down)
+    connected(facts.node, length(up), length(names)) ++ findings ++ peers(facts, down)
   end
 
-  defp connected(_up, []), do: []
+  defp connected(node, _up, all) when node == nil or all == 0, do: []
 
-  defp connected(up, names),
-    do: [Finding.ok(:topology, "this node is connected to #{length(up)} of the #{length(names)} others")]
+  defp connected(_node, up, all) do
+    nodes = if all == 1, do: "node", else: "nodes"
+    [Finding.ok(:topology, "this node is connected to #{up} of the #{all} #{nodes} below")]
+  end
 
   # Members that DNS doesn't list just now are dialed, too.
   defp members(names) when names in [[], :not_started], do: []

@@ -9,40 +9,39 @@ defmodule Caravan.Sentences do
       "RELEASE_DISTRIBUTION in a release"
   end
 
-  @doc "Why peers with a topology's options can't find `node`: `note` is what `Caravan.Native.membership_new/2` returns."
+  @doc "Why peers with a topology's options can't find `node`, which need not be this one: `note` is what `Caravan.Native.membership_new/2` returns."
   @spec ill_named(node | String.t(), {atom, String.t() | nil}) :: String.t()
   def ill_named(node, {:by_host, nil}) do
-    "this node's name is #{node}, with a host, but the topology names nodes by address, so its peers can't find it " <>
-      "under that name; set the option :type to :srv and publish SRV records, which carry hosts, or name the nodes by " <>
+    "#{node} is named by a host, but the topology names nodes by address, so peers can't find it under that name; set the option :type to :srv and publish SRV records, which carry hosts, or name the nodes by " <>
       "address"
   end
 
   def ill_named(node, {:capitals, host}) do
-    "this node's name is #{node}, but names from DNS are in lower case, so its peers can't find it under that name; " <>
+    "#{node} has capitals in its host, but names from DNS are in lower case, so peers can't find it under that name; " <>
       "write #{host} in lower case in the node's name"
   end
 
   def ill_named(node, {:other_name, name}) do
-    "this node's name is #{node}, but the topology's options would name it #{name}, so peers with the same options " <>
-      "can't find it; set :node_sname or :node_name to match the nodes' names"
+    "the topology's options would name #{node} #{name}, so peers with the same options can't find it; set :node_sname or :node_name to match the nodes' names"
   end
 
   @doc "An answer lists this node, `node`, as `name`."
   @spec called_otherwise(String.t(), node | String.t(), String.t()) :: String.t()
   def called_otherwise(query, node, name) do
-    "the answer for #{query} lists this node as #{name}, but its name is #{node}, so it rejects peers that dial " <>
-      "#{name}; rename the node or correct the record"
+    "the answer for #{query} lists #{node} as #{name}, and it rejects peers that dial #{name}; rename the node or correct the record"
   end
 
   @doc "Some names in an answer are refused, or have to wait."
   @spec refused(String.t(), Caravan.Lookup.refused()) :: String.t()
   def refused(query, refused) do
-    "#{refused.count} of the names in the answer for #{query} #{fate(refused.reason)}, such as " <>
-      "#{inspect(refused.example)}: #{why(refused.reason)}"
+    {be, such_as} = if refused.count == 1, do: {"is", ""}, else: {"are", "such as "}
+
+    "#{refused.count} of the names in the answer for #{query} #{be} #{fate(refused.reason)}, " <>
+      "#{such_as}#{inspect(refused.example)}: #{why(refused.reason)}"
   end
 
-  defp fate(reason) when reason in [:atom_limit, :no_answer], do: "are waiting to join"
-  defp fate(_reason), do: "are refused"
+  defp fate(reason) when reason in [:atom_limit, :no_answer], do: "waiting to join"
+  defp fate(_reason), do: "refused"
 
   @doc "Why names in an answer are refused."
   @spec why(atom) :: String.t()

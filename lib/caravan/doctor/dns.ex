@@ -128,7 +128,9 @@ defmodule Caravan.Doctor.Dns do
     end
   end
 
-  # Under names that aren't its own.
+  # Under names that aren't its own. What the options name it is told already.
+  defp itself(%{note: {kind, _}}, _names) when kind in [:by_host, :other_name], do: []
+
   defp itself(%{own: own} = lookup, names) do
     for name <- names,
         name != own,

@@ -55,6 +55,8 @@ defmodule Caravan.Doctor.DnsTest do
 
     assert wrong([report(itself: [], added: ["app-3435@host1.test"])]) == [{:dns, :warning, :other_name_here}]
     assert wrong([report(itself: ["app-3434@alias.test"])]) == [{:dns, :fault, :called_otherwise}]
+    by_host = %{report(itself: ["app-3434@10.0.0.1"]) | note: {:by_host, nil}}
+    assert wrong([by_host]) == [{:name, :fault, :by_host}]
   end
 
   test "names that are refused, and why that is a fault or not" do
@@ -72,6 +74,11 @@ defmodule Caravan.Doctor.DnsTest do
       assert [_, it] = Dns.findings([report(refused: refused)])
       assert it.message =~ ~s(2 of the names in the answer for app.test are refused, such as "h": )
     end
+  end
+
+  test "one name that is refused is no example" do
+    assert [_, it] = Dns.findings([report(refused: [%{reason: :no_port, count: 1, example: "h"}])])
+    assert it.message =~ ~s(1 of the names in the answer for app.test is refused, "h": their SRV)
   end
 
   test "what is missing" do

@@ -37,7 +37,9 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
     output = capture_io(fn -> assert catch_exit(Doctor.run(args)) == {:shutdown, 1} end)
 
     # The name that this VM has is another one.
-    assert output =~ ~r/^Query app.test\n  FAULT    name          this node's name is caravan-4999@127.0.0.1, but/m
+    assert output =~
+             ~r/^Query app.test\n  FAULT    name          the topology's options would name caravan-4999@127.0.0.1 app-/m
+
     assert output =~ ~r/^  ok       dns           1 endpoint from #{server.address} \(udp\), TTL 1 s: app-#{port}@/m
     assert output =~ ~r/^Node app-#{port}@127.0.0.1\n  ok       dns           listed by app.test$/m
     assert output =~ ~r/^  FAULT    tcp           nothing listens at 127.0.0.1:#{port} \(connection refused\); start/m
