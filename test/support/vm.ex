@@ -173,8 +173,8 @@ defmodule Caravan.Vm do
     deadline = now() + @deadline
 
     try do
-      # A shell drops what is typed before it is there: its prompt ends in "> ".
-      await_output(port, "> ", "", deadline)
+      # A node's shell drops what is typed before it is there. Mix may print ==> before that.
+      await_output(port, "1> ", "", deadline)
       Port.command(port, input)
       await_output(port, expected, "", deadline)
       Keyword.get(opts, :meanwhile, fn -> :ok end).()
