@@ -42,10 +42,10 @@ defmodule Caravan.Netns.ReadmeTest do
   for {what, check} <- [{"the quick start", "local node"}, {"a shell with flags of its own", "flags"}] do
     test "#{what}, in two terminals", %{within: within, tmp_dir: dir} do
       app = application(dir, within)
-      {:ok, host} = :inet.gethostname()
+      host = Vm.short_host()
       [{code, expected}] = Readme.examples(Readme.block!("first local node"))
       node = Readme.block!(unquote(check)).text
-      in_terminals(app, within, {node, "a-0", "b-1"}, {code, String.replace(expected, "laptop", "#{host}")})
+      in_terminals(app, within, {node, "a-0", "b-1"}, {code, String.replace(expected, "laptop", host)})
     end
   end
 

@@ -6,7 +6,7 @@ defmodule Caravan.Nodes.LocalTest do
   @moduletag timeout: 120_000
   setup do: Vm.no_epmd()
 
-  setup do: %{base: Vm.free_row(16), host: host()}
+  setup do: %{base: Vm.free_row(16), host: Vm.short_host()}
 
   # Short names, as on a laptop: the host need not resolve.
   defp start(base, name, args \\ [], opts \\ []) do
@@ -20,11 +20,6 @@ defmodule Caravan.Nodes.LocalTest do
     vm = start(base, name, args)
     Vm.start_topology(vm, :app, type: :local, poll_interval: 200)
     vm
-  end
-
-  defp host do
-    {:ok, host} = :inet.gethostname()
-    host
   end
 
   defp await_nodes(vm, nodes), do: Vm.await(vm, "lists:sort(nodes())", Enum.sort(nodes))

@@ -77,6 +77,15 @@ defmodule Caravan.Vm do
     {start(["-name", name | args], opts), String.to_atom(name), port}
   end
 
+  @doc "The host in the names of this machine's nodes with short names: not always its host name, nor one that resolves."
+  def short_host do
+    [port] = free_ports(1)
+    vm = start(["-sname", "app-#{port}"])
+    host = eval(vm, "lists:last(string:split(atom_to_list(node()), \"@\"))")
+    stop(vm)
+    to_string(host)
+  end
+
   @doc "The value of Erlang expressions in the VM. Raises where they do."
   def eval(vm, code), do: hd(eval_all([vm], code))
 
