@@ -90,6 +90,10 @@ defmodule Caravan.Broadcast.Memory do
     end
   end
 
+  @doc "Are there messages to pass on to whoever missed them, not only their ids?"
+  @spec keeps_messages?(t) :: boolean
+  def keeps_messages?(memory), do: memory.young != %{} or memory.old != %{}
+
   @doc "Forgets what is too old."
   @spec expire(t, integer) :: t
   def expire(%{turn_at: at} = memory, now) when at > now, do: memory

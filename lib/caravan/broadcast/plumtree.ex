@@ -105,6 +105,9 @@ defmodule Caravan.Broadcast.Plumtree do
   @spec seen?(t, id) :: boolean
   def seen?(tree, id), do: Memory.seen?(tree.memory, id)
 
+  @spec keeps_messages?(t) :: boolean
+  def keeps_messages?(tree), do: Memory.keeps_messages?(tree.memory)
+
   @doc "How many messages came, came again, were asked for, and were asked for in vain; and how many links there are."
   @spec stats(t) :: stats
   def stats(tree) do

@@ -97,7 +97,10 @@ defmodule Caravan.Broadcast.Server do
 
   def handle_info({:timeout, timer, :wake}, %{timer: timer} = state) do
     state = %{state | timer: nil, wake_at: :infinity}
-    {:noreply, state |> apply_change(Plumtree.tick(state.tree, now())) |> rest()}
+    state = state |> apply_change(Plumtree.tick(state.tree, now())) |> rest()
+
+    # A process that has little to do collects no garbage, and payloads that it has forgotten are as much as it may keep.
+    if Plumtree.keeps_messages?(state.tree), do: {:noreply, state}, else: {:noreply, state, :hibernate}
   end
 
   def handle_info({:DOWN, owner, :process, _pid, _reason}, %{owner: owner} = state),

@@ -58,6 +58,27 @@ defmodule Caravan.Broadcast.ServerTest do
     refute_received {:caravan, _, _, _}
   end
 
+  test "what is kept no longer takes no memory, be it never so quiet then", %{server: server} do
+    sender =
+      Task.async(fn ->
+        for _ <- 1..5, do: :ok = Server.broadcast(server, {:message, payload(:binary.copy("x", 1_000_000))}, 5_000)
+      end)
+
+    Task.await(sender)
+    assert binaries(server) > 5_000_000
+    # As if a minute had passed.
+    past = System.monotonic_time(:millisecond) - 60_000
+    %{timer: timer} = :sys.replace_state(server, &put_in(&1.tree.memory.turn_at, past))
+    send(server, {:timeout, timer, :wake})
+    assert :sys.get_state(server).tree.memory.old == %{}
+    assert binaries(server) < 1_000_000
+  end
+
+  defp binaries(pid) do
+    {:binary, all} = Process.info(pid, :binary)
+    Enum.sum(for {_address, size, _count} <- all, do: size)
+  end
+
   test "a node that is linked, and that the topology has not heard of, is a link once it speaks",
        context do
     hear(context, :c@host, {:graft, []})
