@@ -42,7 +42,7 @@ defmodule Caravan.Doctor do
     this_node = Enum.reject(ThisNode.findings(facts), &(&1.verdict == :ok))
 
     with_library(facts, this_node, fn ->
-      {lookups, findings} = lookups(facts, options, facts.node || name)
+      {lookups, findings} = lookups(facts, options, facts.node || name, all?: true)
       # They keep the addresses found.
       this_node ++ findings ++ node(name, facts, lookups)
     end)
@@ -90,10 +90,10 @@ defmodule Caravan.Doctor do
     do: for({_, {:ok, nodes}} <- Registry.call_all(:members, @ask_timeout), node <- nodes, do: Atom.to_string(node))
 
   # The lookups, and what is wrong with them.
-  defp lookups(facts, options, own) do
+  defp lookups(facts, options, own, which \\ []) do
     long? = if facts.node, do: facts.domain == :long, else: own == nil or String.contains?(own, ".")
     # Nobody looks for a node that doesn't listen.
-    reader = [long?: long?, sought?: facts.node == nil or (facts.listens != [] and not facts.hidden?)]
+    reader = [long?: long?, sought?: facts.node == nil or (facts.listens != [] and not facts.hidden?)] ++ which
     {answered, stuck} = running(facts.topologies)
 
     topologies =
@@ -165,10 +165,10 @@ defmodule Caravan.Doctor do
   defp domain(facts), do: if(facts.node, do: facts.domain)
 
   defp node(name, facts, lookups) do
-    listed = for lookup <- lookups, name in Lookups.names(lookup) or name in itself(lookup), do: lookup.query
+    listed = for lookup <- lookups, name in Lookups.names(lookup) or name in itself(lookup), do: lookup
     about = {:node, name}
 
-    [%{listed(listed, name, lookups) | about: about} | dials(name, facts.topologies)] ++
+    [%{listed(listed, name, lookups) | about: about} | dials(name, listed, facts.topologies)] ++
       Peer.findings(Peer.collect(name, domain(facts)))
   end
 
@@ -184,16 +184,22 @@ defmodule Caravan.Doctor do
     end
   end
 
-  defp listed(queries, _name, _lookups), do: Finding.ok(:dns, "listed by #{Enum.join(queries, ", ")}")
+  defp listed(listed, _name, _lookups), do: Finding.ok(:dns, "listed by #{Enum.map_join(listed, ", ", & &1.query)}")
 
   # What the topologies of this node have made of it so far.
-  defp dials(_name, names) when names in [[], :not_started], do: []
+  defp dials(_name, _listed, names) when names in [[], :not_started], do: []
 
-  defp dials(name, _names) do
+  defp dials(name, listed, _names) do
     for {_, {:ok, status}} <- Registry.call_all(:status, @ask_timeout),
-        peer <- status.peers,
-        Atom.to_string(peer.node) == name do
-      %{Finding.ok(:topology, "#{inspect(status.name)}: #{Status.peer_line(peer)}") | about: {:node, name}}
+        line = dials_line(Enum.find(status.peers, &(Atom.to_string(&1.node) == name)), status, listed) do
+      %{Finding.ok(:topology, "#{inspect(status.name)}: #{line}") | about: {:node, name}}
     end
   end
+
+  defp dials_line(nil, %{name: name, picks: picks, spares: spares}, listed) do
+    if spares > 0 and Enum.any?(listed, &match?({:topology, ^name, _query}, &1.about)),
+      do: "it is a spare, since the option :mesh bounds the links, and #{picks} others are picked; it isn't dialed"
+  end
+
+  defp dials_line(peer, _status, _listed), do: Status.peer_line(peer)
 end

@@ -89,6 +89,19 @@ defmodule Caravan.Nodes.PicksTest do
     assert status(vm).spares == 5
   end
 
+  test "of a spare the doctor knows that DNS lists it, and that it isn't dialed", %{dns: dns} do
+    [own | ports] = Vm.free_ports(7)
+    DnsServer.publish(dns, "app.test", [own | ports], "127.0.0.1")
+    vm = start(name(own), dns, links: 2)
+    Vm.eventually("it knows all", fn -> status(vm).members == 6 end)
+    [spare | _] = Enum.map(ports, &name/1) -- Vm.eval(vm, "'Elixir.Caravan':members(app)")
+    findings = Vm.eval(vm, "'Elixir.Caravan.Doctor':explain('#{spare}')")
+    # Nobody is there.
+    assert [:refused] = for(%{verdict: :fault, kind: kind} <- findings, do: kind)
+    assert Enum.any?(findings, &(&1.message == "listed by app.test"))
+    assert Enum.any?(findings, &(&1.message =~ ":app: it is a spare"))
+  end
+
   test "more than it picks nobody can wait for", %{dns: dns} do
     [port] = Vm.free_ports(1)
     vm = start(name(port), dns)

@@ -32,12 +32,14 @@ defmodule Caravan.Doctor.Lookups do
 
   @doc """
   Looks up all queries of `config` at once. `own` is the name of this node, or of the one that it is about; nil if there
-  is none. Then only the option :node_sname tells what nodes in DNS are called.
+  is none. Then only the option :node_sname tells what nodes in DNS are called. `all?`: names all members, not only those
+  that the topology would link with.
   """
   @spec ask((String.t() -> Caravan.Doctor.Finding.about()), Config.t(), String.t() | nil, keyword) :: [t]
   def ask(about, config, own, options) do
     stand_in = stand_in(config)
-    {membership, note} = membership(config, own || stand_in, long?(config, own, options))
+    members = if options[:all?], do: %{config | links: nil}, else: config
+    {membership, note} = membership(members, own || stand_in, long?(config, own, options))
 
     config.queries
     |> Enum.with_index()
