@@ -12,7 +12,9 @@ defmodule Caravan.Broadcast.Server do
   use GenServer
   alias Caravan.Broadcast.{Frames, Plumtree, Subscribers}
 
-  # Others may have been given the name, or its last owner be about to end.
+  # How long the last owner of the name may take to end, in ms.
+  @name_free 100
+  # Others may have been given the name.
   @register_again 500
 
   @typedoc "Erlang's links, unless a test stands in for them: how to send, and who is linked."
@@ -57,7 +59,21 @@ defmodule Caravan.Broadcast.Server do
       wake_at: :infinity
     }
 
+    :ok = await_end(state.name)
     {:ok, register(state)}
+  end
+
+  # A topology that is started again may be there before the last one's process for broadcasts is gone.
+  defp await_end(name) do
+    monitor = Process.monitor(name)
+
+    receive do
+      {:DOWN, ^monitor, :process, _last, _reason} -> :ok
+    after
+      @name_free ->
+        Process.demonitor(monitor, [:flush])
+        :ok
+    end
   end
 
   defp register(state) do

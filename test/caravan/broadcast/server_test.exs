@@ -58,6 +58,24 @@ defmodule Caravan.Broadcast.ServerTest do
     refute_received {:caravan, _, _, _}
   end
 
+  test "the name is taken as soon as its last owner has ended", context do
+    test = self()
+    topology = :"#{context.topology}, again"
+    name = Frames.process(topology)
+
+    last =
+      spawn(fn ->
+        Process.register(self(), name)
+        send(test, :registered)
+        receive do: (:end -> :ok)
+      end)
+
+    assert_receive :registered
+    Process.send_after(last, :end, 20)
+    {:ok, server} = Server.start_link(topology)
+    assert Process.whereis(name) == server
+  end
+
   test "what is kept no longer takes no memory, be it never so quiet then", %{server: server} do
     sender =
       Task.async(fn ->
