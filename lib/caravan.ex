@@ -152,9 +152,12 @@ defmodule Caravan do
   """
   @spec status() :: %{atom => Status.t()}
   def status do
-    for {name, answer} <- Registry.call_all(:status, @status_timeout), into: %{} do
+    answers = Registry.call_all(:status, @status_timeout)
+    broadcasts = Broadcast.stats(for({name, {:ok, _status}} <- answers, do: name), @status_timeout)
+
+    for {name, answer} <- answers, into: %{} do
       case answer do
-        {:ok, status} -> {name, %{status | broadcasts: Broadcast.stats(name, @status_timeout)}}
+        {:ok, status} -> {name, %{status | broadcasts: broadcasts[name]}}
         :timeout -> {name, %Status{name: name, responding: false}}
       end
     end

@@ -36,12 +36,18 @@ defmodule Caravan.Broadcast do
     Subscribers.unsubscribe({topology, channel})
   end
 
-  @doc "What came of a topology's broadcasts on this node so far; nil if its process doesn't say within `timeout` ms."
-  @spec stats(atom, timeout) :: Caravan.Status.broadcasts() | nil
-  def stats(topology, timeout) do
-    topology |> Frames.process() |> Server.stats(timeout) |> Map.put(:subscribers, Subscribers.count(topology))
-  catch
-    :exit, _reason -> nil
+  @doc "What came of the topologies' broadcasts on this node so far; nil for those whose process doesn't say within `ms`."
+  @spec stats([atom], non_neg_integer) :: %{atom => Caravan.Status.broadcasts() | nil}
+  def stats(topologies, ms) do
+    deadline = {:abs, System.monotonic_time(:millisecond) + ms}
+    asked = for topology <- topologies, do: {topology, topology |> Frames.process() |> Server.ask_stats()}
+
+    for {topology, id} <- asked, into: %{} do
+      case :gen_server.receive_response(id, deadline) do
+        {:reply, stats} -> {topology, Map.put(stats, :subscribers, Subscribers.count(topology))}
+        _overloaded_or_not_there -> {topology, nil}
+      end
+    end
   end
 
   defp payload(topology, message) do

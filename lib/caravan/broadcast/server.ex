@@ -37,9 +37,9 @@ defmodule Caravan.Broadcast.Server do
   def broadcast(server, message, timeout),
     do: GenServer.call(server, {:broadcast, message}, timeout)
 
-  @doc "What came of it so far. Exits as `GenServer.call/3` does."
-  @spec stats(GenServer.server(), timeout) :: %{atom => non_neg_integer}
-  def stats(server, timeout), do: GenServer.call(server, :stats, timeout)
+  @doc "Asks what came of it so far; the answer is for `:gen_server.receive_response/2`."
+  @spec ask_stats(atom) :: :gen_server.request_id()
+  def ask_stats(server), do: :gen_server.send_request(server, :stats)
 
   @impl true
   def init({topology, owner, links}) do
