@@ -4,11 +4,12 @@ defmodule Mix.Tasks.Caravan.Doctor do
   @moduledoc """
   Finds out why nodes don't connect: what `Caravan.doctor/1` and `Caravan.explain/2` do in a running node.
 
-      mix caravan.doctor [NODE] [--query QUERY]... [--type srv|a|aaaa|ip] [--nameserver ADDRESS]... [--tcp]
+      mix caravan.doctor [NODE] [--query QUERY]... [--type srv|a|aaaa|ip|local] [--nameserver ADDRESS]... [--tcp]
                          [--timeout MS] [--allow NETWORK]... [--node-name TEMPLATE] [--node-sname NAME]
 
       mix caravan.doctor
       mix caravan.doctor my_app-3434@host1.example.org
+      mix caravan.doctor --type local
       mix caravan.doctor --query my-app.service.consul --nameserver 127.0.0.1:8600 --tcp
 
   Checks the native library and the flags of the project's releases; looks up the queries or, if there are none, those of
@@ -26,7 +27,7 @@ defmodule Mix.Tasks.Caravan.Doctor do
 
   use Mix.Task
 
-  @usage "mix caravan.doctor [NODE] [--query QUERY]... [--type srv|a|aaaa|ip] [--nameserver ADDRESS]... [--tcp] " <>
+  @usage "mix caravan.doctor [NODE] [--query QUERY]... [--type srv|a|aaaa|ip|local] [--nameserver ADDRESS]... [--tcp] " <>
            "[--timeout MS] [--allow NETWORK]... [--node-name TEMPLATE] [--node-sname NAME]"
   @switches [
     query: :keep,
@@ -38,7 +39,7 @@ defmodule Mix.Tasks.Caravan.Doctor do
     node_name: :string,
     node_sname: :string
   ]
-  @types %{"srv" => :srv, "a" => :a, "aaaa" => :aaaa, "ip" => :ip}
+  @types %{"srv" => :srv, "a" => :a, "aaaa" => :aaaa, "ip" => :ip, "local" => :local}
 
   @impl true
   def run(args) do

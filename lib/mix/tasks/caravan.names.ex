@@ -38,9 +38,16 @@ defmodule Mix.Tasks.Caravan.Names do
   def parse(args) do
     case OptionParser.parse(args, strict: []) do
       {[], [], []} -> {:ok, Settings.family() |> Settings.loopback() |> :inet.ntoa() |> to_string()}
-      {[], [host], []} -> {:ok, host}
+      {[], [host], []} -> host(host)
       {_, _, [{switch, _} | _]} -> {:error, "unknown option #{switch}: expected #{@usage}"}
       {_, hosts, []} -> {:error, "expected one host at most, got #{length(hosts)}: #{@usage}"}
+    end
+  end
+
+  defp host(text) do
+    case String.split(text, "@") do
+      [host] when host != "" -> {:ok, host}
+      _none_or_a_node -> {:error, "expected a host, such as host1.example.org, got #{inspect(text)}: #{@usage}"}
     end
   end
 

@@ -26,7 +26,8 @@ defmodule Mix.Tasks.Caravan.Shell do
   @impl true
   @spec run([String.t()]) :: no_return
   def run(args) do
-    with {:ok, arguments} <- parse(args),
+    with :ok <- Caravan.Native.load(),
+         {:ok, arguments} <- parse(args),
          Mix.Task.run("compile"),
          {:ok, iex} <- find_iex(),
          {:error, reason} <- Caravan.Native.exec(iex, arguments, [{"ERL_FLAGS", flags()}]) do

@@ -25,6 +25,7 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
              type: :a
            ]
 
+    assert Doctor.parse(~w(--type local)) == {:ok, nil, [type: :local]}
     assert {:error, "expected at most one node, got 2: mix caravan.doctor " <> _} = Doctor.parse(~w(a@h b@h))
     assert {:error, "unknown or invalid option --nope: expected mix caravan" <> _} = Doctor.parse(~w(--nope))
   end

@@ -9,6 +9,7 @@ defmodule Mix.Tasks.Caravan.NamesTest do
     assert Names.parse([]) == {:ok, "127.0.0.1"}
     assert Names.parse(["host1.example.org"]) == {:ok, "host1.example.org"}
     assert Names.parse(["a", "b"]) == {:error, "expected one host at most, got 2: mix caravan.names [HOST]"}
+    for none <- ["", "a-0@host1"], do: assert({:error, "expected a host, such as" <> _} = Names.parse([none]))
     assert {:error, "unknown option --all: expected" <> _} = Names.parse(["--all"])
   end
 

@@ -30,6 +30,19 @@ defmodule Mix.Tasks.Caravan.ShellTest do
     end
   end
 
+  @tag :tmp_dir
+  test "without the library there is a sentence", %{tmp_dir: dir} do
+    libs = Path.join(dir, "libs")
+    File.mkdir_p!(Path.join(libs, "caravan"))
+    File.cp_r!(Application.app_dir(:caravan, "ebin"), Path.join(libs, "caravan/ebin"))
+    trial = "defmodule Trial do\n  use Mix.Project\n  def project, do: [app: :trial, prune_code_paths: false]\nend\n"
+    File.write!(Path.join(dir, "mix.exs"), trial)
+    env = [ERL_LIBS: Path.expand(libs), MIX_ENV: "prod", MIX_EXS: nil, MIX_BUILD_PATH: nil]
+    assert {1, output} = Vm.command("mix", ["caravan.shell", "a-0"], cd: dir, env: env, timeout: 60_000)
+    assert output =~ "caravan_nif.so is missing. Run"
+    refute output =~ "Caravan.Error"
+  end
+
   @mix """
   defmodule Tiny.MixProject do
     use Mix.Project
