@@ -7,17 +7,15 @@
 pub(super) mod question;
 mod random;
 mod slots;
+mod socket;
 
 use std::collections::HashMap;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
-use socket2::SockRef;
-use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::SemaphorePermit;
 use tokio::task::AbortHandle;
@@ -25,6 +23,7 @@ use tokio::task::AbortHandle;
 use self::question::{Question, patience};
 use self::random::Random;
 use self::slots::{PLACES, Slots};
+use self::socket::Socket;
 use super::{Lookup, Spec, Transport, Unfinished};
 use crate::endpoint::{self, RefusedNames};
 use crate::socket_limit;
@@ -65,7 +64,7 @@ struct Pool {
 
 /// An open socket and its reader, which ends with it.
 struct Open {
-    socket: Arc<UdpSocket>,
+    socket: Arc<Socket>,
     reader: AbortHandle,
 }
 
@@ -151,7 +150,7 @@ fn socket(runtime: &Handle, server: SocketAddr, now: Instant) -> Option<u64> {
     let permit = socket_limit::try_kept_permit()?;
     let key = KEYS.fetch_add(1, Ordering::Relaxed);
     let _registers = runtime.enter();
-    let socket = Arc::new(connected(server).ok()?);
+    let socket = Arc::new(Socket::connected(server).ok()?);
     let reader = runtime.spawn(read(server, key, Arc::clone(&socket), permit));
     let open = Open {
         socket,
@@ -164,17 +163,6 @@ fn socket(runtime: &Handle, server: SocketAddr, now: Instant) -> Option<u64> {
         runtime.spawn(sweep());
     }
     Some(key)
-}
-
-fn connected(server: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = match server {
-        SocketAddr::V4(_) => std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
-        SocketAddr::V6(_) => std::net::UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
-    }?;
-    // So the kernel drops datagrams from elsewhere, and reports a closed port.
-    socket.connect(server)?;
-    socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket)
 }
 
 fn send(key: u64, request: Box<Request>, due: Instant) -> Result<(), Box<Request>> {
@@ -191,8 +179,7 @@ fn send(key: u64, request: Box<Request>, due: Instant) -> Result<(), Box<Request
         (id, Arc::clone(&open.socket))
     };
     query[..2].copy_from_slice(&id.to_be_bytes());
-    // Not by tokio, which sends only after its own thread has seen that the socket is writable.
-    match SockRef::from(&*socket).send(&query) {
+    match socket.send(&query) {
         Ok(_) => Ok(()),
         // If it is gone, its reader has failed, too, and has handed over the request.
         Err(_) => match taken(server, key, id, |_| true) {
@@ -211,7 +198,7 @@ fn taken(server: SocketAddr, key: u64, id: u16, is_answered: impl Fn(&Request) -
 }
 
 /// Reads what comes to one socket.
-async fn read(server: SocketAddr, key: u64, socket: Arc<UdpSocket>, _permit: [SemaphorePermit<'static>; 2]) {
+async fn read(server: SocketAddr, key: u64, socket: Arc<Socket>, _permit: [SemaphorePermit<'static>; 2]) {
     let mut buffer = [0; 4096];
     while let Ok(length) = socket.recv(&mut buffer).await {
         arrived(server, key, &buffer[..length]);
