@@ -37,6 +37,18 @@ defmodule Caravan.QuickTest do
     assert queries(server) == {6, 0}
   end
 
+  test "services, with the addresses that come along or are asked for", %{server: server} do
+    DnsServer.command(server, "add _app._tcp.test 7 SRV 0 1 3434 app.test")
+
+    for {additional, asked} <- [{"on", 1}, {"off", 4}] do
+      DnsServer.command(server, "additional #{additional}")
+      assert {:ok, %{ttl: 5, transport: :udp, endpoints: [found]}} = lookup(server, "_app._tcp.test", type: :srv)
+      assert {found.host, found.port} == {"app.test", 3434}
+      assert Enum.sort(found.addresses) == [{127, 0, 0, 2}, {0, 0, 0, 0, 0, 0, 0, 2}]
+      assert queries(server) == {asked, 0}
+    end
+  end
+
   test "no such name, no data, and failures are asked no more often than otherwise", %{server: server} do
     assert {:error, %Error{kind: :nxdomain}} = lookup(server, "other.test")
     assert {:error, %Error{kind: :nodata}} = lookup(server, "known.test", type: :aaaa)

@@ -1,4 +1,4 @@
-//! One question for addresses as bytes, and what answers it. Pure.
+//! One question as bytes, and what answers it. Pure.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,7 +42,8 @@ impl Question {
         let code: u8 = match spec.record_type {
             Type::A => 1,
             Type::Aaaa => 28,
-            Type::Ip | Type::Srv => return None,
+            Type::Srv => 33,
+            Type::Ip => return None,
         };
         let server = *spec.nameservers.as_ref()?.first()?;
         if spec.tcp {
@@ -98,9 +99,14 @@ impl Question {
             .is_some_and(|code| matches!(code & RCODE, FORM_ERR | NOT_IMP))
     }
 
-    /// The addresses in an answer, if they are all there is to it.
+    /// The addresses in an answer, if they are all there is to it. Services are more: their hosts have addresses, too.
     pub(in crate::resolver) fn addresses(&self, bytes: &[u8]) -> Option<Vec<Record>> {
-        only_addresses(bytes, self.end, &self.name, self.record_type == Type::Aaaa)
+        let ipv6 = match self.record_type {
+            Type::A => false,
+            Type::Aaaa => true,
+            Type::Srv | Type::Ip => return None,
+        };
+        only_addresses(bytes, self.end, &self.name, ipv6)
     }
 }
 

@@ -1,5 +1,5 @@
 use hickory_resolver::proto::op::{Edns, Message, MessageType, Query, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record as DnsRecord, RecordType};
 use proptest::prelude::*;
 
@@ -55,9 +55,6 @@ fn addresses(message: &Message) -> Option<Vec<u8>> {
 
 #[test]
 fn lookups_that_take_more_than_a_question_have_none() {
-    for record_type in [Type::Srv, Type::Ip] {
-        assert!(Question::new(&spec("app.test", record_type)).is_none());
-    }
     let tcp = Spec {
         tcp: true,
         ..spec("app.test", Type::A)
@@ -66,7 +63,8 @@ fn lookups_that_take_more_than_a_question_have_none() {
         nameservers: None,
         ..spec("app.test", Type::A)
     };
-    for other in [tcp, system, spec("app test", Type::A), spec("", Type::A)] {
+    let both = spec("app.test", Type::Ip);
+    for other in [both, tcp, system, spec("app test", Type::A), spec("", Type::A)] {
         assert!(Question::new(&other).is_none(), "{other:?}");
     }
 }
@@ -133,6 +131,25 @@ fn everything_else_is_for_the_lookup_proper() {
 }
 
 #[test]
+fn services_and_what_is_given_for_them_are_for_the_lookup_proper() {
+    let service = SRV::new(0, 1, 3434, owner("n1.test."));
+    let mut message = build_query(&Query::query(owner("app.test."), RecordType::SRV), true);
+    message.metadata.message_type = MessageType::Response;
+    let mut other = message.clone();
+    message
+        .answers
+        .push(DnsRecord::from_rdata(owner("app.test."), 5, RData::SRV(service)));
+    message.additionals.push(address("n1.test.", 1));
+    other.answers.push(address("app.test.", 1));
+    let question = question("app.test", Type::Srv);
+    for answer in [message, other] {
+        let answer = bytes(&answer);
+        assert!(question.is_answered_by(&answer));
+        assert_eq!(question.addresses(&answer), None);
+    }
+}
+
+#[test]
 fn patience_leaves_time_for_the_lookup_proper() {
     let with = |servers: usize, ms| {
         let mut spec = spec("app.test", Type::A);
@@ -148,8 +165,9 @@ fn patience_leaves_time_for_the_lookup_proper() {
 
 proptest! {
     #[test]
-    fn a_query_is_the_one_that_hickory_writes(query in "[a-zA-Z0-9_-]{1,63}(\\.[a-z0-9-]{1,40}){0,4}\\.?", aaaa: bool) {
-        let (record_type, of) = if aaaa { (Type::Aaaa, RecordType::AAAA) } else { (Type::A, RecordType::A) };
+    fn a_query_is_the_one_that_hickory_writes(query in "[a-zA-Z0-9_-]{1,63}(\\.[a-z0-9-]{1,40}){0,4}\\.?", of in 0..3_usize) {
+        let record_type = [Type::A, Type::Aaaa, Type::Srv][of];
+        let of = [RecordType::A, RecordType::AAAA, RecordType::SRV][of];
         let labels = query.strip_suffix('.').unwrap_or(&query).to_ascii_lowercase();
         let name = Name::from_labels(labels.split('.').map(str::as_bytes)).expect("a name");
         let mut message = build_query(&Query::query(name, of), true);
