@@ -82,6 +82,14 @@ defmodule Caravan.QuickTest do
     assert ms in 1_000..1_900
   end
 
+  test "silence is noticed after a pause, too", %{server: server} do
+    assert {:ok, _} = lookup(server, "app.test")
+    DnsServer.command(server, "fault silence")
+    # Longer than silent questions are looked for, while nobody asks.
+    refute_receive _, 200
+    assert {:error, %Error{kind: :timeout}} = lookup(server, "app.test", timeout: 1_000)
+  end
+
   test "a server that has gone is noticed at once", %{server: server} do
     DnsServer.stop(server)
     assert {:error, %Error{kind: :network}} = until_gone(server)

@@ -8,6 +8,7 @@ pub(super) mod question;
 mod random;
 mod slots;
 mod socket;
+mod sweeper;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use self::question::{Question, patience};
 use self::random::Random;
 use self::slots::{PLACES, Slots};
 use self::socket::Socket;
+use self::sweeper::Sweeper;
 use super::{Lookup, Spec, Transport, Unfinished};
 use crate::endpoint::{self, RefusedNames};
 use crate::socket_limit;
@@ -33,9 +35,6 @@ const MAX_SERVERS: usize = 64;
 
 /// How soon a server must have answered before: a slow one would often be asked twice.
 const PROMPT: Duration = Duration::from_millis(50);
-
-/// How often silent questions are looked for, while a socket is open.
-const SWEEP: Duration = Duration::from_millis(25);
 
 static POOLS: Lazy<Mutex<Pools>> = Lazy::new(Mutex::default);
 static KEYS: AtomicU64 = AtomicU64::new(0);
@@ -52,7 +51,7 @@ pub trait Requester: Send {
 struct Pools {
     servers: HashMap<SocketAddr, Pool>,
     random: Random,
-    swept: bool,
+    sweeper: Sweeper,
 }
 
 /// What goes to one server.
@@ -159,9 +158,7 @@ fn socket(runtime: &Handle, server: SocketAddr, now: Instant) -> Option<u64> {
     let mut pools = pools();
     // Only a server without an open socket is ever forgotten, and it may have been meanwhile.
     pools.servers.get_mut(&server)?.slots.open(place, key, open, now);
-    if !std::mem::replace(&mut pools.swept, true) {
-        runtime.spawn(sweep());
-    }
+    pools.sweeper.start(runtime);
     Some(key)
 }
 
@@ -170,12 +167,17 @@ fn send(key: u64, request: Box<Request>, due: Instant) -> Result<(), Box<Request
     let mut query = request.question.query();
     let (id, socket) = {
         let mut pools = pools();
-        let Pools { servers, random, .. } = &mut *pools;
+        let Pools {
+            servers,
+            random,
+            sweeper,
+        } = &mut *pools;
         let Some(pool) = servers.get_mut(&server) else {
             return Err(request);
         };
         let ids = std::iter::from_fn(|| random.next());
         let (id, open) = pool.slots.put(key, ids, due, request)?;
+        sweeper.wake();
         (id, Arc::clone(&open.socket))
     };
     query[..2].copy_from_slice(&id.to_be_bytes());
@@ -247,31 +249,6 @@ fn arrived(server: SocketAddr, key: u64, bytes: &[u8]) {
         digest: None,
         unchanged: false,
     });
-}
-
-/// Hands over what waits too long, and closes idle sockets, until none is open.
-async fn sweep() {
-    loop {
-        tokio::time::sleep(SWEEP).await;
-        let now = Instant::now();
-        let mut silent = Vec::new();
-        let is_over = {
-            let mut pools = pools();
-            for pool in pools.servers.values_mut() {
-                let overdue = pool.slots.sweep(now);
-                pool.answers &= overdue.is_empty();
-                silent.extend(overdue);
-            }
-            pools.swept = pools.servers.values().any(|pool| !pool.slots.is_empty());
-            !pools.swept
-        };
-        for request in silent {
-            request.unfinished(None);
-        }
-        if is_over {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

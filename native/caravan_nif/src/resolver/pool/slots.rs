@@ -13,6 +13,9 @@ pub(super) const MAX_USES: usize = 16;
 /// How long a socket takes questions.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(10);
 
+/// How often silent questions are looked for, while any is pending.
+pub(super) const SWEEP: Duration = Duration::from_millis(25);
+
 /// The sockets `S` to one server, with the requests `R` that are pending on them.
 pub(super) struct Slots<S, R>(Vec<Slot<S, R>>);
 
@@ -124,6 +127,19 @@ impl<S, R> Slots<S, R> {
         }
         self.0.retain(|slot| !slot.is_done());
         overdue
+    }
+
+    /// How long nothing has to be swept, unless another question comes; `None` if no socket is open.
+    pub(super) fn rest(&self, now: Instant) -> Option<Duration> {
+        let rest = |slot: &Slot<S, R>| {
+            let left = MAX_AGE.saturating_sub(now.duration_since(slot.opened));
+            if slot.pending.is_empty() {
+                left.max(SWEEP)
+            } else {
+                SWEEP
+            }
+        };
+        self.0.iter().map(rest).min()
     }
 
     fn close_if_done(&mut self, at: usize) {

@@ -26,6 +26,22 @@ fn no_two_pending_questions_on_a_socket_share_an_id() {
 }
 
 #[test]
+fn idle_sockets_are_not_looked_at_before_the_first_of_them_is_old() {
+    let now = Instant::now();
+    let mut slots = with_socket(now);
+    slots.open(1, 8, 8, at(now, 5_000));
+    assert_eq!(slots.rest(at(now, 5_000)), Some(Duration::from_secs(5)));
+    assert!(slots.put(8, [1].into_iter(), at(now, 6_500), 1).is_ok());
+    assert_eq!(slots.rest(at(now, 6_000)), Some(SWEEP));
+    assert_eq!(slots.sweep(at(now, 6_500)), [1]);
+    assert_eq!(slots.rest(at(now, 6_500)), Some(Duration::from_millis(3_500)));
+    // One that is about to be too old can wait for the others.
+    assert_eq!(slots.rest(at(now, 9_999)), Some(SWEEP));
+    assert_eq!(slots.sweep(at(now, 15_000)), []);
+    assert_eq!(slots.rest(at(now, 15_000)), None);
+}
+
+#[test]
 fn a_socket_takes_sixteen_questions_and_ends_with_the_last_of_them() {
     let now = Instant::now();
     let mut slots = with_socket(now);
