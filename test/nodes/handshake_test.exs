@@ -138,8 +138,9 @@ defmodule Caravan.Nodes.HandshakeTest do
   defp tls(dir, authority, opts \\ []),
     do: ["-proto_dist", "inet_tls" | Certificates.arguments(dir, authority, opts)]
 
+  # A busy machine may need more than two seconds for TLS.
   defp asked(vm, node, options),
-    do: Vm.eval(vm, "element(2, {ok, _} = 'Elixir.Caravan.Handshake':ask('#{node}', #{options}))")
+    do: Vm.eval(vm, "element(2, {ok, _} = 'Elixir.Caravan.Handshake':ask('#{node}', [{timeout, 15000} | #{options}]))")
 
   defp spy(vm, dir) do
     log = Path.join(dir, "log")
