@@ -203,6 +203,8 @@ defmodule Caravan do
       and a node that misses it asks them for it within about two seconds. A node that was away misses it, save for the
       last ones if it is back within seconds.
     * Nobody waits for a slow node, connection or subscriber.
+    * A message waits for a busy connection as long as it is kept, which the last 4,096 are, or 16 MiB of them, for 8 to
+      16 s. Of a burst of more than that, nodes may miss some.
 
   There is no order, neither between senders nor among the messages of one. If the process of a topology crashes and is
   restarted, it may deliver messages of the last few seconds a second time.
