@@ -124,7 +124,7 @@ defmodule Caravan.Nodes.DoctorTest do
       [port] = Vm.free_ports(1)
       findings = check(context, query(%{address: "127.0.0.1:#{port}"}, "app.test"))
       assert wrong(findings) == [{:dns, :fault, :network}]
-      assert said(findings, :network) =~ "nothing listens there"
+      assert said(findings, :network) =~ "nothing listens there (connection refused); check that it runs there"
     end
 
     test "SRV records of port 0, and a target without an address", %{server: server} = context do

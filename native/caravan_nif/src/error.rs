@@ -74,7 +74,7 @@ pub enum Error {
         cause: Truncation,
     },
     /// The operating system could not reach the server, or a connection broke.
-    #[error("{context}: {reason}; check the address and the port")]
+    #[error("{context}: {reason}; check that it runs there, and that the address and the port are right")]
     Network {
         /// Who was asked for what, and for how long.
         context: Context,
