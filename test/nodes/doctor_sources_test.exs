@@ -1,6 +1,7 @@
 defmodule Caravan.Nodes.DoctorSourcesTest do
   # The doctor where the names of nodes don't come from DNS.
   use ExUnit.Case, async: true
+  import Caravan.DoctorSteps
   alias Caravan.Vm
 
   @moduletag :nodes
@@ -27,10 +28,5 @@ defmodule Caravan.Nodes.DoctorSourcesTest do
     vm = Vm.start(["-caravan", "base_port", "#{port}"])
     findings = check(vm, type: :local, local_ports: 1)
     assert Enum.any?(findings, &(&1.message == "nodes on the 1 ports from base_port on, on this machine: #{other}"))
-  end
-
-  defp check(vm, options) do
-    options = options |> :erlang.term_to_binary() |> Base.encode64()
-    Vm.eval(vm, "'Elixir.Caravan.Doctor':check(binary_to_term(base64:decode(\"#{options}\")))")
   end
 end

@@ -1,7 +1,8 @@
 defmodule Caravan.Nodes.DoctorTest do
   # What the doctor finds in real VMs, each with a fault.
   use ExUnit.Case, async: true
-  alias Caravan.{Certificates, DnsServer, Vm}
+  import Caravan.DoctorSteps
+  alias Caravan.{DnsServer, Vm}
 
   @moduletag :nodes
   @moduletag timeout: 120_000
@@ -15,24 +16,6 @@ defmodule Caravan.Nodes.DoctorTest do
   end
 
   defp eval(%{vm: vm}, code), do: Agent.get(vm, fn {vm, _, _} -> Vm.eval(vm, code) end, 60_000)
-
-  defp check(asker, options \\ []), do: ask(asker, "check(#{term(options)})")
-  defp explain(asker, node, options \\ []), do: ask(asker, "explain(#{term("#{node}")}, #{term(options)})")
-
-  defp ask(%Vm{} = vm, call), do: Vm.eval(vm, "'Elixir.Caravan.Doctor':#{call}")
-  defp ask(context, call), do: eval(context, "'Elixir.Caravan.Doctor':#{call}")
-
-  defp term(term), do: "binary_to_term(base64:decode(\"#{term |> :erlang.term_to_binary() |> Base.encode64()}\"))"
-
-  # Those in which something is wrong, but for what is wrong with every VM here: it is on loopback and runs no application.
-  defp wrong(findings) do
-    for finding <- findings,
-        finding.verdict != :ok,
-        finding.kind not in [:loopback_host, :not_started],
-        do: {finding.layer, finding.verdict, finding.kind}
-  end
-
-  defp said(findings, kind), do: Enum.find(findings, &(&1.kind == kind)).message
 
   describe "this node:" do
     test "nothing is wrong", context do
@@ -287,7 +270,7 @@ defmodule Caravan.Nodes.DoctorTest do
     test "another one of this node's name", %{name: name, port: port} = context do
       # Where nobody but a resolver that is wrong would look for it.
       other = Vm.start(~w(-name #{name}), ip: {127, 0, 0, 3})
-      findings = ask(context, "explain(#{term("app-#{port}@127.0.0.3")}, [])")
+      findings = explain(context, "app-#{port}@127.0.0.3")
       assert [{:handshake, :fault, :duplicate} | _] = wrong(findings)
       Vm.stop(other)
     end
@@ -347,59 +330,6 @@ defmodule Caravan.Nodes.DoctorTest do
     test "an address that can't be reached, and a host without one", context do
       assert wrong(explain(context, "app-3434@255.255.255.255")) == [{:tcp, :fault, :unreachable}]
       assert wrong(explain(context, "app-3434@nowhere.invalid")) == [{:address, :fault, :no_address}]
-    end
-  end
-
-  describe "TLS:" do
-    setup do
-      dir = Vm.tmp_path("tls")
-      on_exit(fn -> File.rm_rf!(dir) end)
-      %{dir: dir, authority: Certificates.authority()}
-    end
-
-    defp tls(context, name, opts \\ []) do
-      args = Certificates.arguments(Path.join(context.dir, name), context.authority, opts)
-      Vm.start_node(["-proto_dist", "inet_tls" | args])
-    end
-
-    test "there, and plain distribution here, or the other way round", %{name: name} = context do
-      {vm, node, port} = tls(context, "peer")
-      findings = explain(context, node)
-      assert wrong(findings) == [{:handshake, :fault, :peer_tls}]
-      assert said(findings, :peer_tls) =~ "start both with the same -proto_dist"
-
-      findings = explain(vm, name)
-      assert wrong(findings) == [{:handshake, :fault, :peer_plain}]
-      findings = check(vm)
-      assert wrong(findings) == []
-      assert Enum.find(findings, &(&1.layer == :distribution)).message == "long names, TLS over IPv4"
-      assert Enum.find(findings, &(&1.layer == :port)).message =~ "#{port}, on which this node listens"
-    end
-
-    test "there, and this VM isn't a node", context do
-      {_vm, node, _port} = tls(context, "peer")
-      vm = Vm.start(["-proto_dist", "inet_tls" | Certificates.arguments(context.dir, context.authority)])
-      assert {:handshake, :warning, :tls} in wrong(explain(vm, node))
-      assert {:handshake, :warning, :peer_tls} in wrong(explain(Vm.start([]), node))
-    end
-
-    test "a certificate that has expired, here or there; and all is well", context do
-      {good, good_name, _} = tls(context, "good")
-      {expired, expired_name, _} = tls(context, "expired", validity: {{2020, 1, 1}, {2021, 1, 1}})
-
-      for {vm, node, who} <- [
-            {good, expired_name, "this node rejects the certificate of the node there: it has expired"},
-            {expired, good_name, "the node there rejects this node's certificate: it has expired"}
-          ] do
-        findings = explain(vm, node)
-        assert wrong(findings) == [{:handshake, :fault, :certificate}]
-        assert said(findings, :certificate) =~ who
-      end
-
-      {_vm, node, _} = tls(context, "another")
-      findings = explain(good, node)
-      assert wrong(findings) == []
-      assert Enum.find(findings, &(&1.layer == :handshake)).message =~ "is #{node} and has the same cookie"
     end
   end
 
