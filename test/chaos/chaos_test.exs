@@ -120,10 +120,14 @@ defmodule Caravan.ChaosTest do
     assert Enum.any?(verdict.violations, &match?({:lost_link, _, _}, &1))
   end
 
+  # What is said of the first violation comes a little later.
+  @later 2_000
+
   defp told(verdict, events) do
     # What counts comes last, where a long report is cut off at its beginning.
     {start, _, _} = Enum.min_by(events, &elem(&1, 0))
-    Enum.join([Timeline.said(events) | Timeline.verdict(verdict, start)], "\n")
+    until = with [{_, at, _} | _] <- verdict.violations, do: at + @later, else: (_ -> :end)
+    Enum.join([Timeline.said(events, until) | Timeline.verdict(verdict, start)], "\n")
   end
 
   defp run(nodes, rounds, settings, options) do

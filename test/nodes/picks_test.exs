@@ -155,6 +155,8 @@ defmodule Caravan.Nodes.PicksTest do
         ] do
       vm = Vm.start(["-name", "#{name(port)}", "-pa", Application.app_dir(:logger, "ebin") | args])
       Vm.eval(vm, "logger:remove_handler(default), 'Elixir.Caravan.LogLines':start()")
+      # Not those of the VM before.
+      DnsServer.publish(dns, "app.test", [port | others], "127.0.0.1")
       Vm.start_topology(vm, :app, query: "app.test", nameservers: [dns.address], poll_interval: 200)
 
       for ports <- [others, [last | others]] do
