@@ -1,7 +1,7 @@
 defmodule Caravan.Nodes.HandshakeTest do
   # What `Caravan.Handshake` finds out of real nodes, and what these make of it.
   use ExUnit.Case, async: true
-  alias Caravan.{Certificates, Handshake, Vm}
+  alias Caravan.{Certificates, Handshake, LogFile, Vm}
 
   @moduletag :nodes
   @moduletag timeout: 120_000
@@ -58,20 +58,20 @@ defmodule Caravan.Nodes.HandshakeTest do
 
   test "the cookie is compared only if it is given; another one is one line there, once", %{tmp_dir: dir} do
     {vm, node, _port} = Vm.start_node(["-setcookie", "theirs"])
-    log = spy(vm, dir)
+    log = LogFile.start(vm, dir)
     assert {:ok, %{verdict: :ok}} = Handshake.ask(node)
     assert {:ok, %{verdict: :other_cookie} = it} = Handshake.ask(node, cookie: :ours)
     assert it.message =~ "another cookie than this node"
     assert {:ok, %{verdict: :other_cookie}} = Handshake.ask(node, cookie: :ours)
-    assert [_one] = lines(vm, log, "Invalid challenge reply")
+    assert [_one] = LogFile.lines(log, "Invalid challenge reply")
   end
 
   test "the right cookie makes no link that visible nodes are told of, and no line", %{tmp_dir: dir} do
     {vm, node, _port} = Vm.start_node()
-    log = spy(vm, dir)
+    log = LogFile.start(vm, dir)
     assert {:ok, %{verdict: :ok, details: %{cookie: :same}}} = Handshake.ask(node, cookie: String.to_atom(Vm.cookie()))
     Vm.await(vm, "{nodes(connected), element(2, net_kernel:nodes_info())}", {[], []})
-    assert lines(vm, log, "") == []
+    assert LogFile.lines(log) == []
   end
 
   test "a suspended node, and one that nobody started" do
@@ -141,16 +141,4 @@ defmodule Caravan.Nodes.HandshakeTest do
   # A busy machine may need more than two seconds for TLS.
   defp asked(vm, node, options),
     do: Vm.eval(vm, "element(2, {ok, _} = 'Elixir.Caravan.Handshake':ask('#{node}', [{timeout, 15000} | #{options}]))")
-
-  defp spy(vm, dir) do
-    log = Path.join(dir, "log")
-    spy = "\#{config => \#{file => \"#{log}\"}}"
-    assert Vm.eval(vm, "logger:add_handler(spy, logger_std_h, #{spy})") == :ok
-    log
-  end
-
-  defp lines(vm, log, text) do
-    Vm.eval(vm, "logger_std_h:filesync(spy)")
-    for line <- log |> File.read!() |> String.split("\n", trim: true), line =~ text, do: line
-  end
 end

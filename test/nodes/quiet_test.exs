@@ -1,7 +1,7 @@
 defmodule Caravan.Nodes.QuietTest do
   # What our dialing makes another node log. The lines there are counted.
   use ExUnit.Case, async: true
-  alias Caravan.{Certificates, DnsServer, Vm}
+  alias Caravan.{Certificates, DnsServer, LogFile, Vm}
 
   @moduletag :nodes
   @moduletag :tmp_dir
@@ -14,19 +14,7 @@ defmodule Caravan.Nodes.QuietTest do
     {vm, _, own} = Vm.start_node(["-pa", Application.app_dir(:logger, "ebin")])
     DnsServer.publish(server, "app.test", [own, port], "127.0.0.1")
     options = [query: "app.test", nameservers: [server.address], poll_interval: 100]
-    spy(%{peer: peer, node: node, vm: vm, options: options, server: server, port: port, own: own}, dir)
-  end
-
-  defp spy(context, dir) do
-    log = Path.join(dir, "log-#{System.unique_integer([:positive])}")
-    spy = "\#{config => \#{file => \"#{log}\"}}"
-    assert Vm.eval(context.peer, "logger:add_handler(spy, logger_std_h, #{spy})") == :ok
-    Map.put(context, :log, log)
-  end
-
-  defp lines(context) do
-    Vm.eval(context.peer, "logger_std_h:filesync(spy)")
-    context.log |> File.read!() |> String.split("\n", trim: true)
+    %{log: LogFile.start(peer, dir), node: node, vm: vm, options: options, server: server, port: port, own: own}
   end
 
   defp peer(vm, topology) do
@@ -41,10 +29,10 @@ defmodule Caravan.Nodes.QuietTest do
   end
 
   test "another cookie, whoever asks: one line", %{vm: vm, node: node, options: options} = context do
-    Vm.eval(context.peer, "erlang:set_cookie(theirs)")
+    Vm.eval(context.log.vm, "erlang:set_cookie(theirs)")
     Vm.start_topology(vm, :one, options)
     await_refused(vm, :one)
-    assert [_rejected] = lines(context)
+    assert [_rejected] = LogFile.lines(context.log)
     Vm.start_topology(vm, :two, options)
     await_refused(vm, :two)
 
@@ -53,31 +41,31 @@ defmodule Caravan.Nodes.QuietTest do
       assert Enum.any?(findings, &(&1.kind == :other_cookie))
     end
 
-    assert [_rejected] = lines(context)
+    assert [_rejected] = LogFile.lines(context.log)
   end
 
   test "another cookie, and DNS that drops the node and lists it again: one line", %{vm: vm} = context do
-    Vm.eval(context.peer, "erlang:set_cookie(theirs)")
+    Vm.eval(context.log.vm, "erlang:set_cookie(theirs)")
     Vm.start_topology(vm, :one, [expire_after: 300] ++ context.options)
     await_refused(vm, :one)
     DnsServer.publish(context.server, "app.test", [context.own], "127.0.0.1")
     Vm.eventually("the peer is forgotten", fn -> peer(vm, :one) == [] end)
     DnsServer.publish(context.server, "app.test", [context.own, context.port], "127.0.0.1")
     await_refused(vm, :one)
-    assert [_rejected] = lines(context)
+    assert [_rejected] = LogFile.lines(context.log)
 
     # Who wishes it redials all the same, and is linked.
-    Vm.eval(context.peer, "erlang:set_cookie(#{Vm.cookie()})")
+    Vm.eval(context.log.vm, "erlang:set_cookie(#{Vm.cookie()})")
     Vm.eval(vm, "'Elixir.Caravan':poll(one)")
     Vm.await(vm, "nodes()", [context.node])
-    assert [_rejected] = lines(context)
+    assert [_rejected] = LogFile.lines(context.log)
   end
 
   test "TLS there, and plain distribution here: nothing more after the first attempt",
        %{vm: vm, tmp_dir: dir} = context do
     args = Certificates.arguments(Path.join(dir, "tls"), Certificates.authority())
     {peer, _node, port} = Vm.start_node(["-proto_dist", "inet_tls" | args])
-    context = spy(%{context | peer: peer}, dir)
+    log = LogFile.start(peer, dir)
     DnsServer.publish(context.server, "app.test", [context.own, port], "127.0.0.1")
     Vm.start_topology(vm, :one, context.options)
     Vm.eventually("it is refused", fn -> match?([{:backing_off, _}], peer(vm, :one)) end)
@@ -85,7 +73,7 @@ defmodule Caravan.Nodes.QuietTest do
     assert [next] = Vm.eval(vm, "[maps:get(next_dial, P) || P <- #{peers(:one)}, maps:get(state, P) =:= backing_off]")
     assert next > 500_000
     # The attempt itself, and the question who is there.
-    assert [line, line_of_question] = lines(context)
+    assert [line, line_of_question] = LogFile.lines(log)
     assert line =~ "unsupported_record_type" and line_of_question =~ "unsupported_record_type"
   end
 
@@ -96,6 +84,6 @@ defmodule Caravan.Nodes.QuietTest do
     Vm.start_topology(vm, :one, context.options)
     Vm.eventually("it is refused", fn -> match?([{:backing_off, _}], peer(vm, :one)) end)
     assert [{:backing_off, "the node there is named" <> _}] = peer(vm, :one)
-    assert lines(context) == []
+    assert LogFile.lines(context.log) == []
   end
 end

@@ -1,7 +1,7 @@
 defmodule Caravan.Nodes.RefusalTest do
   # What a topology makes of a node that doesn't let itself be linked: a socket in its place.
   use ExUnit.Case, async: true
-  alias Caravan.{DnsServer, Vm}
+  alias Caravan.{DnsServer, LogFile, Vm}
 
   @moduletag :nodes
   @wait 10_000
@@ -45,9 +45,7 @@ defmodule Caravan.Nodes.RefusalTest do
     tmp_dir: dir
   } do
     {vm, name, _port} = Vm.start_node(["-setcookie", "another"])
-    log = Path.join(dir, "log")
-    spy = "\#{config => \#{file => \"#{log}\"}}"
-    assert Vm.eval(vm, "logger:add_handler(spy, logger_std_h, #{spy})") == :ok
+    log = LogFile.start(vm, dir)
 
     for _ <- 1..2 do
       assert {:ok, %{verdict: :ok} = told} = Caravan.Handshake.ask(name, timeout: 10_000)
@@ -57,7 +55,6 @@ defmodule Caravan.Nodes.RefusalTest do
 
     # The handshake's process there ends a moment later.
     Vm.await(vm, "net_kernel:nodes_info() =:= {ok, []} andalso nodes(hidden)", [])
-    Vm.eval(vm, "logger_std_h:filesync(spy)")
-    assert File.read!(log) == ""
+    assert LogFile.lines(log) == []
   end
 end

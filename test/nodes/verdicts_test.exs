@@ -1,7 +1,7 @@
 defmodule Caravan.Nodes.VerdictsTest do
   # What a topology's last error says of a real node that can't be linked, and what that node logs of it.
   use ExUnit.Case, async: true
-  alias Caravan.{Certificates, DnsServer, Vm}
+  alias Caravan.{Certificates, DnsServer, LogFile, Vm}
 
   @moduletag :nodes
   @moduletag :tmp_dir
@@ -11,26 +11,26 @@ defmodule Caravan.Nodes.VerdictsTest do
 
   test "another cookie is known from one attempt, which is one line there", %{tmp_dir: dir} do
     {peer, node, port} = Vm.start_node(["-setcookie", "theirs"])
-    log = spy(peer, dir)
+    log = LogFile.start(peer, dir)
     vm = dialling(port)
     assert error(vm, node) =~ "has that name, but another cookie than this node"
-    assert [_rejected] = lines(peer, log, "Invalid challenge reply")
+    assert [_rejected] = LogFile.lines(log, "Invalid challenge reply")
 
     # It is spared the next attempt, and so is who asks on demand.
     assert next_dial(vm, node) > 500_000
     assert asked(vm, node, "[{cookie, erlang:get_cookie()}]") == :other_cookie
-    assert [_rejected] = lines(peer, log, "Invalid challenge reply")
+    assert [_rejected] = LogFile.lines(log, "Invalid challenge reply")
   end
 
   test "a node that allows only others is not asked, since it would log that, too", %{tmp_dir: dir} do
     {peer, node, port} = Vm.start_node()
-    log = spy(peer, dir)
+    log = LogFile.start(peer, dir)
     assert Vm.eval(peer, "net_kernel:allow(['other@127.0.0.1'])") == :ok
     vm = dialling(port)
     assert error(vm, node) =~ "allows only certain nodes (net_kernel:allow/1)"
     # It is told first, and logs then.
-    Vm.eventually("it logs that", fn -> lines(peer, log, "disallowed node") != [] end)
-    assert [_rejected] = lines(peer, log, "disallowed node")
+    Vm.eventually("it logs that", fn -> LogFile.lines(log, "disallowed node") != [] end)
+    assert [_rejected] = LogFile.lines(log, "disallowed node")
     assert next_dial(vm, node) > 500_000
   end
 
@@ -102,13 +102,13 @@ defmodule Caravan.Nodes.VerdictsTest do
     authority = Certificates.authority()
     args = tls(dir, authority)
     {peer, node, port} = Vm.start_node(args ++ ["-setcookie", "theirs"])
-    log = spy(peer, dir)
+    log = LogFile.start(peer, dir)
     vm = dialling(port, args)
     assert error(vm, node) =~ "another cookie than this node"
     assert next_dial(vm, node) > 500_000
-    assert [_rejected] = lines(peer, log, "Invalid challenge reply")
+    assert [_rejected] = LogFile.lines(log, "Invalid challenge reply")
     # Who asks without TLS is logged.
-    assert lines(peer, log, "TLS") == []
+    assert LogFile.lines(log, "TLS") == []
 
     [port] = Vm.free_ports(1)
     _peer = Vm.start(["-name", "app-#{port}@10.0.0.5" | args])
@@ -155,16 +155,4 @@ defmodule Caravan.Nodes.VerdictsTest do
 
   defp asked(vm, node, options),
     do: Vm.eval(vm, "{ok, It} = 'Elixir.Caravan.Handshake':ask('#{node}', #{options}), maps:get(verdict, It)")
-
-  defp spy(vm, dir) do
-    log = Path.join(dir, "log")
-    spy = "\#{config => \#{file => \"#{log}\"}}"
-    assert Vm.eval(vm, "logger:add_handler(spy, logger_std_h, #{spy})") == :ok
-    log
-  end
-
-  defp lines(vm, log, text) do
-    Vm.eval(vm, "logger_std_h:filesync(spy)")
-    for line <- log |> File.read!() |> String.split("\n", trim: true), line =~ text, do: line
-  end
 end
