@@ -9,6 +9,7 @@ pub mod decode;
 mod digest;
 mod edns;
 mod exchange;
+mod format;
 mod hosts_file;
 mod ip;
 mod nameserver;

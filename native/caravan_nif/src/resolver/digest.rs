@@ -6,17 +6,10 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use once_cell::sync::Lazy;
 
+use super::format::{A, AAAA, CNAME, HEADER, OPT, SRV};
+
 /// Random, so that nobody can make two answers with one digest.
 static KEYS: Lazy<RandomState> = Lazy::new(RandomState::new);
-
-const A: u16 = 1;
-const CNAME: u16 = 5;
-const AAAA: u16 = 28;
-const SRV: u16 = 33;
-const OPT: u16 = 41;
-
-/// The header's bytes (RFC 1035, 4.1.1).
-const HEADER: usize = 12;
 
 /// The most pointers followed in one name; nobody needs more than one or two.
 const MAX_POINTERS: usize = 8;

@@ -175,8 +175,8 @@ fn next_probes(set: &mut Membership) -> Vec<String> {
     std::iter::from_fn(|| set.next_probe().map(|node| node.name)).collect()
 }
 
-#[test]
-fn names_are_probed_before_they_are_picked_once_as_many_as_are_wanted_are_out_of_reach() {
+/// A membership that picks two of a hundred members, ranked and as they were listed, and what the answer changed.
+fn two_of_a_hundred() -> (Vec<String>, Vec<Listed>, Membership, Changes) {
     let all = ranked(names(0..100));
     let mut set = Membership::new(Limits {
         expire_after: Duration::from_secs(300),
@@ -185,6 +185,12 @@ fn names_are_probed_before_they_are_picked_once_as_many_as_are_wanted_are_out_of
     .with_picks(SELF, 2);
     let listed: Vec<_> = all.iter().map(|name| node(name)).collect();
     let changes = set.answer(Duration::ZERO, whole(0, listed.clone()), SELF, &NOBODY);
+    (all, listed, set, changes)
+}
+
+#[test]
+fn names_are_probed_before_they_are_picked_once_as_many_as_are_wanted_are_out_of_reach() {
+    let (all, listed, mut set, changes) = two_of_a_hundred();
     let (picks, changes) = all_out_of_reach(&mut set, changes, &NOBODY);
     assert_eq!(picks, 2);
     let due = ranked(next_probes(&mut set));
@@ -289,14 +295,7 @@ fn picks_stay_when_a_better_member_gets_no_atom() {
 
 #[test]
 fn picks_stay_while_better_members_are_probed() {
-    let all = ranked(names(0..100));
-    let mut set = Membership::new(Limits {
-        expire_after: Duration::from_secs(300),
-        ..limits(1_000)
-    })
-    .with_picks(SELF, 2);
-    let listed: Vec<_> = all.iter().map(|name| node(name)).collect();
-    let changes = set.answer(Duration::ZERO, whole(0, listed.clone()), SELF, &NOBODY);
+    let (all, listed, mut set, changes) = two_of_a_hundred();
     all_out_of_reach(&mut set, changes, &NOBODY);
     // Only the two worst are there.
     let mut picks = BTreeSet::new();

@@ -4,13 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::format::{A, AAAA, HEADER, OPT, SRV};
 use super::super::response::only_addresses;
 use super::super::wire::EDNS_SIZE;
 use super::super::{Spec, Type, name};
 use crate::endpoint::Record;
-
-/// The header's bytes (RFC 1035, 4.1.1).
-const HEADER: usize = 12;
 
 /// Of the flags, the bit of a response, and those of its code (RFC 1035, 4.1.1).
 const RESPONSE: u8 = 0b1000_0000;
@@ -20,9 +18,8 @@ const FORM_ERR: u8 = 1;
 const NX_DOMAIN: u8 = 3;
 const NOT_IMP: u8 = 4;
 
-/// An OPT record without options (RFC 6891, 6.1.2): the root's name, its type, the UDP size in place of a class, and no
-/// extended code, version, flags and data.
-const OPT: [u8; 3] = [0, 0, 41];
+/// What follows the name, the type and the UDP size of an OPT record without options (RFC 6891, 6.1.2): no extended code,
+/// version, flags and data.
 const OPT_REST: [u8; 6] = [0; 6];
 
 /// A question that one datagram asks and, most likely, one datagram answers.
@@ -39,10 +36,10 @@ pub(in crate::resolver) struct Question {
 impl Question {
     /// `None` for a lookup that takes more than that.
     pub(in crate::resolver) fn new(spec: &Spec) -> Option<Self> {
-        let code: u8 = match spec.record_type {
-            Type::A => 1,
-            Type::Aaaa => 28,
-            Type::Srv => 33,
+        let code = match spec.record_type {
+            Type::A => A,
+            Type::Aaaa => AAAA,
+            Type::Srv => SRV,
             Type::Ip => return None,
         };
         let server = *spec.nameservers.as_ref()?.first()?;
@@ -57,9 +54,12 @@ impl Question {
             query.push(u8::try_from(label.len()).ok()?);
             query.extend(label.as_bytes());
         }
-        query.extend([0, 0, code, 0, 1]);
+        query.push(0);
+        query.extend(code.to_be_bytes());
+        query.extend([0, 1]);
         let end = query.len();
-        query.extend(OPT);
+        query.push(0);
+        query.extend(OPT.to_be_bytes());
         query.extend(EDNS_SIZE.to_be_bytes());
         query.extend(OPT_REST);
         Some(Self {

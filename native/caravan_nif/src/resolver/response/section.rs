@@ -7,6 +7,7 @@ use hickory_resolver::proto::op::{Edns, HeaderCounts};
 use hickory_resolver::proto::rr::{self, DNSClass, Name, RData, RecordType};
 use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
 
+use super::super::format::{A, AAAA};
 use crate::endpoint::{Data, Record};
 
 /// The shortest record: the root's name, type, class, TTL and length (RFC 1035, 3.2.1).
@@ -17,10 +18,6 @@ const QUESTION: u8 = 12;
 
 /// The first byte of a pointer to one of the message's first bytes (RFC 1035, 4.1.4).
 const POINTER: u8 = 0b1100_0000;
-
-/// The types of addresses (RFC 1035, 3.2.2; RFC 3596, 2.1).
-const A: u8 = 1;
-const AAAA: u8 = 28;
 
 /// The records of one section that endpoints are made of.
 pub(super) struct Section {
@@ -106,11 +103,11 @@ impl Section {
 fn address(decoder: &mut BinDecoder<'_>) -> Option<(u32, IpAddr)> {
     let mut ahead = decoder.clone(u16::try_from(decoder.index()).ok()?);
     let head = ahead.read_slice(12).ok()?.unverified(/*matched here*/);
-    let &[POINTER, QUESTION, 0, kind, 0, 1, t1, t2, t3, t4, 0, length] = head else {
+    let &[POINTER, QUESTION, k1, k2, 0, 1, t1, t2, t3, t4, 0, length] = head else {
         return None;
     };
     let data = ahead.read_slice(length.into()).ok()?.unverified(/*any address is valid*/);
-    let ip = match (kind, length) {
+    let ip = match (u16::from_be_bytes([k1, k2]), length) {
         (A, 4) => IpAddr::from(*data.first_chunk::<4>()?),
         (AAAA, 16) => IpAddr::from(*data.first_chunk::<16>()?),
         _ => return None,
