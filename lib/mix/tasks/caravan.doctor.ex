@@ -26,6 +26,7 @@ defmodule Mix.Tasks.Caravan.Doctor do
   """
 
   use Mix.Task
+  alias Caravan.CommandLine
 
   @usage "mix caravan.doctor [NODE] [--query QUERY]... [--type srv|a|aaaa|ip|local] [--nameserver ADDRESS]... [--tcp] " <>
            "[--timeout MS] [--allow NETWORK]... [--node-name TEMPLATE] [--node-sname NAME]"
@@ -39,7 +40,6 @@ defmodule Mix.Tasks.Caravan.Doctor do
     node_name: :string,
     node_sname: :string
   ]
-  @types %{"srv" => :srv, "a" => :a, "aaaa" => :aaaa, "ip" => :ip, "local" => :local}
 
   @impl true
   def run(args) do
@@ -50,8 +50,7 @@ defmodule Mix.Tasks.Caravan.Doctor do
         if run_for(node, options) == :fault, do: exit({:shutdown, 1})
 
       {:error, sentence} ->
-        Mix.shell().error(sentence)
-        exit({:shutdown, 1})
+        CommandLine.fail(sentence)
     end
   end
 
@@ -60,28 +59,17 @@ defmodule Mix.Tasks.Caravan.Doctor do
 
   @doc false
   def parse(args) do
-    case OptionParser.parse(args, strict: @switches) do
-      {switches, nodes, []} when length(nodes) <= 1 ->
-        {:ok, List.first(nodes), options(switches)}
-
-      {_, _, [{switch, value} | _]} ->
-        {:error, "unknown or invalid option #{String.trim("#{switch} #{value}")}: expected #{@usage}"}
-
-      {_, nodes, []} ->
-        {:error, "expected at most one node, got #{length(nodes)}: #{@usage}"}
+    case CommandLine.parse(args, @switches, @usage) do
+      {:ok, switches, nodes} when length(nodes) <= 1 -> {:ok, List.first(nodes), options(switches)}
+      {:ok, _, nodes} -> {:error, "expected at most one node, got #{length(nodes)}: #{@usage}"}
+      {:error, sentence} -> {:error, sentence}
     end
   end
 
-  # An unknown type is passed on as it is: the check of the options has the sentence for it.
   defp options(switches) do
     lists = [query: :query, nameservers: :nameserver, allow: :allow]
 
     for({option, switch} <- lists, [_ | _] = values <- [Keyword.get_values(switches, switch)], do: {option, values}) ++
-      Enum.flat_map(switches, fn
-        {:type, type} -> [type: Map.get(@types, type, type)]
-        {:tcp, true} -> [transport: :tcp]
-        {key, value} when key in [:timeout, :node_name, :node_sname] -> [{key, value}]
-        {_, _} -> []
-      end)
+      CommandLine.lookup_options(switches) ++ Keyword.take(switches, [:node_name, :node_sname])
   end
 end

@@ -16,10 +16,10 @@ defmodule Mix.Tasks.Caravan.Lookup do
   """
 
   use Mix.Task
+  alias Caravan.CommandLine
 
   @usage "mix caravan.lookup QUERY [--type srv|a|aaaa|ip] [--nameserver ADDRESS]... [--tcp] [--timeout MS]"
   @switches [type: :string, nameserver: :keep, tcp: :boolean, timeout: :integer]
-  @types %{"srv" => :srv, "a" => :a, "aaaa" => :aaaa, "ip" => :ip}
 
   @impl true
   def run(args) do
@@ -29,35 +29,21 @@ defmodule Mix.Tasks.Caravan.Lookup do
          {:ok, text} <- Caravan.lookup_table(query, options) do
       Mix.shell().info(text)
     else
-      {:error, sentence} ->
-        Mix.shell().error(sentence)
-        exit({:shutdown, 1})
+      {:error, sentence} -> CommandLine.fail(sentence)
     end
   end
 
   @doc false
   def parse(args) do
-    case OptionParser.parse(args, strict: @switches) do
-      {switches, [query], []} ->
-        {:ok, query, options(switches)}
-
-      {_, _, [{switch, value} | _]} ->
-        {:error, "unknown or invalid option #{String.trim("#{switch} #{value}")}: expected #{@usage}"}
-
-      {_, names, []} ->
-        {:error, "expected one name to look up, got #{length(names)}: #{@usage}"}
+    case CommandLine.parse(args, @switches, @usage) do
+      {:ok, switches, [query]} -> {:ok, query, options(switches)}
+      {:ok, _, names} -> {:error, "expected one name to look up, got #{length(names)}: #{@usage}"}
+      {:error, sentence} -> {:error, sentence}
     end
   end
 
-  # An unknown type is passed on as it is: the check of the options has the sentence for it.
   defp options(switches) do
-    servers = for {:nameserver, server} <- switches, do: server
-
-    Enum.flat_map(switches, fn
-      {:type, type} -> [type: Map.get(@types, type, type)]
-      {:timeout, timeout} -> [timeout: timeout]
-      {:tcp, true} -> [transport: :tcp]
-      {_, _} -> []
-    end) ++ if(servers == [], do: [], else: [nameservers: servers])
+    servers = Keyword.get_values(switches, :nameserver)
+    CommandLine.lookup_options(switches) ++ if(servers == [], do: [], else: [nameservers: servers])
   end
 end

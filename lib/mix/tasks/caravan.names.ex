@@ -14,7 +14,7 @@ defmodule Mix.Tasks.Caravan.Names do
   """
 
   use Mix.Task
-  alias Caravan.{Native, Settings}
+  alias Caravan.{CommandLine, Native, Settings}
 
   @usage "mix caravan.names [HOST]"
   @ports 16
@@ -28,9 +28,7 @@ defmodule Mix.Tasks.Caravan.Names do
          {:ok, text} <- names(host) do
       Mix.shell().info(text)
     else
-      {:error, sentence} ->
-        Mix.shell().error(sentence)
-        exit({:shutdown, 1})
+      {:error, sentence} -> CommandLine.fail(sentence)
     end
   end
 

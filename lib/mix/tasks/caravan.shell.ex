@@ -18,6 +18,7 @@ defmodule Mix.Tasks.Caravan.Shell do
   """
 
   use Mix.Task
+  alias Caravan.CommandLine
 
   @usage "mix caravan.shell NAME [--name | --sname] [--cookie COOKIE] [-- IEX_ARGUMENT...]"
   @switches [name: :boolean, sname: :boolean, cookie: :string]
@@ -31,9 +32,9 @@ defmodule Mix.Tasks.Caravan.Shell do
          Mix.Task.run("compile"),
          {:ok, iex} <- find_iex(),
          {:error, reason} <- Caravan.Native.exec(iex, arguments, [{"ERL_FLAGS", flags()}]) do
-      fail("#{iex} doesn't start: #{reason}")
+      CommandLine.fail("#{iex} doesn't start: #{reason}")
     else
-      {:error, sentence} -> fail(sentence)
+      {:error, sentence} -> CommandLine.fail(sentence)
     end
   end
 
@@ -43,16 +44,16 @@ defmodule Mix.Tasks.Caravan.Shell do
   def parse(args) do
     {args, more} = split(args)
 
-    case OptionParser.parse(args, strict: @switches) do
-      {switches, [name], []} ->
+    case CommandLine.parse(args, @switches, @usage) do
+      {:ok, switches, [name]} ->
         with {:ok, _port} <- port(name),
              do: {:ok, name(name, switches) ++ cookie(switches) ++ with_script(more)}
 
-      {_, _, [{switch, value} | _]} ->
-        {:error, "unknown or invalid option #{String.trim("#{switch} #{value}")}: expected #{@usage}"}
-
-      {_, names, []} ->
+      {:ok, _, names} ->
         {:error, "expected one node name, such as a-0, got #{length(names)}: #{@usage}"}
+
+      {:error, sentence} ->
+        {:error, sentence}
     end
   end
 
@@ -91,11 +92,5 @@ defmodule Mix.Tasks.Caravan.Shell do
   defp flags do
     path = :caravan |> Application.app_dir("ebin") |> String.replace(~r/[^\w\/.-]/u, "\\\\\\0")
     String.trim("#{System.get_env("ERL_FLAGS")} #{@flags} -pa #{path}")
-  end
-
-  @spec fail(String.t()) :: no_return
-  defp fail(sentence) do
-    Mix.shell().error(sentence)
-    exit({:shutdown, 1})
   end
 end
