@@ -162,6 +162,7 @@ defmodule Caravan.MixProject do
 
   # For users. RELEASE.md and bench/README.md are for who works in this repository.
   @documents ~w(README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE)
+  @guides Enum.sort(Path.wildcard("guides/*.md"))
 
   def project do
     [
@@ -175,7 +176,7 @@ defmodule Caravan.MixProject do
       name: "Caravan",
       description: "Distributed Erlang and Elixir without epmd: ports from node names, nodes from DNS",
       package: package(),
-      docs: [main: "readme", extras: Enum.filter(@documents, &(Path.extname(&1) == ".md"))]
+      docs: docs()
     ]
   end
 
@@ -190,11 +191,28 @@ defmodule Caravan.MixProject do
   defp elixirc_paths(:test), do: ["lib", "test/support"]
   defp elixirc_paths(_), do: ["lib"]
 
+  # Only data: bin/docs writes it into a file. ExDoc leaves out the modules that are internal (`@moduledoc false`).
+  defp docs do
+    [
+      main: "readme",
+      extras: ["README.md" | @guides] ++ tl(@documents),
+      groups_for_extras: [Guides: @guides, Project: tl(@documents)],
+      groups_for_modules: [
+        Clusters: [Caravan, Caravan.Cluster.DnsStrategy, Caravan.PubSub, Caravan.Options],
+        Operating: [Caravan.Status, Caravan.Telemetry, Caravan.Doctor, Caravan.Doctor.Finding, Caravan.Error],
+        "DNS and handshakes": [Caravan.Lookup, Caravan.Endpoint, Caravan.Handshake],
+        Distribution: [:caravan_epmd]
+      ],
+      # It tells of the internal modules.
+      skip_undefined_reference_warnings_on: ["ARCHITECTURE.md"]
+    ]
+  end
+
   defp package do
     [
       licenses: ["Apache-2.0"],
       links: %{},
-      files: ~w(lib native .cargo Cargo.toml Cargo.lock mix.exs .formatter.exs) ++ @documents
+      files: ~w(lib native .cargo Cargo.toml Cargo.lock mix.exs .formatter.exs guides) ++ @documents
     ]
   end
 end

@@ -30,6 +30,26 @@ export CARGO_TARGET_DIR
 # The source of this system's packages; other Debian systems are made from it, too.
 debian_mirror() { apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1; }
 
+# The Debian systems that bin/matrix and bin/docs work in, by their OTP.
+matrix_cache="${XDG_CACHE_HOME:-$HOME/.cache}/caravan/matrix"
+declare -A debian=([27]=trixie [29]=forky)
+
+# A folder without `.partial` is a complete system.
+make_system() {
+  local system="$matrix_cache/$1" suite=${debian[$1]} script=/usr/share/debootstrap/scripts
+  # A debootstrap older than the suite has no script for it. All of Debian's are the same as sid's.
+  if [ -e "$script/$suite" ]; then script=$script/$suite; else script=$script/sid; fi
+  say "making $system, Debian $suite with OTP $1"
+  mkdir -p "$matrix_cache"
+  rm -rf --one-file-system "$system.partial"
+  unshare --mount --propagation private debootstrap --variant=minbase --include=ca-certificates \
+    "$suite" "$system.partial" "$(debian_mirror)" "$script" >"$system.log" 2>&1 </dev/null || {
+    tail -n 20 "$system.log" >&2
+    die "debootstrap could not make $system: see above for the reason."
+  }
+  mv "$system.partial" "$system"
+}
+
 # The tags of ExUnit suites that not every machine can run; tools, which needs the most, is left to bin/test.
 # shellcheck disable=SC2034
 all_suites=(nodes releases builds dns netns chaos)

@@ -2,15 +2,15 @@ defmodule Caravan.ReadmeTest do
   use ExUnit.Case, async: true
   alias Caravan.{BlockYaml, Options, Readme}
 
-  @documents ~w(README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md ARCHITECTURE.md bench/README.md)
+  @documents Readme.documents() ++ ~w(CONTRIBUTING.md SECURITY.md CHANGELOG.md ARCHITECTURE.md bench/README.md)
 
-  for file <- ~w(README.md CONTRIBUTING.md), block <- Readme.blocks(File.read!(file), file) do
+  for file <- ["CONTRIBUTING.md" | Readme.documents()], block <- Readme.blocks(Readme.text(file), file) do
     @block block
     test "#{block.at}, a block of #{block.language}", do: Readme.check!(@block)
   end
 
   describe "the check of" do
-    # The whole README once more, with a fault put into it: some block of it has to fail.
+    # README.md and the guides once more, with a fault put into them: some block has to fail.
     for {what, text, fault} <- [
           {"topologies", "query: \"my-app.service.consul\"", "qeury: \"my-app.service.consul\""},
           {"children", "topologies: [my_app: [type:", "topologies: [my_app: [typ:"},
@@ -37,9 +37,10 @@ defmodule Caravan.ReadmeTest do
           {"reasons", "<!-- check: topology -->", "<!-- check: none -->"}
         ] do
       test "#{what} finds a fault" do
-        readme = String.replace(Readme.text(), unquote(text), unquote(fault))
-        assert readme != Readme.text()
-        assert Enum.any?(Readme.blocks(readme), &fails?/1)
+        sound = everything()
+        faulty = String.replace(sound, unquote(text), unquote(fault))
+        assert faulty != sound
+        assert Enum.any?(Readme.blocks(faulty, "faulty"), &fails?/1)
       end
     end
 
@@ -51,7 +52,7 @@ defmodule Caravan.ReadmeTest do
     end
 
     test "a block that can't be checked takes a reason for an answer" do
-      assert [block] = Readme.blocks("<!-- check: none; a drawing -->\n```dot\ngraph {}\n```\n")
+      assert [block] = Readme.blocks("<!-- check: none; a drawing -->\n```dot\ngraph {}\n```\n", "drawing")
       assert Readme.check!(block)
     end
   end
@@ -98,7 +99,7 @@ defmodule Caravan.ReadmeTest do
   end
 
   test "the functions and modules in its sentences exist" do
-    words = Regex.scan(~r/`(Caravan\.[^`]+)`/, prose(), capture: :all_but_first)
+    words = Regex.scan(~r/`(Caravan\.[^`]+)`/, prose(everything()), capture: :all_but_first)
     assert [_, _ | _] = words
 
     for [word] <- words do
@@ -111,18 +112,12 @@ defmodule Caravan.ReadmeTest do
 
   for file <- @documents do
     test "the links of #{file} lead somewhere" do
-      prose = prose(File.read!(unquote(file)))
-
-      anchors =
-        for [title] <- Regex.scan(~r/^#+ (.+)$/m, prose, capture: :all_but_first),
-            do: anchor(title)
-
-      for [link] <- Regex.scan(~r/\]\(([^)]+)\)/, prose, capture: :all_but_first) do
-        case link do
-          "#" <> anchor -> assert anchor in anchors, link
-          "http" <> _ -> :ok
-          to -> assert File.regular?(Path.join(Path.dirname(unquote(file)), to)), link
-        end
+      for [link] <- Regex.scan(~r/\]\(([^)]+)\)/, prose(Readme.text(unquote(file))), capture: :all_but_first),
+          not String.starts_with?(link, "http") do
+        [path | anchor] = String.split(link, "#")
+        to = if path == "", do: unquote(file), else: Path.join(Path.dirname(unquote(file)), path)
+        assert File.regular?(to), link
+        assert anchor -- anchors(Readme.text(to)) == [], link
       end
     end
   end
@@ -135,10 +130,28 @@ defmodule Caravan.ReadmeTest do
     assert Regex.scan(~r/\]\((?!http)[^)]*\)/, marked) == []
   end
 
+  test "the site shows every public module in one group" do
+    public =
+      for module <- Application.spec(:caravan, :modules),
+          not String.starts_with?(inspect(module), ["Mix.Tasks.", "Inspect."]),
+          not String.contains?(to_string(module.module_info(:compile)[:source]), "/test/"),
+          {:docs_v1, _, _, _, documentation, _, _} <- [Code.fetch_docs(module)],
+          documentation != :hidden,
+          do: module
+
+    grouped = Mix.Project.config()[:docs][:groups_for_modules] |> Keyword.values() |> Enum.concat()
+    assert [_ | _] = public
+    assert Enum.sort(grouped) == Enum.sort(public)
+  end
+
+  defp everything, do: Enum.map_join(Readme.documents(), "\n", &Readme.text/1)
+
   # Without the code blocks.
-  defp prose(text \\ Readme.text()), do: String.replace(text, ~r/^```.*?^```$/ms, "")
+  defp prose(text), do: String.replace(text, ~r/^```.*?^```$/ms, "")
 
   # As GitHub and ex_doc make them of headings.
-  defp anchor(title),
-    do: title |> String.downcase() |> String.replace(~r/[^\w -]/, "") |> String.replace(" ", "-")
+  defp anchors(text) do
+    for [title] <- Regex.scan(~r/^#+ (.+)$/m, prose(text), capture: :all_but_first),
+        do: title |> String.downcase() |> String.replace(~r/[^\w -]/, "") |> String.replace(" ", "-")
+  end
 end

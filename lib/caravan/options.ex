@@ -285,8 +285,7 @@ defmodule Caravan.Options do
   end
 
   @doc """
-  Checks a lookup's query and options, all but the servers; returns what `Caravan.Native.lookup/2` takes, which checks
-  those.
+  Checks a lookup's query and options, all but the servers; returns what the native library takes, which checks those.
   """
   @spec lookup!(term, term) :: lookup
   def lookup!(query, options) do

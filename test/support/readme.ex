@@ -1,6 +1,6 @@
 defmodule Caravan.Readme do
   @moduledoc """
-  README.md as tests see it, and CONTRIBUTING.md: the code blocks, and what each of them has to hold.
+  README.md and the guides as tests see them, and CONTRIBUTING.md: the code blocks, and what each of them has to hold.
 
   The language of a block's fence says how it is checked. Where that leaves a choice, a comment on the line before does,
   as in `<!-- check: topology -->`. A block that nothing can check has to say so and why: `<!-- check: none; REASON -->`.
@@ -9,17 +9,23 @@ defmodule Caravan.Readme do
   import ExUnit.Assertions
   alias Caravan.{BlockYaml, Options, Topology}
 
-  @path Path.expand("../../README.md", __DIR__)
+  @root Path.expand("../..", __DIR__)
 
   defmodule Block do
     @moduledoc "A fenced block: `at` is its file and line, `marks` what the comment before it says."
     defstruct [:at, :language, :text, marks: %{}]
   end
 
-  def text, do: File.read!(@path)
+  @doc "README.md and the guides, which tell users everything, each thing once."
+  def documents, do: ["README.md" | Path.wildcard("guides/*.md")]
 
-  @doc "The fenced blocks, in their order."
-  def blocks(text \\ text(), file \\ "README.md"),
+  def text(file \\ "README.md"), do: File.read!(Path.join(@root, file))
+
+  @doc "The fenced blocks of README.md and the guides."
+  def blocks, do: Enum.flat_map(documents(), &blocks(text(&1), &1))
+
+  @doc "The fenced blocks of a text, in their order."
+  def blocks(text, file),
     do: text |> String.split("\n") |> outside({file, 1}, nil, [])
 
   defp outside([], _place, _before, blocks), do: Enum.reverse(blocks)
