@@ -73,7 +73,7 @@ defmodule Caravan.Netns.ReadmeTest do
     deps = Readme.block!("deps").text |> String.replace("../caravan", File.cwd!())
     mix = Path.join(app, "mix.exs")
     File.write!(mix, String.replace(File.read!(mix), ~r/^  defp deps do\n.*?^  end$/ms, deps))
-    application = Readme.block!("children")
+    [application] = Enum.filter(Readme.blocks(), & &1.marks["file"])
     assert application.text =~ "[type: :local]"
     text = if topology, do: String.replace(application.text, "[type: :local]", topology), else: application.text
     File.write!(Path.join(app, application.marks["file"]), text)
