@@ -124,8 +124,15 @@ defmodule Caravan.Readme do
     end
   end
 
+  # test/nodes/guides_test.exs makes the certificates and boots nodes with them.
+  defp check("erlang", "ssl_dist", block) do
+    {:ok, tokens, _} = block.text |> String.to_charlist() |> :erl_scan.string()
+    assert {:ok, [server: server, client: client]} = :erl_parse.parse_term(tokens)
+    assert server[:verify] == :verify_peer and server[:fail_if_no_peer_cert] and client[:verify] == :verify_peer
+  end
+
   # test/netns/readme_test.exs boots nodes with them.
-  defp check("text", "vm.args", block) do
+  defp check("text", vm_args, block) when vm_args in ["vm.args", "tls vm.args"] do
     flags = block.text |> String.split("\n", trim: true) |> Enum.map(&String.split/1)
 
     assert ["-start_epmd", "false"] in flags

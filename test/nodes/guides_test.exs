@@ -1,0 +1,42 @@
+defmodule Caravan.Nodes.GuidesTest do
+  @moduledoc false
+  # What guides/securing-distribution.md says is done as it says, on loopback.
+  use ExUnit.Case, async: true
+  alias Caravan.{Readme, Vm}
+
+  @moduletag :nodes
+  @moduletag timeout: 120_000
+  setup do: Vm.no_epmd()
+
+  test "nodes with the guide's certificates link, and turn away those without one" do
+    [dir, other] = for name <- ~w(tls other), do: Vm.tmp_path(name)
+    on_exit(fn -> Enum.each([dir, other], &File.rm_rf!/1) end)
+    conf = Readme.block!("ssl_dist").text
+    args = args(dir, conf)
+    {vm, name, _} = Vm.start_node(args)
+    {peer, _, _} = Vm.start_node(args)
+    assert connect(peer, name)
+    assert Vm.eval(vm, "ets:info(ssl_dist_opts) /= undefined")
+
+    # Another authority's certificate, and none.
+    {stranger, _, _} = Vm.start_node(args(other, conf))
+    refute connect(stranger, name)
+    [server, _client] = String.split(conf, " {client", parts: 2)
+    bare = server <> " {client, [{verify, verify_none}]}].\n"
+    {without, _, _} = Vm.start_node(args(other, bare))
+    refute connect(without, name)
+    assert Vm.eval(vm, "length(nodes())") == 1
+  end
+
+  # The arguments of the guide, with its files in `dir`; the test's nodes are on 127.0.0.1.
+  defp args(dir, conf) do
+    File.mkdir_p!(dir)
+    script = String.replace(Readme.block!("authority").text, "DNS:host1.example.org", "DNS:127.0.0.1,IP:127.0.0.1")
+    assert {_, 0} = System.cmd("bash", ["-euc", script], cd: dir, stderr_to_stdout: true)
+    File.write!(Path.join(dir, "dist.conf"), String.replace(conf, "/etc/my_app", dir))
+    flags = Readme.block!("tls vm.args").text |> String.replace("/etc/my_app", dir) |> String.split()
+    Enum.drop_while(flags, &(&1 != "-proto_dist"))
+  end
+
+  defp connect(vm, name), do: Vm.eval(vm, "net_kernel:connect_node('#{name}')")
+end
