@@ -1,6 +1,6 @@
 defmodule Caravan.Nodes.GuidesTest do
   @moduledoc false
-  # What guides/securing-distribution.md says is done as it says, on loopback.
+  # What guides/ say is done as they say, on loopback.
   use ExUnit.Case, async: true
   alias Caravan.{Readme, Vm}
 
@@ -26,6 +26,15 @@ defmodule Caravan.Nodes.GuidesTest do
     {without, _, _} = Vm.start_node(args(other, bare))
     refute connect(without, name)
     assert Vm.eval(vm, "length(nodes())") == 1
+  end
+
+  @v6 {0, 0, 0, 0, 0, 0, 0, 1}
+  @tag skip: match?({:error, _}, :gen_tcp.listen(0, [:inet6, ip: @v6])) && "this machine has no IPv6"
+  test "nodes link with the flags for IPv6" do
+    flags = Readme.block!("inet6 vm.args").text |> String.split() |> Enum.drop_while(&(&1 != "-proto_dist"))
+    [name, _] = names = for port <- Vm.free_ports(2), do: "my_app-#{port}@::1"
+    [_, vm] = Vm.start_all(for(name <- names, do: ["-name", name | flags]), ip: @v6)
+    assert connect(vm, name)
   end
 
   # The arguments of the guide, with its files in `dir`; the test's nodes are on 127.0.0.1.

@@ -131,8 +131,8 @@ defmodule Caravan.Readme do
     assert server[:verify] == :verify_peer and server[:fail_if_no_peer_cert] and client[:verify] == :verify_peer
   end
 
-  # test/netns/readme_test.exs boots nodes with them.
-  defp check("text", vm_args, block) when vm_args in ["vm.args", "tls vm.args"] do
+  # test/netns/readme_test.exs and test/nodes/guides_test.exs boot nodes with them.
+  defp check("text", vm_args, block) when vm_args in ["vm.args", "tls vm.args", "inet6 vm.args"] do
     flags = block.text |> String.split("\n", trim: true) |> Enum.map(&String.split/1)
 
     assert ["-start_epmd", "false"] in flags
