@@ -32,6 +32,8 @@ defmodule Caravan.ReadmeTest do
           {"YAML", "  clusterIP: None", " clusterIP: None"},
           {"the manifest", "serviceName: my-app", "serviceName: my_app"},
           {"the manifest's port", "containerPort: 4370", "containerPort: 4371"},
+          {"Erlang", "{exclude_apps, [elixir, logger]},", "{exclude_apps, [elixir, logger]}"},
+          {"options in Erlang", "[{query, <<", "[{qeury, <<"},
           {"languages", "```zone", "```bind"},
           {"marks", "<!-- check: topology -->", "<!-- no check -->"},
           {"reasons", "<!-- check: topology -->", "<!-- check: none -->"}

@@ -109,6 +109,22 @@ defmodule Caravan.Readme do
         do: assert(evaluate(code) == evaluate(expected), "#{block.at}: #{code}")
   end
 
+  # test/tools/rebar3_test.exs makes releases of them.
+  defp check("erlang", "rebar3", block) do
+    file = block.marks["file"]
+    parse = if Path.extname(file) == ".erl", do: &:erl_parse.parse_form/1, else: &:erl_parse.parse_term/1
+    {:ok, tokens, _line} = block.text |> to_charlist() |> :erl_scan.string()
+
+    parsed =
+      for form <- forms(tokens) do
+        assert {:ok, parsed} = parse.(form)
+        parsed
+      end
+
+    if Path.basename(file) == "sys.config",
+      do: for({name, options} <- hd(parsed)[:my_app][:topologies], do: options!(name, options))
+  end
+
   defp check("sh", _any, block) do
     assert {_, 0} = System.cmd("bash", ["-n", "-c", block.text], stderr_to_stdout: true)
     for command <- commands(block), do: command!(OptionParser.split(command))
@@ -172,6 +188,22 @@ defmodule Caravan.Readme do
       Enum.find(container(set)["env"], &(&1["name"] == "RELEASE_NODE"))["value"]
       |> String.replace("$(POD_NAME)", pod)
     end
+  end
+
+  # Each with the dot at its end.
+  defp forms(tokens) do
+    Enum.chunk_while(
+      tokens,
+      [],
+      fn
+        {:dot, _} = dot, form -> {:cont, Enum.reverse([dot | form]), []}
+        token, form -> {:cont, [token | form]}
+      end,
+      fn
+        [] -> {:cont, []}
+        form -> {:cont, Enum.reverse(form), []}
+      end
+    )
   end
 
   defp container(set) do
