@@ -20,6 +20,7 @@ defmodule VersionsTest do
   test "the minimum versions are the same wherever they are named" do
     rust = only("Cargo.toml", ~r/^rust-version = "(.*)"$/m)
     assert only("bin/setup", ~r/^ *rust=(.*)$/m) == rust
+    assert only("tools/caravan_dns/Cargo.toml", ~r/^rust-version = "(.*)"$/m) == rust
     assert File.read!("native/caravan_nif/Cargo.toml") =~ "\nrust-version.workspace = true\n"
 
     "~> " <> elixir = Mix.Project.config()[:elixir]
@@ -31,6 +32,12 @@ defmodule VersionsTest do
 
       for [phrase, what, version] <- named,
           do: assert(version == minimum[what], "#{file}: #{phrase}")
+    end
+
+    # In other words.
+    for file <- ~w(CHANGELOG.md RELEASE.md), File.exists?(file) do
+      assert [_ | _] = named = Regex.scan(~r/Rust (1\.\d+)/, File.read!(file), capture: :all_but_first)
+      assert Enum.uniq(named) == [[rust]], file
     end
   end
 
