@@ -30,7 +30,7 @@ export CARGO_TARGET_DIR
 # The source of this system's packages; other Debian systems are made from it, too.
 debian_mirror() { apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1; }
 
-# The Debian systems that bin/matrix and bin/docs work in, by their OTP.
+# The Debian systems that bin/matrix, bin/docs and bin/without_rust work in, by their OTP.
 matrix_cache="${XDG_CACHE_HOME:-$HOME/.cache}/caravan/matrix"
 declare -A debian=([27]=trixie [29]=forky)
 
@@ -48,6 +48,16 @@ make_system() {
     die "debootstrap could not make $system: see above for the reason."
   }
   mv "$system.partial" "$system"
+}
+
+# Erlang, Elixir and everything that the suites test against; silent if nothing is missing.
+equip_system() {
+  # shellcheck disable=SC2016
+  unshare --mount --propagation private sh -euc '
+    mount --bind "$1/bin" "$2/mnt"
+    mount -t proc proc "$2/proc"
+    exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 chroot "$2" /mnt/setup suites
+  ' sh "$root" "$matrix_cache/$1"
 }
 
 # The tags of ExUnit suites that not every machine can run; tools, which needs the most, is left to bin/test.
