@@ -14,7 +14,8 @@ defmodule Caravan.Netns.ReadmeTest do
     %{lab: lab, within: Netns.enter(lab, "hub")}
   end
 
-  for block <- Readme.blocks(), block.marks["check"] == "vm.args" do
+  # Those that are a file of a release are booted with it: test/tools/rebar3_test.exs.
+  for block <- Readme.blocks(), block.marks["check"] == "vm.args", !block.marks["file"] do
     @block block
     test "a node boots with the flags of #{block.at}", %{within: within, tmp_dir: dir} do
       file = Path.join(dir, "vm.args")
@@ -73,7 +74,7 @@ defmodule Caravan.Netns.ReadmeTest do
     deps = Readme.block!("deps").text |> String.replace("../caravan", File.cwd!())
     mix = Path.join(app, "mix.exs")
     File.write!(mix, String.replace(File.read!(mix), ~r/^  defp deps do\n.*?^  end$/ms, deps))
-    [application] = Enum.filter(Readme.blocks(), & &1.marks["file"])
+    [application] = Enum.filter(Readme.blocks(), &(&1.marks["check"] == "children" and &1.marks["file"]))
     assert application.text =~ "[type: :local]"
     text = if topology, do: String.replace(application.text, "[type: :local]", topology), else: application.text
     File.write!(Path.join(app, application.marks["file"]), text)
