@@ -79,7 +79,12 @@ defmodule Caravan.Tools.Rebar3Test do
   defp release(kind, applications, change) do
     dir = Vm.tmp_path("rebar3_#{kind}")
     File.rm_rf!(dir)
-    ExUnit.Callbacks.on_exit(fn -> Vm.kill_within(dir) && File.rm_rf!(dir) end)
+
+    ExUnit.Callbacks.on_exit(fn ->
+      Vm.kill_within(dir)
+      File.rm_rf!(dir)
+    end)
+
     Tools.readable_copy(Path.join(dir, "libs"))
 
     places = %{
