@@ -4,6 +4,7 @@ defmodule Caravan.Doctor.Flags do
   # the same? In a Mix project these are the templates in rel/, in a release what came of them.
 
   alias Caravan.Doctor.Finding
+  alias Caravan.VmArgs
 
   @required [{"-start_epmd", "false"}, {"-epmd_module", "caravan_epmd"}]
   # What both ends of a link must agree on.
@@ -112,29 +113,12 @@ defmodule Caravan.Doctor.Flags do
   defp shown("-setcookie", _cookie), do: "set to another value"
   defp shown(_key, value), do: value
 
-  @doc "The flags in a file's text that matter here; those of `-caravan` under names such as `-caravan base_port`. Pure."
+  @doc "The flags in a file's text that matter here. Pure."
   @spec flags(String.t()) :: %{String.t() => String.t()}
   def flags(text) do
-    text |> String.replace(~r/#.*$/m, "") |> String.split() |> read_flags(%{})
+    for {flag, value, _line} <- VmArgs.flags(text), matters?(flag), into: %{}, do: {flag, value}
   end
 
-  defp read_flags(["-caravan" | rest], flags) do
-    {values, rest} = Enum.split_while(rest, &(not String.starts_with?(&1, "-")))
-
-    caravan =
-      for [name | value] <- Enum.chunk_every(values, 2),
-          name not in @own,
-          into: %{},
-          do: {"-caravan #{name}", Enum.join(value)}
-
-    read_flags(rest, Map.merge(flags, caravan))
-  end
-
-  defp read_flags([flag, value | rest], flags) do
-    if flag in @alike or List.keymember?(@required, flag, 0),
-      do: read_flags(rest, Map.put(flags, flag, value)),
-      else: read_flags([value | rest], flags)
-  end
-
-  defp read_flags(_rest, flags), do: flags
+  defp matters?("-caravan " <> name), do: name not in @own
+  defp matters?(flag), do: flag in @alike or List.keymember?(@required, flag, 0)
 end
