@@ -1,0 +1,121 @@
+defmodule Caravan.Generator.EnvSh do
+  @moduledoc false
+  # Adds a node's name to the text of rel/env.sh.eex. What is there stays. Pure.
+
+  alias Caravan.Generator.{Flags, Platform}
+  alias Caravan.VmArgs
+
+  @variables ~w(ELIXIR_ERL_OPTIONS ERL_AFLAGS ERL_FLAGS ERL_ZFLAGS)
+  @distribution ~r/^(name|\$\{RELEASE_DISTRIBUTION:-"?name"?\})$/
+  @variable ~r/(?:\$\{[^{}]*\}|\$\([^()]*\)|`[^`]*`|\$\w+)$/
+  @base_port 4370
+
+  @doc "The text with what it lacks, and a sentence for each line that contradicts."
+  @spec amend(String.t(), String.t(), Platform.t()) :: {String.t(), contradictions :: [String.t()]}
+  def amend(path, text, platform) do
+    name = name(platform)
+    parts = if names(text) == [] or String.contains?(text, name), do: [distribution(), name], else: [distribution()]
+    lacking = Enum.reject(parts, &present?(text, &1))
+
+    added =
+      case {text, lacking} do
+        {text, []} -> text
+        {"", lacking} -> Enum.join(["#!/bin/sh\n" | lacking], "\n")
+        {text, lacking} -> Flags.ended(text) <> Enum.join(lacking, "\n")
+      end
+
+    {added, contradictions(path, text, platform)}
+  end
+
+  defp present?(text, part) do
+    String.contains?(text, part) or
+      (part == distribution() and assigned(text, "RELEASE_DISTRIBUTION") != [])
+  end
+
+  # The environment takes precedence, so that a release can be tried elsewhere.
+  defp distribution, do: ~S(export RELEASE_DISTRIBUTION="${RELEASE_DISTRIBUTION:-name}") <> "\n"
+
+  defp name(platform) do
+    find = String.replace(platform.find, ~r/^(?=.)/m, "    ")
+    host = "${#{platform.host}:?#{platform.hint}, or RELEASE_DISTRIBUTION to none}"
+
+    """
+    # The node's name, for its peers to dial: the part before the @ ends in its port. `eval` and `version` need none.
+    case "$RELEASE_DISTRIBUTION:$RELEASE_COMMAND" in
+      none:* | *:eval | *:version) ;;
+      *)
+    #{find}    export RELEASE_NODE="${RELEASE_NODE:-<%= @release.name %>-#{platform.port}@#{host}}"
+        ;;
+    esac
+    """
+  end
+
+  @doc "The flags that the text gives all VMs of a release, its commands included."
+  @spec flags(String.t(), String.t()) :: [Flags.given()]
+  def flags(path, text) do
+    for variable <- @variables,
+        {line, value} <- assigned(text, variable),
+        {flag, words, _} <- value |> String.replace(~r/["'\\]/, "") |> VmArgs.flags(),
+        do: {path, {flag, words, line}}
+  end
+
+  @doc """
+  The port in the name that the text gives the node, `nil` if it gives none. `:variable` is one that only the shell
+  knows, `:chance` the digits at the end of something else, such as a commit's hash.
+  """
+  @spec port(String.t()) :: pos_integer | nil | :chance | :variable
+  def port(text) do
+    case List.last(names(text)) do
+      nil -> nil
+      {_line, name} -> port_of(base(name))
+    end
+  end
+
+  defp port_of(base) do
+    case {Regex.run(@variable, base), Regex.run(~r/\d+$/, base)} do
+      {[variable], _} -> if variable =~ ~r/port/i, do: :variable, else: :chance
+      {nil, [digits]} -> digits |> String.to_integer() |> numbered()
+      {nil, nil} -> @base_port
+    end
+  end
+
+  defp numbered(ordinal) when ordinal < 1_024, do: @base_port + ordinal
+  defp numbered(port) when port <= 65_535, do: port
+  defp numbered(_number), do: :chance
+
+  defp contradictions(path, text, platform) do
+    distribution =
+      for {line, value} <- assigned(text, "RELEASE_DISTRIBUTION"),
+          not (value =~ @distribution),
+          do: "#{path}:#{line}: expected RELEASE_DISTRIBUTION=name, got RELEASE_DISTRIBUTION=#{value}"
+
+    distribution ++ for {line, name} <- names(text), wrong?(name, platform), do: named(path, line, name, platform)
+  end
+
+  defp named(path, line, name, platform) do
+    "#{path}:#{line}: expected a name such as <%= @release.name %>-#{platform.port}@${#{platform.host}}, " <>
+      "got RELEASE_NODE=#{name}"
+  end
+
+  defp wrong?(name, platform) do
+    not (name =~ ~r/@.*\b#{platform.host}\b/) or (platform.address == :shared and port_of(base(name)) == :chance)
+  end
+
+  # `<%= @release.name %>` has an @, too.
+  defp base(name) do
+    case Regex.run(~r/^(.*)@/, name) do
+      [_, base] -> base
+      nil -> name
+    end
+  end
+
+  defp names(text), do: assigned(text, "RELEASE_NODE")
+
+  # The values that the text assigns to a variable, without quotes, and their lines.
+  defp assigned(text, variable) do
+    for {line, number} <- text |> VmArgs.lines() |> Enum.with_index(1),
+        not (line =~ ~r/^\s*#/),
+        [value] <- [Regex.run(~r/(?:^|[\s;])(?:#{variable}=|ENV #{variable} )(.*)$/, line, capture: :all_but_first)],
+        do: {number, value |> String.trim() |> String.trim("\"") |> String.trim("'")}
+  end
+end

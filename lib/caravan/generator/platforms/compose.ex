@@ -1,0 +1,31 @@
+defmodule Caravan.Generator.Platforms.Compose do
+  @moduledoc false
+
+  alias Caravan.Generator.Platform
+
+  @spec platform(Platform.names()) :: Platform.t()
+  def platform(%{label: label}) do
+    %Platform{
+      host: "NODE_IP",
+      hint: "hostname -i has no IPv4 address; set it",
+      find: """
+      NODE_IP="${NODE_IP:-$(hostname -i | tr ' ' '\\n' | grep -m 1 '^[0-9.]*$' || true)}"
+      """,
+      topology: ~s(query: "#{label}", type: :a),
+      files: [{"compose.yaml", compose(label)}],
+      notes: ["Put the cookie into .env: echo \"RELEASE_COOKIE=$(openssl rand -hex 32)\" >>.env"]
+    }
+  end
+
+  defp compose(label) do
+    """
+    services:
+      #{label}:
+        image: #{label}:latest
+        environment:
+          RELEASE_COOKIE: ${RELEASE_COOKIE:?set it in .env}
+        deploy:
+          replicas: 3
+    """
+  end
+end

@@ -1,0 +1,98 @@
+defmodule Mix.Tasks.Caravan.Gen.Release do
+  @shortdoc "Makes a release cluster on your platform"
+
+  @moduledoc """
+  Makes a release cluster on your platform: adds to `rel/` what its nodes need, and prints what goes elsewhere.
+
+      mix caravan.gen.release --for PLATFORM
+
+      mix caravan.gen.release --for kubernetes
+
+  PLATFORM is #{Enum.join(Caravan.Generator.platforms(), ", ")}.
+
+  `rel/vm.args.eex` and `rel/remote.vm.args.eex` get the flags, `rel/env.sh.eex` the name of a node. The task shows
+  each change as a diff. It adds only what is missing, so a second run changes nothing, and it asks nothing. If a line
+  of yours contradicts, the task leaves it, says what it expected and, when done, exits with status 1.
+
+  It prints the topology for your configuration, and the platform's own file: a manifest, a job or a unit.
+  """
+
+  use Mix.Task
+  alias Caravan.{CommandLine, Generator}
+  alias Caravan.Generator.Diff
+
+  @usage "mix caravan.gen.release --for #{Enum.join(Generator.platforms(), "|")}"
+  @switches [for: :string]
+
+  @impl true
+  def run(args) do
+    with {:ok, platform} <- parse(args),
+         {:ok, app, dir} <- release(Mix.Project.config()) do
+      plan = Generator.plan(platform, app, dir, Map.new(Generator.paths(dir), &{&1, read(&1)}))
+      Enum.each(plan.files, &write/1)
+      for {heading, text} <- plan.told, do: Mix.shell().info("\n#{heading}:\n\n#{indented(text)}")
+      if plan.contradictions != [], do: CommandLine.fail(Enum.join(["" | plan.contradictions], "\n"))
+    else
+      {:error, sentence} -> CommandLine.fail(sentence)
+    end
+  end
+
+  @doc false
+  @spec parse([String.t()]) :: {:ok, String.t()} | {:error, String.t()}
+  def parse(args) do
+    case CommandLine.parse(args, @switches, @usage) do
+      {:ok, switches, []} -> platform(switches[:for])
+      {:ok, _, words} -> {:error, "expected no words without a switch, got #{Enum.join(words, " ")}: #{@usage}"}
+      {:error, sentence} -> {:error, sentence}
+    end
+  end
+
+  defp platform(name) do
+    if name in Generator.platforms(),
+      do: {:ok, name},
+      else:
+        {:error,
+         "expected --for with one of #{Enum.join(Generator.platforms(), ", ")}, got #{inspect(name)}: #{@usage}"}
+  end
+
+  @doc false
+  # The name for an application, and the folder of the templates: an umbrella has only releases.
+  @spec release(keyword) :: {:ok, String.t(), String.t()} | {:error, String.t()}
+  def release(config) do
+    releases = for {name, options} <- config[:releases] || [], do: {name, options(options)}
+
+    case {config[:app], releases} do
+      {nil, []} ->
+        {:error, "expected an application, or releases: in mix.exs, and found neither: run this where mix.exs is"}
+
+      {nil, [{name, options} | _]} ->
+        {:ok, "#{name}", dir(options)}
+
+      {app, releases} ->
+        {:ok, "#{app}", releases |> List.first({app, []}) |> elem(1) |> dir()}
+    end
+  end
+
+  defp options(options) when is_function(options, 0), do: options.()
+  defp options(options), do: options
+
+  defp dir(options), do: Keyword.get(options, :rel_templates_path, "rel")
+
+  defp read(path) do
+    case File.read(path) do
+      {:ok, text} -> text
+      {:error, :enoent} -> nil
+      {:error, reason} -> Mix.raise("#{path} can't be read: #{:file.format_error(reason)}")
+    end
+  end
+
+  defp write({path, text, text}), do: Mix.shell().info("#{path} has what it needs")
+
+  defp write({path, old, new}) do
+    Mix.shell().info(Diff.unified(path, old, new))
+    File.mkdir_p!(Path.dirname(path))
+    File.write!(path, new)
+  end
+
+  defp indented(text), do: String.replace(text, ~r/^(?=.)/m, "    ")
+end

@@ -1,0 +1,138 @@
+defmodule Caravan.GeneratorTest do
+  use ExUnit.Case, async: true
+  alias Caravan.{BlockYaml, Doctor, Generator, Topology, Vm}
+  alias Caravan.Generator.{EnvSh, Flags}
+
+  @paths Generator.paths("rel")
+  @none Map.new(@paths, &{&1, nil})
+
+  defp plan(platform, files \\ %{}), do: Generator.plan(platform, "my_app", "rel", Map.merge(@none, files))
+  defp written(plan), do: for({path, _old, new} <- plan.files, into: %{}, do: {path, new})
+  defp told(plan, heading), do: plan.told |> List.keyfind!(heading, 0) |> elem(1)
+
+  # What `mix release.init` writes has comments only.
+  @initial %{
+    "rel/env.sh.eex" => "#!/bin/sh\n\n# export RELEASE_DISTRIBUTION=name\n# export RELEASE_NODE=<%= @release.name %>\n",
+    "rel/vm.args.eex" => "## Increase number of concurrent ports/sockets\n##+Q 65536\n",
+    "rel/remote.vm.args.eex" => "##+Q 65536\n"
+  }
+
+  for platform <- Generator.platforms() do
+    describe platform do
+      @platform platform
+
+      test "a second run changes nothing" do
+        for files <- [%{}, @initial] do
+          assert %{contradictions: []} = plan = plan(@platform, files)
+          assert [_, _, _] = for({path, old, new} <- plan.files, old != new, do: path)
+          again = plan(@platform, written(plan))
+          assert again.contradictions == []
+          for {path, old, new} <- again.files, do: assert(old == new, path)
+          assert again.told == plan.told
+        end
+      end
+
+      test "what is there stays" do
+        for {path, old, new} <- plan(@platform, @initial).files, do: assert(String.starts_with?(new, old), path)
+      end
+
+      test "the doctor finds both vm.args in order" do
+        texts = written(plan(@platform))
+        [node, commands] = for path <- ~w(rel/vm.args.eex rel/remote.vm.args.eex), do: {path, texts[path]}
+        assert [%{verdict: :ok}] = Doctor.Flags.findings({:project, node, commands, ""}, :tool)
+      end
+
+      test "the topology's options are right" do
+        code = told(plan(@platform), "The topology")
+        [_, options] = Regex.run(~r/:topologies, my_app: (\[.*\])$/m, code)
+        assert Code.string_to_quoted!(code)
+        env = [{"FLY_APP_NAME", "my-app"}]
+        System.put_env(env)
+        {options, _} = Code.eval_string(options)
+        Topology.Config.new!(:my_app, options)
+      end
+
+      test "another platform's name is one that contradicts" do
+        [other | _] = Generator.platforms() -- [@platform, "compose", "ec2", "ecs"]
+        files = other |> plan() |> written()
+        assert [sentence] = plan(@platform, files).contradictions
+        assert sentence =~ ~r/^rel\/env.sh.eex:\d+: expected a name such as/
+      end
+    end
+  end
+
+  test "a name that ends in a hash gets a port, where each node has an address to itself" do
+    name = ~s(export RELEASE_DISTRIBUTION=name\nexport RELEASE_NODE="my_app-${GIT_SHA}@${POD_IP}"\n)
+    plan = plan("kubernetes", %{"rel/env.sh.eex" => name})
+    assert plan.contradictions == []
+    texts = written(plan)
+    assert texts["rel/env.sh.eex"] == name
+    assert told(plan, "To do") =~ "names end in different hashes"
+
+    for path <- ~w(rel/vm.args.eex rel/remote.vm.args.eex),
+        do: assert({path, {"-caravan dist_port", "4370", 6}} in Flags.given(path, texts[path]))
+
+    # Ports of one's own need no such thing.
+    for base <- ["my_app-5000", "my_app-$PORT", "my_app"] do
+      texts = written(plan("kubernetes", %{"rel/env.sh.eex" => String.replace(name, "my_app-${GIT_SHA}", base)}))
+      refute texts["rel/vm.args.eex"] =~ "dist_port"
+    end
+
+    name = String.replace(name, "POD_IP", "NODE_HOST")
+    plan = plan("systemd", %{"rel/env.sh.eex" => name})
+    assert [_] = plan.contradictions
+    refute written(plan)["rel/vm.args.eex"] =~ "dist_port"
+  end
+
+  test "the port of a name that is there is that of the manifest" do
+    plan = plan("kubernetes", %{"rel/env.sh.eex" => "RELEASE_DISTRIBUTION=name\nRELEASE_NODE=my_app-5000@$POD_IP\n"})
+    assert [service, deployment] = BlockYaml.parse(told(plan, "kubernetes.yaml"))
+    assert [%{"name" => "dist", "port" => "5000"}] = service["spec"]["ports"]
+    assert [%{"ports" => [%{"containerPort" => "5000"}]}] = deployment["spec"]["template"]["spec"]["containers"]
+  end
+
+  test "Kubernetes: the Service is headless, selects the Deployment's pods, and is what the topology looks up" do
+    plan = plan("kubernetes")
+    assert [service, deployment] = BlockYaml.parse(told(plan, "kubernetes.yaml"))
+    assert {service["kind"], deployment["kind"]} == {"Service", "Deployment"}
+    assert %{"clusterIP" => "None", "publishNotReadyAddresses" => "true", "selector" => labels} = service["spec"]
+    assert deployment["spec"]["selector"]["matchLabels"] == labels
+    assert deployment["spec"]["template"]["metadata"]["labels"] == labels
+    assert told(plan, "The topology") =~ ~s(query: "#{service["metadata"]["name"]}", type: :a)
+    assert [container] = deployment["spec"]["template"]["spec"]["containers"]
+
+    assert [%{"name" => "POD_IP", "valueFrom" => %{"fieldRef" => %{"fieldPath" => "status.podIP"}}}, _] =
+             container["env"]
+  end
+
+  test "Compose: the service is what the topology looks up" do
+    plan = plan("compose")
+    assert [%{"services" => %{"my-app" => service}}] = BlockYaml.parse(told(plan, "compose.yaml"))
+    assert service["deploy"]["replicas"] == "3"
+    assert told(plan, "The topology") =~ ~s(query: "my-app", type: :a)
+  end
+
+  @tag :tmp_dir
+  @tag skip: is_nil(System.find_executable("systemd-analyze")) && "needs systemd-analyze"
+  test "systemd: its own verification accepts the unit", %{tmp_dir: dir} do
+    unit = told(plan("systemd"), "/etc/systemd/system/my_app@.service")
+    program = Path.join(dir, "my_app")
+    File.write!(program, "")
+    File.chmod!(program, 0o755)
+    file = Path.join(dir, "my_app@4370.service")
+    verify = fn -> Vm.command("systemd-analyze", ["verify", "--man=no", file], timeout: 60_000) end
+    File.write!(file, String.replace(unit, "/opt/my_app/bin/my_app", program))
+    assert {0, output} = verify.()
+    refute output =~ "my_app@4370.service"
+    File.write!(file, String.replace(unit, "/opt/my_app/bin/my_app", "bin/my_app"))
+    assert {_, output} = verify.()
+    assert output =~ "my_app@4370.service"
+  end
+
+  test "flags that the environment or the Dockerfile gives are not given twice" do
+    assert EnvSh.flags("Dockerfile", ~s(ENV ERL_AFLAGS "-start_epmd false"\n)) != []
+    texts = written(plan("kubernetes", %{"Dockerfile" => ~s(ENV ERL_AFLAGS "-start_epmd false"\n)}))
+    refute texts["rel/vm.args.eex"] =~ "-start_epmd"
+    assert texts["rel/vm.args.eex"] =~ "-epmd_module caravan_epmd"
+  end
+end

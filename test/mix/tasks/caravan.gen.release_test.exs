@@ -1,0 +1,60 @@
+defmodule Mix.Tasks.Caravan.Gen.ReleaseTest do
+  use ExUnit.Case, async: true
+  alias Caravan.Vm
+  alias Mix.Tasks.Caravan.Gen.Release
+
+  @moduletag :tmp_dir
+  @moduletag timeout: 120_000
+
+  test "its switches" do
+    assert Release.parse(["--for", "kubernetes"]) == {:ok, "kubernetes"}
+    assert {:error, "expected --for with one of compose, " <> sentence} = Release.parse(["--for", "vms"])
+    assert sentence =~ ~s(, got "vms": mix caravan.gen.release --for compose|)
+    assert {:error, "expected --for with one of" <> _} = Release.parse([])
+    assert {:error, "expected no words without a switch, got a b:" <> _} = Release.parse(~w(a b --for compose))
+    assert {:error, "unknown or invalid option --to: expected mix" <> _} = Release.parse(~w(--to x))
+  end
+
+  test "which application, and where its templates are" do
+    assert Release.release(app: :a) == {:ok, "a", "rel"}
+    assert Release.release(app: :a, releases: [b: [rel_templates_path: "ops"]]) == {:ok, "a", "ops"}
+    assert Release.release(app: nil, releases: [b: fn -> [] end]) == {:ok, "b", "rel"}
+    assert {:error, "expected an application, or releases:" <> _} = Release.release(app: nil)
+  end
+
+  test "as a command: shows what it changes, changes it once, and leaves what contradicts", %{tmp_dir: dir} do
+    File.write!(Path.join(dir, "mix.exs"), """
+    defmodule Tiny.MixProject do
+      use Mix.Project
+      def project, do: [app: :tiny, version: "0.1.0"]
+    end
+    """)
+
+    command = fn -> Vm.command("mix", ~w(caravan.gen.release --for kubernetes), cd: dir, env: env()) end
+    assert {0, output} = command.()
+    assert output =~ "--- /dev/null\n+++ rel/vm.args.eex\n@@ -0,0 +1,3 @@\n+# Caravan"
+    assert output =~ ~s(config :tiny, :topologies, tiny: [query: "tiny-headless", type: :a])
+    assert output =~ "    kind: Deployment\n"
+
+    files = fn ->
+      for path <- Path.wildcard(Path.join(dir, "rel/*")), into: %{}, do: {Path.basename(path), File.read!(path)}
+    end
+
+    written = files.()
+    assert Map.keys(written) == ~w(env.sh.eex remote.vm.args.eex vm.args.eex)
+    assert {0, output} = command.()
+    assert output =~ "rel/vm.args.eex has what it needs\n"
+    refute output =~ "+++"
+    assert files.() == written
+
+    File.write!(Path.join(dir, "rel/vm.args.eex"), "-start_epmd true\n")
+    assert {1, output} = command.()
+    assert output =~ "rel/vm.args.eex:1: expected -start_epmd false, got -start_epmd true"
+    assert files.()["vm.args.eex"] =~ ~r/^-start_epmd true\n\n# .*\n-epmd_module caravan_epmd\n$/
+  end
+
+  defp env do
+    unset = for name <- ~w(MIX_BUILD_PATH MIX_BUILD_ROOT MIX_EXS MIX_DEPS_PATH), do: {name, nil}
+    unset ++ [{"MIX_ENV", "prod"}, {"ERL_LIBS", Application.app_dir(:caravan) |> Path.dirname()}]
+  end
+end
