@@ -2,11 +2,15 @@ defmodule Caravan.Generator do
   @moduledoc false
   # What `mix caravan.gen.release` writes, and what it says: from the texts of the files that are there. Pure.
 
-  alias Caravan.Generator.{EnvSh, Flags, Platform, Platforms}
+  alias Caravan.Generator.{EnvSh, Flags, Platform, Platforms, Tls}
 
   @platforms %{
     "kubernetes" => Platforms.Kubernetes,
+    "nomad" => Platforms.Nomad,
+    "ecs" => Platforms.Ecs,
+    "fly" => Platforms.Fly,
     "compose" => Platforms.Compose,
+    "ec2" => Platforms.Ec2,
     "systemd" => Platforms.Systemd
   }
 
@@ -25,25 +29,28 @@ defmodule Caravan.Generator do
   @spec platforms() :: [String.t()]
   def platforms, do: @platforms |> Map.keys() |> Enum.sort()
 
-  @doc "The files in the folder of a release's templates, and others that are read."
+  @doc "The files that are read, and written in part: a release's templates, in `dir`, and the rest."
   @spec paths(String.t()) :: [String.t()]
-  def paths(dir), do: templates(dir) ++ ["Dockerfile"]
+  def paths(dir), do: templates(dir) ++ Tls.paths(dir) ++ ["Dockerfile"]
 
   defp templates(dir), do: for(file <- ~w(env.sh.eex vm.args.eex remote.vm.args.eex), do: Path.join(dir, file))
 
-  @doc "What to do for the application `app`, whose templates are in `dir`. `files` has the texts of `paths/1`."
-  @spec plan(String.t(), String.t(), String.t(), files) :: plan
-  def plan(platform, app, dir, files) do
-    [env_sh, node, commands] = templates(dir)
+  @doc """
+  What to do for the application `app`, whose templates are in `dir`. `files` has the texts of `paths/1`; options are
+  `tls: true` and `mesh: true`.
+  """
+  @spec plan(String.t(), keyword, String.t(), String.t(), files) :: plan
+  def plan(platform, options, app, dir, files) do
+    [env_sh | args] = templates(dir)
     env_text = files[env_sh] || ""
     port = EnvSh.port(env_text)
-    platform = platform(platform, app, port)
+    platform = platform(platform, options, app, port)
     {env, in_env} = EnvSh.amend(env_sh, env_text, platform)
     elsewhere = EnvSh.flags(env_sh, env_text) ++ EnvSh.flags("Dockerfile", files["Dockerfile"] || "")
-    wanted = @caravan ++ fixed_port(platform, port)
+    both = @caravan ++ protocol(platform, options, app) ++ fixed_port(platform, port)
 
     amended =
-      for path <- [node, commands] do
+      for {path, wanted} <- Enum.zip(args, [both ++ mesh(options), both]) do
         {text, contradictions} = Flags.amend(path, files[path] || "", wanted, elsewhere)
         {{path, files[path], text}, contradictions}
       end
@@ -51,15 +58,31 @@ defmodule Caravan.Generator do
     {texts, in_args} = Enum.unzip(amended)
 
     %{
-      files: [{env_sh, files[env_sh], env} | texts],
+      files: [{env_sh, files[env_sh], env} | texts] ++ tls(platform, options, app, dir, files),
       contradictions: Enum.uniq(in_env ++ Enum.concat(in_args)),
-      told: told(platform, app, port)
+      told: told(platform, options, app, dir, port)
     }
   end
 
-  defp platform(name, app, port) do
+  defp platform(name, options, app, port) do
+    label = String.replace(app, "_", "-")
     port = if is_integer(port), do: port, else: 4370
-    Map.fetch!(@platforms, name).platform(%{app: app, label: String.replace(app, "_", "-"), port: port})
+    tls = if options[:tls], do: Tls.home(app)
+    Map.fetch!(@platforms, name).platform(%{app: app, label: label, port: port, tls: tls})
+  end
+
+  defp protocol(%Platform{protocol: family}, options, app) do
+    case {family, options[:tls]} do
+      {_, true} ->
+        why = "Distribution over TLS, with certificates that both sides verify."
+        [{"-proto_dist", "#{family}_tls", why}, {"-ssl_dist_optfile", "#{Tls.home(app)}/dist.conf", why}]
+
+      {"inet6", _} ->
+        [{"-proto_dist", "inet6_tcp", "The nodes' addresses are IPv6 ones."}]
+
+      {"inet", _} ->
+        []
+    end
   end
 
   # Only where no two nodes share an address may they share a port.
@@ -71,19 +94,39 @@ defmodule Caravan.Generator do
 
   defp fixed_port(_platform, _port), do: []
 
-  defp told(platform, app, port) do
+  # For the node only: a release's commands are linked with nobody else.
+  defp mesh(options) do
+    if options[:mesh],
+      do: [{"-connect_all", "false", "Caravan bounds the links; global would link all with all."}],
+      else: []
+  end
+
+  # They are the user's from then on.
+  defp tls(platform, options, app, dir, files) do
+    if options[:tls],
+      do:
+        for(
+          {path, text} <- Enum.zip(Tls.paths(dir), Tls.texts(app, dir, platform.named_by)),
+          do: {path, files[path], files[path] || text}
+        ),
+      else: []
+  end
+
+  defp told(platform, options, app, dir, port) do
+    mesh = if options[:mesh], do: ", mesh: [links: 4]", else: ""
+
     config = """
     # config/runtime.exs
     if config_env() == :prod do
-      config :#{app}, :topologies, #{app}: [#{platform.topology}]
+      config :#{app}, :topologies, #{app}: [#{platform.topology}#{mesh}]
     end
 
     # lib/#{app}/application.ex, before what needs the cluster
     {Caravan, topologies: Application.get_env(:#{app}, :topologies, [])}
     """
 
-    [{"The topology", config} | platform.files] ++
-      [{"To do", Enum.map_join(different(platform, port) ++ platform.notes, &"- #{&1}\n")}]
+    notes = different(platform, port) ++ certificates(platform, options, app, dir) ++ platform.notes
+    [{"The topology", config} | platform.files] ++ [{"To do", Enum.map_join(notes, &"- #{&1}\n")}]
   end
 
   defp different(%Platform{address: :own}, :chance) do
@@ -91,4 +134,24 @@ defmodule Caravan.Generator do
   end
 
   defp different(_platform, _port), do: []
+
+  defp certificates(platform, options, app, dir) do
+    script = "sh " <> Path.join(dir, "tls/authority.sh")
+
+    made =
+      case platform.named_by do
+        :host -> "Make a certificate for each host: #{script} host1.example.org host2.example.org"
+        :address -> "Make the nodes' certificate, which they share, since it can't name their addresses: #{script} node"
+      end
+
+    if options[:tls] do
+      [
+        "Add :ssl to extra_applications in mix.exs: without it, the VM doesn't support the protocol.",
+        "#{made}. To try it, that is; let an authority of your own sign what you rely on.",
+        "Give each node the folder that the script makes as #{Tls.home(app)}, readable by its user; never ca-key.pem."
+      ]
+    else
+      []
+    end
+  end
 end

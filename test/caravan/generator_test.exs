@@ -6,7 +6,9 @@ defmodule Caravan.GeneratorTest do
   @paths Generator.paths("rel")
   @none Map.new(@paths, &{&1, nil})
 
-  defp plan(platform, files \\ %{}), do: Generator.plan(platform, "my_app", "rel", Map.merge(@none, files))
+  defp plan(platform, files \\ %{}, options \\ []),
+    do: Generator.plan(platform, options, "my_app", "rel", Map.merge(@none, files))
+
   defp written(plan), do: for({path, _old, new} <- plan.files, into: %{}, do: {path, new})
   defp told(plan, heading), do: plan.told |> List.keyfind!(heading, 0) |> elem(1)
 
@@ -22,10 +24,10 @@ defmodule Caravan.GeneratorTest do
       @platform platform
 
       test "a second run changes nothing" do
-        for files <- [%{}, @initial] do
-          assert %{contradictions: []} = plan = plan(@platform, files)
-          assert [_, _, _] = for({path, old, new} <- plan.files, old != new, do: path)
-          again = plan(@platform, written(plan))
+        for files <- [%{}, @initial], options <- [[], [tls: true, mesh: true]] do
+          assert %{contradictions: []} = plan = plan(@platform, files, options)
+          assert length(for({path, old, new} <- plan.files, old != new, do: path)) == if(options == [], do: 3, else: 6)
+          again = plan(@platform, written(plan), options)
           assert again.contradictions == []
           for {path, old, new} <- again.files, do: assert(old == new, path)
           assert again.told == plan.told
@@ -37,19 +39,25 @@ defmodule Caravan.GeneratorTest do
       end
 
       test "the doctor finds both vm.args in order" do
-        texts = written(plan(@platform))
-        [node, commands] = for path <- ~w(rel/vm.args.eex rel/remote.vm.args.eex), do: {path, texts[path]}
-        assert [%{verdict: :ok}] = Doctor.Flags.findings({:project, node, commands, ""}, :tool)
+        for options <- [[], [tls: true, mesh: true]] do
+          texts = written(plan(@platform, %{}, options))
+          [node, commands] = for path <- ~w(rel/vm.args.eex rel/remote.vm.args.eex), do: {path, texts[path]}
+          assert [%{verdict: :ok}] = Doctor.Flags.findings({:project, node, commands, ""}, :tool)
+        end
       end
 
       test "the topology's options are right" do
-        code = told(plan(@platform), "The topology")
-        [_, options] = Regex.run(~r/:topologies, my_app: (\[.*\])$/m, code)
-        assert Code.string_to_quoted!(code)
-        env = [{"FLY_APP_NAME", "my-app"}]
-        System.put_env(env)
-        {options, _} = Code.eval_string(options)
-        Topology.Config.new!(:my_app, options)
+        for options <- [[], [mesh: true]] do
+          code = told(plan(@platform, %{}, options), "The topology")
+          assert Code.string_to_quoted!(code)
+          [_, topology] = Regex.run(~r/:topologies, my_app: (\[.*\])$/m, code)
+          # Set on Fly's machines.
+          {topology, _} =
+            topology |> String.replace(~s|System.fetch_env!("FLY_APP_NAME")|, ~s("my-app")) |> Code.eval_string()
+
+          Topology.Config.new!(:my_app, topology)
+          assert topology[:mesh] == if(options[:mesh], do: [links: 4])
+        end
       end
 
       test "another platform's name is one that contradicts" do
@@ -82,6 +90,56 @@ defmodule Caravan.GeneratorTest do
     plan = plan("systemd", %{"rel/env.sh.eex" => name})
     assert [_] = plan.contradictions
     refute written(plan)["rel/vm.args.eex"] =~ "dist_port"
+  end
+
+  test "what Fly's own generator writes is kept, and its flag not given twice" do
+    env = """
+    # configure node for distributed erlang with IPV6 support
+    export ERL_AFLAGS="-proto_dist inet6_tcp"
+    export ECTO_IPV6="true"
+    export RELEASE_DISTRIBUTION="name"
+    export RELEASE_NODE="${FLY_APP_NAME}-${FLY_IMAGE_REF##*-}@${FLY_PRIVATE_IP}"
+    """
+
+    plan = plan("fly", %{"rel/env.sh.eex" => env})
+    assert plan.contradictions == []
+    assert %{"rel/env.sh.eex" => ^env, "rel/vm.args.eex" => args, "rel/remote.vm.args.eex" => args} = written(plan)
+    assert args =~ "-caravan dist_port 4370\n" and args =~ "-epmd_module caravan_epmd\n"
+    refute args =~ "-proto_dist"
+
+    # For TLS it has to go.
+    assert ["rel/env.sh.eex:2: expected -proto_dist inet6_tls, got -proto_dist inet6_tcp"] =
+             plan("fly", %{"rel/env.sh.eex" => env}, tls: true).contradictions
+  end
+
+  test "the node decides for a bounded mesh, its commands need not" do
+    texts = written(plan("ec2", %{}, mesh: true))
+    assert texts["rel/vm.args.eex"] =~ "-connect_all false\n"
+    refute texts["rel/remote.vm.args.eex"] =~ "-connect_all"
+  end
+
+  test "TLS: both files, the options, and what is to be done" do
+    for {platform, protocol, names_any?} <- [{"systemd", "inet_tls", false}, {"fly", "inet6_tls", true}] do
+      plan = plan(platform, %{}, tls: true)
+      texts = written(plan)
+
+      for path <- ~w(rel/vm.args.eex rel/remote.vm.args.eex),
+          flag <- ["-proto_dist #{protocol}\n", "-ssl_dist_optfile /etc/my_app/dist.conf\n"],
+          do: assert(texts[path] =~ flag)
+
+      assert texts["rel/tls/dist.conf"] =~ "hostname_check_failed" == names_any?
+      assert texts["rel/tls/.gitignore"] == "*.pem\n"
+      assert told(plan, "To do") =~ ":ssl"
+
+      mine = Map.put(texts, "rel/tls/dist.conf", "[].")
+      assert written(plan(platform, mine, tls: true)) == mine
+    end
+
+    for {platform, file} <- [{"kubernetes", "kubernetes.yaml"}, {"compose", "compose.yaml"}] do
+      [plain, tls] = for options <- [[], [tls: true]], do: told(plan(platform, %{}, options), file)
+      assert String.starts_with?(tls, plain) and tls =~ "/etc/my_app"
+      assert [_ | _] = BlockYaml.parse(tls)
+    end
   end
 
   test "the port of a name that is there is that of the manifest" do

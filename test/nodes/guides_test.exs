@@ -2,7 +2,7 @@ defmodule Caravan.Nodes.GuidesTest do
   @moduledoc false
   # What guides/ say is done as they say, on loopback.
   use ExUnit.Case, async: true
-  alias Caravan.{Readme, Vm}
+  alias Caravan.{Generator, Readme, Vm}
 
   @moduletag :nodes
   @moduletag timeout: 120_000
@@ -26,6 +26,53 @@ defmodule Caravan.Nodes.GuidesTest do
     {without, _, _} = Vm.start_node(args(other, bare))
     refute connect(without, name)
     assert Vm.eval(vm, "length(nodes())") == 1
+  end
+
+  @tag :tmp_dir
+  test "the generator's script makes what its nodes need: the same certificate, if nobody knows their addresses", %{
+    tmp_dir: dir
+  } do
+    for {platform, hosts, named} <- [
+          {"systemd", ~w(127.0.0.1 localhost ::1), "127.0.0.1"},
+          {"kubernetes", ["node"], "node"}
+        ] do
+      home = Path.join(dir, platform)
+      [conf, authority, _ignored] = plan = for {path, _, text} <- generated(platform), path =~ "/tls/", do: {path, text}
+
+      for {path, text} <- plan,
+          do: write(Path.join(home, path), String.replace(text, "/etc/my_app", place(home, named)))
+
+      script = Path.join(home, elem(authority, 0))
+      assert {output, 0} = System.cmd("sh", [script | hosts], stderr_to_stdout: true)
+      for host <- hosts, do: assert(Path.wildcard(Path.join(place(home, host), "*")) |> length() == 4, output)
+      ca = File.read!(Path.join(home, "rel/tls/ca.pem"))
+      assert {_, 0} = System.cmd("sh", [script | hosts], stderr_to_stdout: true)
+      assert File.read!(Path.join(home, "rel/tls/ca.pem")) == ca
+
+      assert elem(conf, 0) == "rel/tls/dist.conf"
+      args = ["-proto_dist", "inet_tls", "-ssl_dist_optfile", Path.join(place(home, named), "dist.conf")]
+      {_vm, name, _} = Vm.start_node(args)
+      {peer, _, _} = Vm.start_node(args)
+      assert connect(peer, name)
+
+      # Another authority's.
+      other = Path.join(home, "other")
+      conf = Readme.block!("ssl_dist").text
+      {stranger, _, _} = Vm.start_node(args(other, conf))
+      refute connect(stranger, name)
+    end
+  end
+
+  defp generated(platform) do
+    none = Map.new(Generator.paths("rel"), &{&1, nil})
+    Generator.plan(platform, [tls: true], "my_app", "rel", none).files
+  end
+
+  defp place(home, host), do: Path.join([home, "rel/tls", host])
+
+  defp write(path, text) do
+    File.mkdir_p!(Path.dirname(path))
+    File.write!(path, text)
   end
 
   @v6 {0, 0, 0, 0, 0, 0, 0, 1}

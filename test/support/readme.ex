@@ -147,6 +147,15 @@ defmodule Caravan.Readme do
     assert server[:verify] == :verify_peer and server[:fail_if_no_peer_cert] and client[:verify] == :verify_peer
   end
 
+  # The same nodes show whom it lets in.
+  defp check("erlang", "verify_fun", block) do
+    assert {:verify_fun, {verify, state}} = block.text |> String.trim() |> Kernel.<>(".") |> expression()
+    assert verify.(:certificate, {:bad_cert, :hostname_check_failed}, state) == {:valid, state}
+    assert verify.(:certificate, {:bad_cert, :unknown_ca}, state) == {:fail, :unknown_ca}
+    assert verify.(:certificate, {:extension, :any}, state) == {:unknown, state}
+    for event <- [:valid, :valid_peer], do: assert(verify.(:certificate, event, state) == {:valid, state})
+  end
+
   # test/netns/readme_test.exs and test/nodes/guides_test.exs boot nodes with them.
   defp check("text", vm_args, block) when vm_args in ["vm.args", "tls vm.args", "inet6 vm.args"] do
     flags = block.text |> String.split("\n", trim: true) |> Enum.map(&String.split/1)
@@ -178,6 +187,14 @@ defmodule Caravan.Readme do
       "#{block.at}: no check for a block of #{inspect(language)} marked #{inspect(check)}; add one to " <>
         "Caravan.Readme, or mark the block <!-- check: none; REASON -->"
     )
+  end
+
+  # The value of an Erlang expression.
+  defp expression(text) do
+    {:ok, tokens, _} = text |> String.to_charlist() |> :erl_scan.string()
+    {:ok, [expression]} = :erl_parse.parse_exprs(tokens)
+    {:value, value, _bindings} = :erl_eval.expr(expression, [])
+    value
   end
 
   @doc "The names of a StatefulSet's pods, as its environment gives them."
@@ -254,6 +271,9 @@ defmodule Caravan.Readme do
 
   defp command!(["mix", "caravan.shell" | arguments]),
     do: assert({:ok, _arguments} = Mix.Tasks.Caravan.Shell.parse(arguments))
+
+  defp command!(["mix", "caravan.gen.release" | arguments]),
+    do: assert({:ok, _platform, _options} = Mix.Tasks.Caravan.Gen.Release.parse(arguments))
 
   defp command!(["mix", "caravan.names" | arguments]),
     do: assert({:ok, _host} = Mix.Tasks.Caravan.Names.parse(arguments))

@@ -36,6 +36,7 @@ defmodule Caravan.Generator.Platform do
           notes: [String.t()]
         }
 
-  # What the texts are made of: the application, its name as a DNS label, and the port of its nodes.
-  @type names :: %{app: String.t(), label: String.t(), port: pos_integer}
+  # What the texts are made of: the application, its name as a DNS label, the port of its nodes and, if distribution uses
+  # TLS, the folder with a node's certificate.
+  @type names :: %{app: String.t(), label: String.t(), port: pos_integer, tls: String.t() | nil}
 end

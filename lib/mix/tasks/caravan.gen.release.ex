@@ -4,9 +4,10 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
   @moduledoc """
   Makes a release cluster on your platform: adds to `rel/` what its nodes need, and prints what goes elsewhere.
 
-      mix caravan.gen.release --for PLATFORM
+      mix caravan.gen.release --for PLATFORM [--tls] [--mesh]
 
       mix caravan.gen.release --for kubernetes
+      mix caravan.gen.release --for fly --tls
 
   PLATFORM is #{Enum.join(Caravan.Generator.platforms(), ", ")}.
 
@@ -15,20 +16,24 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
   of yours contradicts, the task leaves it, says what it expected and, when done, exits with status 1.
 
   It prints the topology for your configuration, and the platform's own file: a manifest, a job or a unit.
+
+    * `--tls`: distribution over TLS, with certificates that both sides verify. `rel/tls/` gets its options and a script
+      that makes certificates, to try it.
+    * `--mesh`: each node keeps four links, instead of one to each other node. For hundreds of nodes.
   """
 
   use Mix.Task
   alias Caravan.{CommandLine, Generator}
   alias Caravan.Generator.Diff
 
-  @usage "mix caravan.gen.release --for #{Enum.join(Generator.platforms(), "|")}"
-  @switches [for: :string]
+  @usage "mix caravan.gen.release --for #{Enum.join(Generator.platforms(), "|")} [--tls] [--mesh]"
+  @switches [for: :string, tls: :boolean, mesh: :boolean]
 
   @impl true
   def run(args) do
-    with {:ok, platform} <- parse(args),
+    with {:ok, platform, options} <- parse(args),
          {:ok, app, dir} <- release(Mix.Project.config()) do
-      plan = Generator.plan(platform, app, dir, Map.new(Generator.paths(dir), &{&1, read(&1)}))
+      plan = Generator.plan(platform, options, app, dir, Map.new(Generator.paths(dir), &{&1, read(&1)}))
       Enum.each(plan.files, &write/1)
       for {heading, text} <- plan.told, do: Mix.shell().info("\n#{heading}:\n\n#{indented(text)}")
       if plan.contradictions != [], do: CommandLine.fail(Enum.join(["" | plan.contradictions], "\n"))
@@ -38,18 +43,18 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
   end
 
   @doc false
-  @spec parse([String.t()]) :: {:ok, String.t()} | {:error, String.t()}
+  @spec parse([String.t()]) :: {:ok, String.t(), keyword} | {:error, String.t()}
   def parse(args) do
     case CommandLine.parse(args, @switches, @usage) do
-      {:ok, switches, []} -> platform(switches[:for])
+      {:ok, switches, []} -> switches |> Keyword.pop(:for) |> platform()
       {:ok, _, words} -> {:error, "expected no words without a switch, got #{Enum.join(words, " ")}: #{@usage}"}
       {:error, sentence} -> {:error, sentence}
     end
   end
 
-  defp platform(name) do
+  defp platform({name, options}) do
     if name in Generator.platforms(),
-      do: {:ok, name},
+      do: {:ok, name, options},
       else:
         {:error,
          "expected --for with one of #{Enum.join(Generator.platforms(), ", ")}, got #{inspect(name)}: #{@usage}"}
@@ -86,7 +91,7 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
     end
   end
 
-  defp write({path, text, text}), do: Mix.shell().info("#{path} has what it needs")
+  defp write({path, text, text}), do: Mix.shell().info("#{path}: nothing to add")
 
   defp write({path, old, new}) do
     Mix.shell().info(Diff.unified(path, old, new))

@@ -7,7 +7,8 @@ defmodule Mix.Tasks.Caravan.Gen.ReleaseTest do
   @moduletag timeout: 120_000
 
   test "its switches" do
-    assert Release.parse(["--for", "kubernetes"]) == {:ok, "kubernetes"}
+    assert Release.parse(["--for", "kubernetes"]) == {:ok, "kubernetes", []}
+    assert Release.parse(~w(--tls --for fly --mesh)) == {:ok, "fly", [tls: true, mesh: true]}
     assert {:error, "expected --for with one of compose, " <> sentence} = Release.parse(["--for", "vms"])
     assert sentence =~ ~s(, got "vms": mix caravan.gen.release --for compose|)
     assert {:error, "expected --for with one of" <> _} = Release.parse([])
@@ -43,7 +44,7 @@ defmodule Mix.Tasks.Caravan.Gen.ReleaseTest do
     written = files.()
     assert Map.keys(written) == ~w(env.sh.eex remote.vm.args.eex vm.args.eex)
     assert {0, output} = command.()
-    assert output =~ "rel/vm.args.eex has what it needs\n"
+    assert output =~ "rel/vm.args.eex: nothing to add\n"
     refute output =~ "+++"
     assert files.() == written
 

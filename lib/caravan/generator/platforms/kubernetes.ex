@@ -4,17 +4,19 @@ defmodule Caravan.Generator.Platforms.Kubernetes do
   alias Caravan.Generator.Platform
 
   @spec platform(Platform.names()) :: Platform.t()
-  def platform(%{label: label, port: port}) do
+  def platform(%{label: label, port: port, tls: tls}) do
     %Platform{
       host: "POD_IP",
       hint: "set it from status.podIP in the manifest",
       topology: ~s(query: "#{label}-headless", type: :a),
-      files: [{"kubernetes.yaml", manifest(label, port)}],
-      notes: [
-        "Make the secret: kubectl create secret generic #{label} --from-literal=cookie=\"$(openssl rand -hex 32)\"",
-        "The query is completed with the pod's namespace by its resolv.conf.",
-        "If pods have IPv6 addresses only, use type: :aaaa, and -proto_dist inet6_tcp in both vm.args files."
-      ]
+      files: [{"kubernetes.yaml", manifest(label, port) <> certificate(label, tls)}],
+      notes:
+        [
+          "Make the secret: kubectl create secret generic #{label} --from-literal=cookie=\"$(openssl rand -hex 32)\"",
+          if(tls, do: "Make the other one: kubectl create secret generic #{label}-dist --from-file=rel/tls/node"),
+          "The query is completed with the pod's namespace by its resolv.conf.",
+          "If pods have IPv6 addresses only, use type: :aaaa, and -proto_dist inet6_tcp in both vm.args files."
+        ] -- [nil]
     }
   end
 
@@ -63,6 +65,21 @@ defmodule Caravan.Generator.Platforms.Kubernetes do
                     secretKeyRef:
                       name: #{label}
                       key: cookie
+    """
+  end
+
+  defp certificate(_label, nil), do: ""
+
+  defp certificate(label, folder) do
+    """
+              volumeMounts:
+                - name: dist
+                  mountPath: #{folder}
+                  readOnly: true
+          volumes:
+            - name: dist
+              secret:
+                secretName: #{label}-dist
     """
   end
 end

@@ -18,30 +18,32 @@ defmodule Caravan.Generator.Platforms.Systemd do
       named_by: :host,
       topology: ~s(query: "#{query}"),
       files: [
-        {"/etc/systemd/system/#{app}@.service", unit(app)},
+        {"/etc/systemd/system/#{app}@.service", unit(app, "%i")},
         {"the zone example.org", "#{query}. 60 IN SRV 0 0 4370 host1.example.org.\n"}
       ],
       notes: [
-        "Start a node on port 4370: systemctl enable --now #{app}@4370. Ask it: NODE_PORT=4370 bin/#{app} rpc.",
-        "Put the cookie into /etc/#{app}/env, readable by root only: RELEASE_COOKIE=$(openssl rand -hex 32).",
+        "Start a node on port 4370: systemctl enable --now #{app}@4370",
+        cookie(app),
+        commands(app, "NODE_PORT=4370 "),
         "The target of a record must be what hostname -f prints on that host, in lower case and with its domain."
       ]
     }
   end
 
-  defp unit(app) do
+  @doc "The unit of one node, or the template of several, each on its own port."
+  @spec unit(String.t(), port :: String.t() | nil) :: String.t()
+  def unit(app, port) do
     """
     [Unit]
-    Description=#{app} on port %i
+    Description=#{app}#{if port, do: " on port #{port}"}
     Wants=network-online.target
     After=network-online.target
 
     [Service]
     User=#{app}
     EnvironmentFile=/etc/#{app}/env
-    Environment=NODE_PORT=%i
-    Environment=RELEASE_TMP=/run/#{app}-%i
-    RuntimeDirectory=#{app}-%i
+    #{if port, do: "Environment=NODE_PORT=#{port}\n"}Environment=RELEASE_TMP=/run/#{app}#{if port, do: "-#{port}"}
+    RuntimeDirectory=#{app}#{if port, do: "-#{port}"}
     ExecStart=/opt/#{app}/bin/#{app} start
     Restart=always
     RestartSec=1
@@ -50,4 +52,15 @@ defmodule Caravan.Generator.Platforms.Systemd do
     WantedBy=multi-user.target
     """
   end
+
+  @doc "How the commands of a release get at a node of the unit's, which has its environment from a file."
+  @spec commands(String.t(), String.t()) :: String.t()
+  def commands(app, port),
+    do: "Ask a node, as root: set -a; . /etc/#{app}/env; #{port}/opt/#{app}/bin/#{app} rpc 'Caravan.doctor()'"
+
+  @doc "Where the unit has its cookie from."
+  @spec cookie(String.t()) :: String.t()
+  def cookie(app),
+    do:
+      "Put the cookie, the same on all hosts, into /etc/#{app}/env, for root only: RELEASE_COOKIE=$(openssl rand -hex 32)"
 end
