@@ -11,8 +11,8 @@ defmodule Caravan.DnsServer do
   defstruct [:port, :address]
 
   @doc """
-  Starts one; `within` a laboratory of `Caravan.Netns` it is on port 53 of the hub. `flags` are more of its
-  own, such as `["--no-tcp"]`.
+  Starts one; `within` a laboratory of `Caravan.Netns` it is on port 53 of the hub, or at `at: {host, address}`. `flags`
+  are more of its own, such as `["--no-tcp"]`.
   """
   def start(opts \\ []) do
     flags = opts[:flags] || []
@@ -20,7 +20,7 @@ defmodule Caravan.DnsServer do
     [executable | args] =
       case opts[:within] do
         nil -> [binary(), "--listen", "127.0.0.1:0"]
-        lab -> Netns.enter(lab, "hub") ++ [binary(), "--listen", "#{Netns.hub()}:53"]
+        lab -> inside(lab, Keyword.get(opts, :at, {"hub", "#{Netns.hub()}:53"}))
       end
 
     port =
@@ -34,6 +34,8 @@ defmodule Caravan.DnsServer do
     address = listening(port, nil)
     %__MODULE__{port: port, address: address}
   end
+
+  defp inside(lab, {host, address}), do: Netns.enter(lab, host) ++ [binary(), "--listen", address]
 
   def stop(server), do: Port.close(server.port)
 

@@ -13,7 +13,9 @@ defmodule Caravan.ReleaseApp do
       [app: :tiny, version: "0.1.0", deps: [{:caravan, path: System.fetch_env!("CARAVAN_CHECKOUT")}]]
     end
 
-    def application, do: [mod: {Tiny, []}, extra_applications: [:logger]]
+    # For distribution over TLS.
+    @ssl if System.get_env("TINY_SSL"), do: [:ssl], else: []
+    def application, do: [mod: {Tiny, []}, extra_applications: [:logger | @ssl]]
   end
   """
 
@@ -22,7 +24,20 @@ defmodule Caravan.ReleaseApp do
     use Application
 
     def start(_type, _args) do
-      topology = [
+      topologies =
+        case System.get_env("TINY_TOPOLOGIES") do
+          nil -> [tiny: topology()]
+          code -> code |> Code.eval_string() |> elem(0)
+        end
+
+      with {:ok, pid} <- Supervisor.start_link([{Caravan, topologies: topologies}], strategy: :one_for_one) do
+        IO.puts("started \#{node()}")
+        {:ok, pid}
+      end
+    end
+
+    defp topology do
+      [
         query: "tiny.test",
         node_name: "{sname}-{port}@{ip}",
         nameservers: [System.fetch_env!("TINY_NAMESERVER")],
@@ -33,11 +48,6 @@ defmodule Caravan.ReleaseApp do
             n -> [links: String.to_integer(n)]
           end
       ]
-
-      with {:ok, pid} <- Supervisor.start_link([{Caravan, topologies: [tiny: topology]}], strategy: :one_for_one) do
-        IO.puts("started \#{node()}")
-        {:ok, pid}
-      end
     end
   end
   """
@@ -57,23 +67,30 @@ defmodule Caravan.ReleaseApp do
   `remote.vm.args`, besides those of Caravan. Answers with the path of its script.
   """
   def build(dir, flags \\ @loopback) do
-    flags = @flags <> flags
+    write_project(dir)
+    for file <- ~w(vm.args.eex remote.vm.args.eex), do: write(Path.join([dir, "rel", file]), @flags <> flags)
+    release(dir)
+  end
 
-    for {path, content} <- [
-          {"mix.exs", @mix},
-          {"lib/tiny.ex", @application},
-          {"rel/vm.args.eex", flags},
-          {"rel/remote.vm.args.eex", flags}
-        ] do
-      path = Path.join(dir, path)
-      File.mkdir_p!(Path.dirname(path))
-      File.write!(path, content)
-    end
+  @doc "Writes the application to `dir`, without what a release needs. `TINY_TOPOLOGIES` has its topologies, as Elixir code."
+  def write_project(dir),
+    do:
+      for(
+        {path, content} <- [{"mix.exs", @mix}, {"lib/tiny.ex", @application}],
+        do: write(Path.join(dir, path), content)
+      )
 
-    case Vm.command("mix", ["release"], cd: dir, env: build_env(), timeout: 180_000) do
+  @doc "Builds the release in `dir`, with more in the environment. Answers with the path of its script."
+  def release(dir, env \\ []) do
+    case Vm.command("mix", ["release"], cd: dir, env: build_env() ++ env, timeout: 180_000) do
       {0, _} -> Path.join(dir, "_build/prod/rel/#{@name}/bin/#{@name}")
       {status, output} -> raise "mix release ended with #{status}: #{output}"
     end
+  end
+
+  defp write(path, content) do
+    File.mkdir_p!(Path.dirname(path))
+    File.write!(path, content)
   end
 
   @doc "The application in `iex -S mix`, as README tells it: the command and its environment. Built by `build/1` already."
