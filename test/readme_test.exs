@@ -30,6 +30,8 @@ defmodule Caravan.ReadmeTest do
           {"records", "; my_app-3435@host1", "; my_app-3436@host1"},
           {"flags", "-epmd_module caravan_epmd", "-epmd_module epmd_caravan"},
           {"YAML", "  clusterIP: None", " clusterIP: None"},
+          {"generated files", "ExecStart=/opt/my_app/bin/my_app start", "ExecStart=/opt/my_app/bin/my_app run"},
+          {"the generator's arguments", "caravan.gen.release --for fly", "caravan.gen.release --for flies"},
           {"the manifest", "serviceName: my-app", "serviceName: my_app"},
           {"the manifest's port", "containerPort: 4370", "containerPort: 4371"},
           {"Erlang", "{exclude_apps, [elixir, logger]},", "{exclude_apps, [elixir, logger]}"},

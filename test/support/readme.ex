@@ -7,7 +7,7 @@ defmodule Caravan.Readme do
   """
 
   import ExUnit.Assertions
-  alias Caravan.{BlockYaml, Options, Topology}
+  alias Caravan.{BlockYaml, Generator, Options, Topology}
 
   @root Path.expand("../..", __DIR__)
 
@@ -73,6 +73,15 @@ defmodule Caravan.Readme do
 
   defp check(_language, "none", block) do
     assert block.marks["reason"], "#{block.at}: why is this block not checked?"
+  end
+
+  # What mix caravan.gen.release writes or prints for a platform.
+  defp check(_language, "generated", block) do
+    plan = Generator.plan(block.marks["of"], [], "my_app", "rel", %{})
+    texts = for({_path, _old, text} <- plan.files, do: text) ++ for {_heading, text} <- plan.told, do: text
+    # env.sh has it indented.
+    unindented = &String.replace(&1, ~r/^ +/m, "")
+    assert Enum.any?(texts, &String.contains?(unindented.(&1), unindented.(block.text))), block.at
   end
 
   defp check("elixir", "deps", block) do
