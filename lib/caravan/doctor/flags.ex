@@ -60,7 +60,7 @@ defmodule Caravan.Doctor.Flags do
         :flags,
         :no_vm_args,
         "there is neither #{node} nor #{commands}, so a release of this project would use epmd",
-        "run mix release.init and add these lines to both files: #{required()}"
+        "run mix caravan.gen.release, or mix release.init and add these lines to both files: #{required()}"
       )
     ]
   end

@@ -40,9 +40,9 @@ defmodule Caravan.Generator.EnvSh do
     host = "${#{platform.host}:?#{platform.hint}, or RELEASE_DISTRIBUTION to none}"
 
     """
-    # The node's name, for its peers to dial: the part before the @ ends in its port. `eval` and `version` need none.
+    # The node's name, for its peers to dial: the part before the @ ends in its port. `eval` and the like need none.
     case "$RELEASE_DISTRIBUTION:$RELEASE_COMMAND" in
-      none:* | *:eval | *:version) ;;
+      none:* | *: | *:eval | *:version) ;;
       *)
     #{find}    export RELEASE_NODE="${RELEASE_NODE:-<%= @release.name %>-#{platform.port}@#{host}}"
         ;;

@@ -23,7 +23,7 @@ defmodule Caravan.Generator.Flags do
     given = given(path, text) ++ elsewhere
     found = for {flag, value, why} <- wanted, do: {{flag, value, why}, having(given, flag)}
     missing = for {flag, []} <- found, do: flag
-    {add(text, missing), Enum.flat_map(found, &contradictions/1)}
+    {add(text, missing), Enum.flat_map(found, &contradictions/1) ++ names(given)}
   end
 
   defp having(given, flag), do: Enum.filter(given, fn {_, {name, _, _}} -> name in [flag, @aliases[flag]] end)
@@ -42,6 +42,13 @@ defmodule Caravan.Generator.Flags do
     do: ["#{path}:#{line}: expected -proto_dist once, got it here and in #{first}:#{at}; OTP 25 then ignores both"]
 
   defp twice(_flag, _found), do: []
+
+  # The release's script names the node. The VM would get two names.
+  defp names(given) do
+    for {path, {flag, name, line}} <- given,
+        flag in ["-name", "-sname"],
+        do: "#{path}:#{line}: expected no #{flag}, since RELEASE_NODE has the node's name, got #{flag} #{name}"
+  end
 
   defp add(text, []), do: text
 

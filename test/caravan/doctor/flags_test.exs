@@ -34,7 +34,7 @@ defmodule Caravan.Doctor.FlagsTest do
     files = {:project, {"rel/vm.args.eex", nil}, {"rel/remote.vm.args.eex", nil}, ""}
     assert Flags.findings(files, :node) == [] and Flags.findings(nil, :tool) == []
     assert [%{verdict: :warning, kind: :no_vm_args, cure: cure}] = Flags.findings(files, :tool)
-    assert cure =~ "mix release.init"
+    assert cure =~ "mix caravan.gen.release, or mix release.init"
   end
 
   test "flags that both need alike" do

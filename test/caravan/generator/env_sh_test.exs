@@ -122,7 +122,7 @@ defmodule Caravan.Generator.EnvShTest do
     test "is needed only by who is a node" do
       assert {message, status} = name([{"RELEASE_COMMAND", "start"}])
       assert status != 0 and message =~ "POD_IP: set it"
-      assert name([{"RELEASE_COMMAND", "eval"}]) == {"name ", 0}
+      for command <- ["eval", "version", ""], do: assert(name([{"RELEASE_COMMAND", command}]) == {"name ", 0})
       assert name([{"RELEASE_COMMAND", "start"}, {"RELEASE_DISTRIBUTION", "none"}]) == {"none ", 0}
     end
   end

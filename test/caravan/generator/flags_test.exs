@@ -62,6 +62,12 @@ defmodule Caravan.Generator.FlagsTest do
            }
   end
 
+  test "a name in vm.args contradicts" do
+    text = @block <> "-setcookie abc\n-name app@127.0.0.1\n"
+    assert {^text, [sentence]} = amend(text)
+    assert sentence =~ "rel/vm.args.eex:8: expected no -name, since RELEASE_NODE has the node's name, got -name app@"
+  end
+
   test "-proto_dist may be given once only" do
     wanted = [{"-proto_dist", "inet6_tcp", "IPv6."}]
     text = "-proto_dist inet6_tcp\n"
