@@ -4,7 +4,7 @@ defmodule Caravan do
   @moduledoc @readme |> File.read!() |> String.split("<!-- MDOC -->") |> Enum.fetch!(1)
 
   use Supervisor
-  alias Caravan.{Broadcast, Doctor, Error, Native, Options, Status, Topology}
+  alias Caravan.{Broadcast, Doctor, Error, Native, Options, Status, Survey, Topology}
   alias Caravan.Link.Drain
   alias Caravan.Lookup.Table
   alias Caravan.Topology.Registry
@@ -162,6 +162,22 @@ defmodule Caravan do
       end
     end
   end
+
+  @doc """
+  A map of the cluster: who is linked with whom, as a [Mermaid](https://mermaid.js.org) graph for Livebook and documents.
+
+      IO.puts(Caravan.to_mermaid())
+      Kino.Mermaid.new(Caravan.to_mermaid())
+
+  This node and its peers tell whom they are linked with. It takes 7.5 s at most: a peer that doesn't answer by then is
+  drawn as such. Nodes that this one isn't linked with are not asked, and are drawn if others mention them.
+
+  Lines are links, each drawn once. Dotted ones are missing: in a full mesh, between any two nodes of a topology that
+  aren't linked; with `mesh: [links: n]`, between a node and one that it has picked. If there are more than 45 lines,
+  nodes that are all linked with each other, and alike with all others, share a box.
+  """
+  @spec to_mermaid() :: String.t()
+  def to_mermaid, do: node() |> Survey.Graph.new(Survey.answers(status())) |> Survey.Mermaid.render()
 
   @doc """
   Waits until peers of `topology` are connected.

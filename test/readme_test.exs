@@ -36,6 +36,7 @@ defmodule Caravan.ReadmeTest do
           {"the manifest's port", "containerPort: 4370", "containerPort: 4371"},
           {"Erlang", "{exclude_apps, [elixir, logger]},", "{exclude_apps, [elixir, logger]}"},
           {"options in Erlang", "[{query, <<", "[{qeury, <<"},
+          {"maps", "n2 -.- n3", "n2 --- n3"},
           {"languages", "```zone", "```bind"},
           {"marks", "<!-- check: topology -->", "<!-- no check -->"},
           {"reasons", "<!-- check: topology -->", "<!-- check: none -->"}

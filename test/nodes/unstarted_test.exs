@@ -53,6 +53,7 @@ defmodule Caravan.Nodes.UnstartedTest do
 
     for call <- [
           "'Elixir.Caravan':status()",
+          "'Elixir.Caravan':to_mermaid()",
           "'Elixir.Caravan':members(app)",
           "'Elixir.Caravan':await(app)",
           "'Elixir.Caravan':poll(app)",

@@ -191,6 +191,14 @@ defmodule Caravan.Readme do
         do: assert(Caravan.dist_port(name) == {:ok, String.to_integer(port)})
   end
 
+  # Three nodes, of which two aren't linked.
+  defp check("mermaid", "map", block) do
+    [a, b, c] = for host <- 1..3, do: :"my_app-3434@host#{host}.example.org"
+    edges = [{a, b, :linked}, {a, c, :linked}, {b, c, :missing}]
+    graph = %Caravan.Survey.Graph{nodes: [{a, :this}, {b, :answered}, {c, :answered}], edges: edges}
+    assert block.text == Caravan.Survey.Mermaid.render(graph), block.at
+  end
+
   defp check(language, check, block) do
     flunk(
       "#{block.at}: no check for a block of #{inspect(language)} marked #{inspect(check)}; add one to " <>
