@@ -24,7 +24,7 @@ defmodule Caravan.Error do
   | `:tool_node` | the node of a tool, such as a release's `remote` or `rpc`, which can't be dialed |
   | `:overloaded` | too many lookups, probes or broadcasts at once, or too few file descriptors |
   | `:too_large` | a message to broadcast exceeds 1 MiB |
-  | `:not_loaded` | the native library is missing, or built for another version or platform |
+  | `:not_loaded` | the native library is missing, or built for another version or platform; or an optional package is |
   | `:not_started` | the application `:caravan` is not running on this node |
   | `:internal` | a bug in Caravan; please report it |
 
