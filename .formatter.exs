@@ -1,4 +1,4 @@
 [
   line_length: 120,
-  inputs: ["{mix,.formatter}.exs", "{bench,examples,lib,test}/**/*.{ex,exs}"]
+  inputs: ["{mix,.formatter}.exs", "{bench,examples,lib,mix,test}/**/*.{ex,exs}"]
 ]

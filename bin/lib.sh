@@ -22,7 +22,7 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # Elixir wants file names and output in UTF-8.
 [ "$(locale charmap 2>/dev/null)" = UTF-8 ] || export LC_ALL=C.UTF-8
 
-# One build for cargo, the compiler task of mix.exs, the tests and the demo: there is one for each platform that shares
+# One build for cargo, the compiler task of mix/, the tests and the demo: there is one for each platform that shares
 # this folder. If cargo is missing, bin/setup says so.
 CARGO_TARGET_DIR="$root/_build/cargo/$(cargo --version --verbose 2>/dev/null | sed -n 's/^host: //p' || true)"
 export CARGO_TARGET_DIR

@@ -1,6 +1,6 @@
 defmodule Mix.Tasks.Compile.CaravanTest do
   @moduledoc """
-  The compiler task of `mix.exs`, run by real `mix` processes on a scratch copy of the project,
+  The compiler task of `mix/`, run by real `mix` processes on a scratch copy of the project,
   with a `cargo` that records its calls and "builds" a library from the bytes of `lib.rs`.
   """
 
@@ -36,7 +36,7 @@ defmodule Mix.Tasks.Compile.CaravanTest do
     write(caravan, "native/caravan_nif/Cargo.toml", "[package]")
     write(caravan, "native/caravan_nif/src/lib.rs", "one")
     write(caravan, "lib/application.ex", application())
-    File.cp!(Path.join(@project, "mix.exs"), Path.join(caravan, "mix.exs"))
+    for file <- ["mix.exs", "mix"], do: File.cp_r!(Path.join(@project, file), Path.join(caravan, file))
 
     write(scratch, "bin/cargo", @cargo)
     File.chmod!(Path.join(scratch, "bin/cargo"), 0o755)
