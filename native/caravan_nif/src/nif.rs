@@ -59,6 +59,10 @@ impl InterviewRef {
     }
 }
 
+/// Tells in the file itself which library it is, and of which version: Mix looks for it before it installs one.
+#[unsafe(no_mangle)]
+static CARAVAN_NIF: &str = concat!("caravan_nif ", env!("CARGO_PKG_VERSION"), "\n");
+
 fn load(_env: Env<'_>, info: Term<'_>) -> bool {
     match info.decode::<(&str, LoadInfo)>() {
         Ok((env!("CARGO_PKG_VERSION"), info)) => {
