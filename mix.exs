@@ -1,4 +1,23 @@
-Code.require_file("mix/compile.caravan.exs", __DIR__)
+defmodule Mix.Tasks.Compile.Caravan do
+  @moduledoc false
+  # Each mix command of each user reads this file. What the task does is loaded only when it is run.
+
+  use Mix.Task.Compiler
+
+  @impl true
+  def run(args), do: build().run(args)
+
+  @impl true
+  def manifests, do: build().manifests()
+
+  @impl true
+  def clean, do: build().clean()
+
+  defp build do
+    Code.require_file("mix/build.exs", __DIR__)
+    Caravan.Build
+  end
+end
 
 defmodule Caravan.MixProject do
   use Mix.Project

@@ -26,7 +26,7 @@ defmodule VersionsTest do
     "~> " <> elixir = Mix.Project.config()[:elixir]
     minimum = %{"Rust" => rust, "Elixir" => elixir, "OTP" => "25"}
 
-    for file <- ~w(bin/setup mix/compile.caravan.exs README.md CONTRIBUTING.md), File.exists?(file) do
+    for file <- ~w(bin/setup mix/choice.exs README.md CONTRIBUTING.md), File.exists?(file) do
       named = Regex.scan(~r/(Rust|Elixir|OTP) ([\d.]+\d) or newer/, File.read!(file))
       assert named != [], file
 
