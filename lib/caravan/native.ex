@@ -47,15 +47,17 @@ defmodule Caravan.Native do
         [
           path,
           extension(),
-          " is not a library for this system. Build Caravan on the system it runs on, or compile it with",
-          " CARAVAN_NIF_PATH=/path/to/library, where the library is built for that system."
+          " can't be loaded on this system. If it is for another one, run `mix deps.compile caravan --force` here, or",
+          " elsewhere with CARAVAN_TARGET=",
+          :erlang.system_info(:system_architecture),
+          ", and build the release again. If it lacks a library, install that (libgcc_s is Alpine's libgcc)."
         ]
 
       :error ->
         [
           path,
           extension(),
-          " is missing. Run `mix deps.compile caravan --force` (with Rust) and build the release again."
+          " is missing. Run `mix deps.compile caravan --force` and build the release again."
         ]
     end
   end

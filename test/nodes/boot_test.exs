@@ -163,7 +163,7 @@ defmodule Caravan.Nodes.BootTest do
     File.mkdir_p!(Path.dirname(library))
     File.write!(library, "no library at all\n")
     line = refused(dir, ~w(-name app-1@127.0.0.1), ebin: ebin)
-    assert line =~ "caravan_nif.so is not a library for this system"
+    assert line =~ "caravan_nif.so can't be loaded on this system. If it is for another one, run `mix deps.compile"
 
     # One for this system, with other functions, as another version's would be.
     File.cp!(Path.join(:code.priv_dir(:crypto), "lib/crypto.so"), library)
