@@ -14,6 +14,8 @@ defmodule Mix.Tasks.Compile.Caravan do
   def clean, do: build().clean()
 
   defp build do
+    # Since Elixir 1.15 Mix takes what the project doesn't use off the code path, and build.exs uses it.
+    if function_exported?(Mix, :ensure_application!, 1), do: apply(Mix, :ensure_application!, [:crypto])
     Code.require_file("mix/build.exs", __DIR__)
     Caravan.Build
   end

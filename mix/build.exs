@@ -175,11 +175,7 @@ defmodule Caravan.Build do
     File.write!(path, content)
   end
 
-  defp sha256(binary) do
-    # Since Elixir 1.15 Mix takes what the project doesn't use off the code path.
-    if function_exported?(Mix, :ensure_application!, 1), do: apply(Mix, :ensure_application!, [:crypto])
-    Base.encode16(:crypto.hash(:sha256, binary), case: :lower)
-  end
+  defp sha256(binary), do: Base.encode16(:crypto.hash(:sha256, binary), case: :lower)
 
   defp library_path(target), do: priv(Target.extension(target))
   defp priv(extension), do: Path.join(Mix.Project.app_path(), "priv/caravan_nif.#{extension}")
