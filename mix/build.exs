@@ -49,12 +49,11 @@ defmodule Caravan.Build do
     }
   end
 
-  # A checkout may have made a package. Its own library is built from its sources nevertheless.
   defp manifest do
-    with false <- File.exists?(".git"),
-         {:ok, manifest} <- File.read(Path.join(@package, "MANIFEST")),
-         do: manifest,
-         else: (_no_package -> nil)
+    case File.read(Path.join(@package, "MANIFEST")) do
+      {:ok, manifest} -> manifest
+      {:error, _checkout} -> nil
+    end
   end
 
   defp version, do: Mix.Project.config()[:version]

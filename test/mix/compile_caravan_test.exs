@@ -239,12 +239,6 @@ defmodule Mix.Tasks.Compile.CaravanTest do
       assert length(calls(context)) == 1
     end
 
-    test "made in a checkout is for others", context do
-      write(context.caravan, ".git", "gitdir: elsewhere")
-      assert {0, _} = mix(context)
-      assert File.read!(context.library) == @one
-    end
-
     test "has those for other machines", context do
       assert {0, _} = mix(context, ["compile"], env: [{"CARAVAN_TARGET", "riscv64-nerves-linux-musl"}])
       assert File.read!(context.library) == FakeLibrary.elf("riscv64gc", :musl)
