@@ -63,7 +63,14 @@ defmodule Caravan.MixProject do
       groups_for_extras: [Guides: @guides, Project: tl(@documents)],
       groups_for_modules: [
         Clusters: [Caravan, Caravan.Cluster.DnsStrategy, Caravan.PubSub, Caravan.Options],
-        Operating: [Caravan.Status, Caravan.Telemetry, Caravan.Doctor, Caravan.Doctor.Finding, Caravan.Error],
+        Operating: [
+          Caravan.Status,
+          Caravan.Telemetry,
+          Caravan.LiveDashboard,
+          Caravan.Doctor,
+          Caravan.Doctor.Finding,
+          Caravan.Error
+        ],
         "DNS and handshakes": [Caravan.Lookup, Caravan.Endpoint, Caravan.Handshake],
         Distribution: [:caravan_epmd]
       ],

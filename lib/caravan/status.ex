@@ -162,7 +162,9 @@ defmodule Caravan.Status do
   defp count(1, thing), do: "1 #{thing}"
   defp count(n, thing), do: "#{n} #{thing}s"
 
-  defp seconds(ms), do: "#{Float.round(ms / 1000, 1)} s"
+  @doc false
+  @spec seconds(non_neg_integer) :: String.t()
+  def seconds(ms), do: "#{Float.round(ms / 1000, 1)} s"
 
   defimpl Inspect do
     import Inspect.Algebra
