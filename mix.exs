@@ -59,6 +59,7 @@ defmodule Caravan.MixProject do
   defp docs do
     [
       main: "readme",
+      assets: %{"guides/images" => "guides/images"},
       extras: ["README.md" | @guides] ++ tl(@documents),
       groups_for_extras: [Guides: @guides, Project: tl(@documents)],
       groups_for_modules: [

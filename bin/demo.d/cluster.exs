@@ -14,7 +14,7 @@ defmodule Demo.Cluster do
       # Separates this from other clusters on the machine. It is no secret: ps shows it.
       cookie: Base.encode16(:rand.bytes(12), case: :lower),
       logs: System.fetch_env!("CARAVAN_DEMO_RUN"),
-      keep?: System.get_env("CARAVAN_DEMO_KEEP", "") != "",
+      keep?: given?("CARAVAN_DEMO_KEEP"),
       dns: nil,
       dns_pid: nil,
       dns_state: :starting,
@@ -22,9 +22,11 @@ defmodule Demo.Cluster do
       records: 0,
       epmd_looks: 0,
       nodes: %{},
-      screen: Screen.new(steps, System.get_env("CARAVAN_DEMO_TERMINAL", "") != "")
+      screen: Screen.new(steps, given?("CARAVAN_DEMO_TERMINAL"), given?("CARAVAN_DEMO_RECORD"))
     }
   end
+
+  defp given?(variable), do: System.get_env(variable, "") != ""
 
   def new_node(name, port) do
     %{

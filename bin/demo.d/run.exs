@@ -1,30 +1,19 @@
 # The controller of bin/demo: what happens, step by step, and what must hold. It isn't part of the cluster itself.
 
-for name <- ~w(machine screen cluster processes), do: Code.require_file(name <> ".exs", __DIR__)
+for name <- ~w(story machine picture screen cluster processes), do: Code.require_file(name <> ".exs", __DIR__)
 
 defmodule Demo do
   import Demo.Cluster
-  alias Demo.{Machine, Processes, Screen}
+  alias Demo.{Machine, Processes, Screen, Story}
 
-  @silence 10_000
   # A mesh that is complete only between two changes doesn't count.
   @stands 1_000
 
-  @steps [
-    alone: "Five nodes start; DNS has no records yet, so each is alone",
-    form: "DNS gets their SRV records: they form a full mesh",
-    join: "A sixth node starts and gets its record: all connect to it",
-    kill: "One node is killed (kill -9): the others notice",
-    restart: "It restarts under the same name: the mesh is complete",
-    silence: "DNS is silent for #{div(@silence, 1000)} s: lookups fail, no link is lost",
-    answers: "DNS answers again: lookups succeed, no link is lost"
-  ]
-
   def run do
-    state = new(Keyword.values(@steps), Processes.listen())
+    state = new(Keyword.values(Story.steps()), Processes.listen())
 
     try do
-      state = Enum.reduce(Keyword.keys(@steps), Processes.start_dns(state), &step/2)
+      state = Enum.reduce(Keyword.keys(Story.steps()), Processes.start_dns(state), &step/2)
       if state.keep?, do: told_to_stay(state), else: state
     catch
       {:failed, reason, state} ->
@@ -71,11 +60,11 @@ defmodule Demo do
 
   defp play(state, :silence) do
     # The time counts from the command, so it includes the wait for the lookups.
-    until = now() + @silence
+    until = now() + Story.silence()
 
     %{state | dns_state: :silent}
     |> Processes.command("fault silence")
-    |> await(@silence, "failing lookups on every node", &all_lookups?(&1, "timeout"))
+    |> await(Story.silence(), "failing lookups on every node", &all_lookups?(&1, "timeout"))
     |> hold(until - now(), "a lookup was answered by the silent DNS", fn state ->
       mesh?(state, 6) and all_lookups?(state, "timeout")
     end)

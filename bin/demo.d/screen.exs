@@ -1,4 +1,5 @@
-# What bin/demo shows: on a terminal, a picture redrawn after each event; elsewhere, a line per event.
+# What bin/demo shows: on a terminal, a picture redrawn after each event; elsewhere, a line per event. A recording has
+# the picture in any case.
 
 defmodule Demo.Screen do
   @green "\e[32m"
@@ -10,9 +11,9 @@ defmodule Demo.Screen do
   # bin/demo asks for the picture only if this fits.
   @width 78
 
-  def new(titles, live?) do
+  def new(titles, live?, record?) do
     steps = for title <- titles, do: %{title: title, state: :to_come, took: nil}
-    %{live?: live?, start: now(), since: now(), steps: steps, height: 0}
+    %{live?: live?, record?: record?, frames: [], start: now(), since: now(), steps: steps, height: 0}
   end
 
   ## Steps
@@ -40,11 +41,20 @@ defmodule Demo.Screen do
 
   ## The picture
 
-  # Drawn over the last one, in a single write and to the end of each line: nothing flickers, and what is above stays.
-  def draw(%{live?: false} = screen, _state), do: screen
+  def draw(%{live?: false, record?: false} = screen, _state), do: screen
 
   def draw(screen, state) do
     lines = [head(screen), "" | about(state)] ++ ["" | table(state)] ++ ["" | steps(screen)]
+    screen |> record(lines) |> show(lines)
+  end
+
+  defp record(%{record?: false} = screen, _lines), do: screen
+  defp record(screen, lines), do: %{screen | frames: [{now(), lines} | screen.frames]}
+
+  # Drawn over the last one, in a single write and to the end of each line: nothing flickers, and what is above stays.
+  defp show(%{live?: false} = screen, _lines), do: screen
+
+  defp show(screen, lines) do
     # Lines that are too long are cut off, not wrapped, so that their number is known.
     above = if screen.height > 0, do: "\e[#{screen.height}A", else: "\n\e[?25l\e[?7l"
     IO.write([above, "\r", Enum.map(lines, &[&1, "\e[K\n"]), "\e[J"])
@@ -72,7 +82,7 @@ defmodule Demo.Screen do
 
     [
       "DNS   #{state.nameserver} #{dns}, #{records}",
-      "epmd  none started, looked #{state.epmd_looks} times"
+      "epmd  none started, in #{state.epmd_looks} checks"
     ]
   end
 
@@ -135,8 +145,16 @@ defmodule Demo.Screen do
   ## The end
 
   def finished(%{screen: screen} = state, verdict) do
-    close(screen, state)
+    %{frames: frames} = close(screen, state)
     IO.puts(["\n", if(screen.live?, do: [@bold, verdict, @plain], else: verdict)])
+    if screen.record?, do: picture(frames, verdict)
+  end
+
+  defp picture([{at, lines} | _] = frames, verdict) do
+    frames = Enum.reverse([{at, lines ++ ["", "#{@bold}#{verdict}#{@plain}"]} | frames])
+    file = System.fetch_env!("CARAVAN_DEMO_RECORD")
+    File.write!(file, Demo.Picture.svg(frames, @width, "bin/demo", verdict))
+    IO.puts("\nThe recording is #{file}.")
   end
 
   def failed(state, reason) do
@@ -155,8 +173,9 @@ defmodule Demo.Screen do
   end
 
   defp close(screen, state) do
-    draw(screen, state)
+    screen = draw(screen, state)
     if screen.live?, do: IO.write("\e[?25h\e[?7h")
+    screen
   end
 
   def kept(state) do
