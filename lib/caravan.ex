@@ -177,7 +177,8 @@ defmodule Caravan do
   nodes that are all linked with each other, and alike with all others, share a box.
   """
   @spec to_mermaid() :: String.t()
-  def to_mermaid, do: node() |> Survey.Graph.new(Survey.answers(status())) |> Survey.Mermaid.render()
+  def to_mermaid,
+    do: node() |> Survey.Graph.new(Survey.answers(status(), {__MODULE__, :status})) |> Survey.Mermaid.render()
 
   @doc """
   Waits until peers of `topology` are connected.
