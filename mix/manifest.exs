@@ -9,8 +9,6 @@ defmodule Caravan.Build.Manifest do
   @type t :: %{version: String.t(), libraries: %{(target :: String.t()) => library}}
   @type library :: %{file: String.t(), sum: String.t()}
 
-  @library ~r/^([0-9a-f]{64})  \d+  (caravan_nif-([\w.-]+)\.so)$/
-
   @doc "Its content, or what is wrong with it."
   @spec parse(String.t()) :: {:ok, t} | {:error, String.t()}
   def parse(text) do
@@ -26,7 +24,7 @@ defmodule Caravan.Build.Manifest do
   defp parse(["rustc " <> _version | lines], manifest), do: parse(lines, manifest)
 
   defp parse([line | lines], manifest) do
-    case Regex.run(@library, line, capture: :all_but_first) do
+    case Regex.run(~r/^([0-9a-f]{64})  \d+  (caravan_nif-([\w.-]+)\.so)$/, line, capture: :all_but_first) do
       [sum, file, target] -> parse(lines, put_in(manifest.libraries[target], %{file: file, sum: sum}))
       nil -> {:error, "has a line that makes no sense, #{inspect(line)}"}
     end

@@ -41,6 +41,27 @@ defmodule VersionsTest do
     end
   end
 
+  # From OTP 28 on a regex holds a reference. Elixir 1.18 can't compile one that a module attribute brings into a
+  # function there, nor can any on 28.0.
+  test "no module attribute holds a regex" do
+    files = Path.wildcard("{lib,mix}/**/*.{ex,exs}")
+    assert length(files) > 50
+
+    for file <- files do
+      {_ast, found} = file |> File.read!() |> Code.string_to_quoted!() |> Macro.prewalk([], &regex_in_attribute/2)
+      assert found == [], "#{file} has one, in @#{Enum.join(found, ", @")}: write it where it is used"
+    end
+  end
+
+  defp regex_in_attribute({:@, _, [{name, _, [value]}]} = attribute, found) do
+    {_ast, regex?} =
+      Macro.prewalk(value, false, &{&1, &2 or match?({sigil, _, _} when sigil in [:sigil_r, :sigil_R], &1)})
+
+    {attribute, if(regex?, do: [name | found], else: found)}
+  end
+
+  defp regex_in_attribute(other, found), do: {other, found}
+
   defp only(file, regex) do
     assert [[found]] = Regex.scan(regex, File.read!(file), capture: :all_but_first),
            "expected exactly one #{inspect(regex)} in #{file}"

@@ -5,9 +5,6 @@ defmodule Caravan.Doctor.Name do
   alias Caravan.Doctor.Finding
   alias Caravan.Link.NodeName
 
-  # A git hash, or the end of a pod's name, as in `app-6f3e1a7`: letters behind a digit. `decade2` is a word.
-  @hash ~r/(?:^|[-_.])(?=[0-9a-f]*\d[0-9a-f]*[a-f])[0-9a-f]{6,}$/
-
   @spec host(String.t()) :: String.t()
   def host(name), do: name |> to_charlist() |> NodeName.host() |> to_string()
 
@@ -18,7 +15,8 @@ defmodule Caravan.Doctor.Name do
   @spec hash?(String.t()) :: boolean
   def hash?(name) do
     base = base(name)
-    base =~ @hash and base =~ ~r/\d$/
+    # A git hash, or the end of a pod's name, as in `app-6f3e1a7`: letters behind a digit. `decade2` is a word.
+    base =~ ~r/(?:^|[-_.])(?=[0-9a-f]*\d[0-9a-f]*[a-f])[0-9a-f]{6,}$/ and base =~ ~r/\d$/
   end
 
   @doc "Such a name's digits count as a port."

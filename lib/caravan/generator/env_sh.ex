@@ -6,8 +6,6 @@ defmodule Caravan.Generator.EnvSh do
   alias Caravan.VmArgs
 
   @variables ~w(ELIXIR_ERL_OPTIONS ERL_AFLAGS ERL_FLAGS ERL_ZFLAGS)
-  @distribution ~r/^(name|\$\{RELEASE_DISTRIBUTION:-"?name"?\})$/
-  @variable ~r/(?:\$\{[^{}]*\}|\$\([^()]*\)|`[^`]*`|\$\w+)$/
   @base_port 4370
 
   @doc "The text with what it lacks, and a sentence for each line that contradicts."
@@ -72,7 +70,9 @@ defmodule Caravan.Generator.EnvSh do
   end
 
   defp port_of(base) do
-    case {Regex.run(@variable, base), Regex.run(~r/\d+$/, base)} do
+    variable = ~r/(?:\$\{[^{}]*\}|\$\([^()]*\)|`[^`]*`|\$\w+)$/
+
+    case {Regex.run(variable, base), Regex.run(~r/\d+$/, base)} do
       {[variable], _} -> if variable =~ ~r/port/i, do: :variable, else: :chance
       {nil, [digits]} -> digits |> String.to_integer() |> numbered()
       {nil, nil} -> @base_port
@@ -86,7 +86,7 @@ defmodule Caravan.Generator.EnvSh do
   defp contradictions(path, text, platform) do
     distribution =
       for {line, value} <- assigned(text, "RELEASE_DISTRIBUTION"),
-          not (value =~ @distribution),
+          not (value =~ ~r/^(name|\$\{RELEASE_DISTRIBUTION:-"?name"?\})$/),
           do: "#{path}:#{line}: expected RELEASE_DISTRIBUTION=name, got RELEASE_DISTRIBUTION=#{value}"
 
     distribution ++ for {line, name} <- names(text), wrong?(name, platform), do: named(path, line, name, platform)
