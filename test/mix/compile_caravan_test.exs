@@ -46,7 +46,11 @@ defmodule Mix.Tasks.Compile.CaravanTest do
     write(caravan, "native/caravan_nif/Cargo.toml", "[package]")
     write(caravan, "native/caravan_nif/src/lib.rs", @one)
     write(caravan, "lib/application.ex", application())
-    for file <- ["mix.exs", "mix"], do: File.cp_r!(Path.join(@project, file), Path.join(caravan, file))
+
+    # What users have of it.
+    for file <- Mix.Project.config()[:package][:files],
+        file in ["mix.exs", "mix"],
+        do: File.cp_r!(Path.join(@project, file), Path.join(caravan, file))
 
     write(scratch, "bin/cargo", @cargo)
     File.chmod!(Path.join(scratch, "bin/cargo"), 0o755)
@@ -279,6 +283,11 @@ defmodule Mix.Tasks.Compile.CaravanTest do
       assert output =~ "CARAVAN_NIF_PATH=/path/to/library"
       assert {0, _} = mix(context)
       assert File.read!(context.library) == @one
+    end
+
+    test "has what cargo builds the library from" do
+      files = Mix.Project.config()[:package][:files]
+      for source <- ~w(native .cargo Cargo.toml Cargo.lock), do: assert(source in files)
     end
 
     defp package(context, libraries) do
