@@ -2,6 +2,7 @@ defmodule Caravan.CommandLine do
   @moduledoc false
   # What Caravan's Mix tasks have in common.
 
+  @node_flags "-start_epmd false -epmd_module caravan_epmd"
   @types %{"srv" => :srv, "a" => :a, "aaaa" => :aaaa, "ip" => :ip, "local" => :local}
 
   @doc "The switches of a task and the other words, or what to say of a switch that it doesn't have."
@@ -28,6 +29,50 @@ defmodule Caravan.CommandLine do
       {:tcp, true} -> [transport: :tcp]
       {_, _} -> []
     end)
+  end
+
+  @doc "Whether a node can have this name, with or without its host; if not, why."
+  @spec check_name(String.t()) :: :ok | {:error, String.t()}
+  def check_name(name) do
+    case Caravan.dist_port(name) do
+      {:ok, _port} -> :ok
+      {:error, error} -> {:error, error.message}
+    end
+  end
+
+  @doc "A name is a short one unless its host has a dot or a colon. The switches `name` and `sname` decide otherwise."
+  @spec long_name?(String.t(), keyword) :: boolean
+  def long_name?(name, switches) do
+    [_base | host] = String.split(name, "@", parts: 2)
+
+    cond do
+      switches[:name] -> true
+      switches[:sname] -> false
+      true -> Enum.any?(host, &String.contains?(&1, [".", ":"]))
+    end
+  end
+
+  @doc "The `ERL_FLAGS` of a VM that is to be a node without epmd: those that are set, and ours."
+  @spec node_flags() :: String.t()
+  def node_flags do
+    # The VM needs :caravan_epmd and the library before Mix runs. erlexec splits this at spaces and unquotes it.
+    path = :caravan |> Application.app_dir("ebin") |> String.replace(~r/[^\w\/.-]/u, "\\\\\\0")
+    String.trim("#{System.get_env("ERL_FLAGS")} #{@node_flags} -pa #{path}")
+  end
+
+  @doc "Runs a program in place of this VM, with `env` added to the environment. Returns only if that fails."
+  @spec exec(String.t(), [String.t()], [{String.t(), String.t()}]) :: {:error, String.t()}
+  def exec(program, arguments, env) do
+    with {:ok, path} <- find(program),
+         {:error, reason} <- Caravan.Native.exec(path, arguments, env),
+         do: {:error, "#{path} doesn't start: #{reason}"}
+  end
+
+  defp find(program) do
+    case System.find_executable(program) do
+      nil -> {:error, "there is no #{program} on PATH: add the folder that it is in"}
+      path -> {:ok, path}
+    end
   end
 
   @doc "Says why to standard error and ends with status 1."

@@ -22,20 +22,17 @@ defmodule Mix.Tasks.Caravan.Shell do
 
   @usage "mix caravan.shell NAME [--name | --sname] [--cookie COOKIE] [-- IEX_ARGUMENT...]"
   @switches [name: :boolean, sname: :boolean, cookie: :string]
-  @flags "-start_epmd false -epmd_module caravan_epmd"
 
   @impl true
   @spec run([String.t()]) :: no_return
   def run(args) do
-    with :ok <- Caravan.Native.load(),
-         {:ok, arguments} <- parse(args),
-         Mix.Task.run("compile"),
-         {:ok, iex} <- find_iex(),
-         {:error, reason} <- Caravan.Native.exec(iex, arguments, [{"ERL_FLAGS", flags()}]) do
-      CommandLine.fail("#{iex} doesn't start: #{reason}")
-    else
-      {:error, sentence} -> CommandLine.fail(sentence)
-    end
+    {:error, sentence} =
+      with :ok <- Caravan.Native.load(),
+           {:ok, arguments} <- parse(args),
+           Mix.Task.run("compile"),
+           do: CommandLine.exec("iex", arguments, [{"ERL_FLAGS", CommandLine.node_flags()}])
+
+    CommandLine.fail(sentence)
   end
 
   @doc false
@@ -46,7 +43,7 @@ defmodule Mix.Tasks.Caravan.Shell do
 
     case CommandLine.parse(args, @switches, @usage) do
       {:ok, switches, [name]} ->
-        with {:ok, _port} <- port(name),
+        with :ok <- CommandLine.check_name(name),
              do: {:ok, name(name, switches) ++ cookie(switches) ++ with_script(more)}
 
       {:ok, _, names} ->
@@ -64,33 +61,9 @@ defmodule Mix.Tasks.Caravan.Shell do
     end
   end
 
-  defp port(name), do: with({:error, error} <- Caravan.dist_port(name), do: {:error, error.message})
-
-  defp name(name, switches) do
-    [_base | host] = String.split(name, "@", parts: 2)
-    long? = Enum.any?(host, &String.contains?(&1, [".", ":"]))
-
-    cond do
-      switches[:name] -> ["--name", name]
-      switches[:sname] -> ["--sname", name]
-      true -> [if(long?, do: "--name", else: "--sname"), name]
-    end
-  end
+  defp name(name, switches), do: [if(CommandLine.long_name?(name, switches), do: "--name", else: "--sname"), name]
 
   defp cookie(switches), do: for({:cookie, cookie} <- switches, value <- ["--cookie", cookie], do: value)
 
   defp with_script(more), do: if("-S" in more, do: more, else: more ++ ["-S", "mix"])
-
-  defp find_iex do
-    case System.find_executable("iex") do
-      nil -> {:error, "there is no iex on PATH: put Elixir's bin folder there"}
-      iex -> {:ok, iex}
-    end
-  end
-
-  # The VM needs :caravan_epmd and the library before Mix runs. erlexec splits this at spaces and unquotes it.
-  defp flags do
-    path = :caravan |> Application.app_dir("ebin") |> String.replace(~r/[^\w\/.-]/u, "\\\\\\0")
-    String.trim("#{System.get_env("ERL_FLAGS")} #{@flags} -pa #{path}")
-  end
 end
