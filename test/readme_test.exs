@@ -15,6 +15,7 @@ defmodule Caravan.ReadmeTest do
           {"topologies", "query: \"my-app.service.consul\"", "qeury: \"my-app.service.consul\""},
           {"children", "topologies: [my_app: [type:", "topologies: [my_app: [typ:"},
           {"the shell's arguments", "mix caravan.shell a-0", "mix caravan.shell a-0 b-1"},
+          {"the picture", "97 of 99 peers", "98 of 99 peers"},
           {"the names' arguments", "mix caravan.names host1", "mix caravan.names --host host1"},
           {"values", "transport: :tcp", "transport: :tpc"},
           {"servers", "[\"127.0.0.1:8600\"],\n", "[\"127.0.0.1:86000\"],\n"},

@@ -7,7 +7,7 @@ defmodule Caravan.Readme do
   """
 
   import ExUnit.Assertions
-  alias Caravan.{BlockYaml, Generator, Options, Topology}
+  alias Caravan.{BlockYaml, Generator, Options, Statuses, Top, Topology}
 
   @root Path.expand("../..", __DIR__)
 
@@ -166,6 +166,27 @@ defmodule Caravan.Readme do
   end
 
   # test/netns/readme_test.exs and test/nodes/guides_test.exs boot nodes with them.
+  # What mix caravan.top draws of a hundred nodes, two of which are away, in a window that is as high.
+  defp check("text", "top", block) do
+    drawn = block.text |> String.trim_trailing("\n") |> String.split("\n")
+    host = &"my_app-3434@host#{&1}.example.org"
+
+    away = fn n, fields ->
+      error =
+        "nothing listens at 10.0.0.#{n}:3434 (connection refused); start the node, or check that it listens on the port in its name"
+
+      Statuses.missing(host.(n), Keyword.merge([attempts: 9, error: error], fields))
+    end
+
+    peers = for n <- 2..100, n not in [42, 79], do: Statuses.peer(host.(n))
+    peers = [away.(42, next_dial: 4_100), away.(79, state_age: 3_000, next_dial: 1_500) | peers]
+    status = Statuses.status(peers, queries: [Statuses.query(endpoints: 100)])
+    view = %{node: host.(1), statuses: Top.Triage.statuses(%{my_app: status}), gone: nil}
+    view = Map.merge(view, %{clock: "14:03:07", note: "every 2 s, q quits"})
+    lines = for line <- Top.Picture.lines(view, 80, length(drawn)), do: String.trim_trailing(Top.Text.plain(line))
+    assert lines == drawn
+  end
+
   defp check("text", vm_args, block) when vm_args in ["vm.args", "tls vm.args", "inet6 vm.args"] do
     flags = block.text |> String.split("\n", trim: true) |> Enum.map(&String.split/1)
 
@@ -288,6 +309,9 @@ defmodule Caravan.Readme do
 
   defp command!(["mix", "caravan.shell" | arguments]),
     do: assert({:ok, _arguments} = Mix.Tasks.Caravan.Shell.parse(arguments))
+
+  defp command!(["mix", "caravan.top" | arguments]),
+    do: assert({:ok, _options} = Mix.Tasks.Caravan.Top.parse(arguments))
 
   defp command!(["mix", "caravan.gen.release" | arguments]),
     do: assert({:ok, _platform, _options} = Mix.Tasks.Caravan.Gen.Release.parse(arguments))

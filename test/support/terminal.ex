@@ -26,21 +26,45 @@ defmodule Caravan.Terminal do
 
   @doc "Waits for output that matches."
   def await(terminal, pattern),
-    do: await(terminal.port, pattern, "", System.monotonic_time(:millisecond) + @deadline)
+    do: read(terminal, pattern, &Regex.run(pattern, plain(&1), capture: :all_but_first))
 
-  defp await(port, pattern, output, deadline) do
-    case Regex.run(pattern, output, capture: :all_but_first) do
-      nil ->
+  @doc "The same with all that came out, colors and the like included."
+  def type_raw(terminal, input, pattern) do
+    Port.command(terminal.port, input)
+    read(terminal, pattern, &(plain(&1) =~ pattern && &1))
+  end
+
+  @doc """
+  Waits for a picture that matches, of a program that draws from the top left to the end and clears what is below. Answers
+  with its lines, without their colors.
+  """
+  def await_picture(terminal, pattern) do
+    read(terminal, pattern, fn output ->
+      ~r/\e\[H(.*?)\e\[J/s
+      |> Regex.scan(output, capture: :all_but_first)
+      |> Enum.map(fn [picture] -> picture |> plain() |> String.replace("\r", "") end)
+      |> Enum.find(&(&1 =~ pattern))
+      |> then(&(&1 && String.split(&1, "\n")))
+    end)
+  end
+
+  # Until `found` finds something in what has come.
+  defp read(terminal, awaited, found),
+    do: read(terminal.port, awaited, found, "", System.monotonic_time(:millisecond) + @deadline)
+
+  defp read(port, awaited, found, output, deadline) do
+    case found.(output) do
+      nothing when nothing in [nil, false] ->
         receive do
-          {^port, {:data, data}} -> await(port, pattern, plain(output <> data), deadline)
+          {^port, {:data, data}} -> read(port, awaited, found, output <> data, deadline)
           {^port, {:exit_status, status}} -> raise "it ended with #{status}; it said: #{output}"
         after
           max(deadline - System.monotonic_time(:millisecond), 0) ->
-            raise "no #{inspect(pattern)} in time; it said: #{output}"
+            raise "no #{inspect(awaited)} in time; it said: #{output}"
         end
 
-      captures ->
-        captures
+      it ->
+        it
     end
   end
 
