@@ -1,9 +1,15 @@
-defmodule Hello.MixProject do
+defmodule MyApp.MixProject do
   use Mix.Project
 
   def project do
-    [app: :hello, version: "0.1.0", elixir: "~> 1.14", deps: [{:caravan, path: "../.."}]]
+    [app: :my_app, version: "0.1.0", elixir: "~> 1.14", deps: deps()]
   end
 
-  def application, do: [mod: {Hello, []}, extra_applications: [:logger]]
+  def application, do: [mod: {MyApp.Application, []}, extra_applications: [:logger]]
+
+  defp deps do
+    [
+      {:caravan, path: "../.."}
+    ]
+  end
 end
