@@ -60,6 +60,37 @@ equip_system() {
   ' sh "$root" "$matrix_cache/$1"
 }
 
+# Installs a tool from PyPI, where it needs seconds and `cargo install` minutes, and prints its folder. Standard input
+# has the requirements, pinned by SHA-256.
+pypi_tool() {
+  local tools="${XDG_CACHE_HOME:-$HOME/.cache}/caravan/$1"
+  if [ ! -d "$tools" ]; then
+    rm -rf "$tools.partial"
+    pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary :all: \
+      --require-hashes --target "$tools.partial" --requirement /dev/stdin
+    mv "$tools.partial" "$tools"
+  fi
+  printf '%s\n' "$tools"
+}
+
+# cargo-zigbuild and Zig, on Linux.
+zig_tools() {
+  pypi_tool cargo-zigbuild-0.24.1 <<'REQUIREMENTS'
+cargo-zigbuild==0.24.1 \
+  --hash=sha256:238a1ab54a95053a4eadc34775c81f795a8ad75f80bfed63f3f445f518102375 \
+  --hash=sha256:07c5e3dcddf208500462ec927c556bb306cca2b533b0abe29446bffb63767b85
+ziglang==0.17.1 \
+  --hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54 \
+  --hash=sha256:b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e
+REQUIREMENTS
+}
+
+# The files and folders that mix.exs lists under `package:`, one a line.
+package_files() {
+  mix run --no-compile --no-start --no-deps-check --eval \
+    'Mix.Project.config()[:package][:files] |> Enum.filter(&File.exists?/1) |> Enum.each(&IO.puts/1)'
+}
+
 # The tags of ExUnit suites that not every machine can run; tools, which needs the most, is left to bin/test.
 # shellcheck disable=SC2034
 all_suites=(nodes releases builds dns netns chaos)
