@@ -3,9 +3,9 @@ defmodule Caravan.Top.Picture do
   # The picture that mix caravan.top draws: what is wrong comes first, and what doesn't fit is counted. Pure.
 
   alias Caravan.{Sentences, Status}
-  alias Caravan.Top.{Fit, Text, Triage}
+  alias Caravan.Top.{Fit, Rows, Text, Triage}
 
-  import Text, only: [count: 2, printable: 1, span: 1]
+  import Text, only: [count: 2, mark: 1, printable: 1, span: 1]
 
   @typedoc """
   `statuses`: the last ones that came; `gone`: since how many ms there are no newer ones, and why; `clock`: the time
@@ -48,16 +48,13 @@ defmodule Caravan.Top.Picture do
 
   defp verdict(%{gone: nil} = view, width) do
     {level, sentence} = Triage.verdict(view.statuses)
-    wrapped([{level, mark(level)}], sentence, level, width, 3)
+    style = if level == :bad, do: :alarm, else: level
+    wrapped([{style, mark(level)}], sentence, style, width, 3)
   end
 
   defp verdict(%{gone: {age, why}}, width) do
-    wrapped([{:bad, mark(:bad)}], "this picture is #{span(age)} old: #{printable(why)}", :bad, width, 4)
+    wrapped([{:alarm, mark(:bad)}], "this picture is #{span(age)} old: #{printable(why)}", :alarm, width, 4)
   end
-
-  defp mark(:bad), do: "✗ "
-  defp mark(:odd), do: "! "
-  defp mark(:good), do: "✓ "
 
   # A sentence behind a mark, its further lines below the first.
   defp wrapped(mark, sentence, style, width, count) do
@@ -179,7 +176,7 @@ defmodule Caravan.Top.Picture do
     # Whose error is told: the first with each.
     told = status.peers |> Enum.uniq_by(&Triage.fault/1) |> Enum.filter(&Triage.fault/1)
 
-    for {{peer, row}, order} <- Enum.with_index(Enum.zip(status.peers, rows(status.peers, width))),
+    for {{peer, row}, order} <- Enum.with_index(Enum.zip(status.peers, Rows.lines(status.peers, width))),
         place = {order, n},
         unit <- peer(peer, row, place, Enum.find_index(told, &(&1 == peer)), alike, width),
         do: unit
@@ -208,54 +205,6 @@ defmodule Caravan.Top.Picture do
       _level -> 6
     end
   end
-
-  # All columns are as wide as what is in them; the name gives way first, then the last columns.
-  defp rows(peers, width) do
-    cells = Enum.map(peers, &cells/1)
-    widths = widths(cells)
-
-    columns = Enum.find_value([{4, 24}, {3, 20}, {2, 12}], Enum.take(widths, 1), &fitting(widths, &1, width))
-    others = columns |> tl() |> Enum.map(&(&1 + 2)) |> Enum.sum()
-    name = min(hd(columns), max(width - 2 - others, 1))
-
-    for {peer, [node | cells]} <- Enum.zip(peers, cells) do
-      level = Triage.peer_level(peer)
-      style = if level == :good, do: :dim, else: level
-      rest = for {cell, width} <- Enum.zip(cells, tl(columns)), do: "  " <> Text.pad(cell, width)
-      shown = node |> Text.squeeze(name) |> Text.pad(name)
-      [{level, peer_mark(peer, level)}, {:plain, shown}, {style, rest |> Enum.join() |> String.trim_trailing()}]
-    end
-  end
-
-  # So many columns, if at least so much of the name is left.
-  defp fitting(widths, {count, least}, width) do
-    [name | others] = columns = Enum.take(widths, count)
-    if 2 + min(name, least) + Enum.sum(others) + 2 * length(others) <= width, do: columns
-  end
-
-  defp peer_mark(%{state: :connected}, _level), do: "● "
-  defp peer_mark(_peer, :good), do: "· "
-  defp peer_mark(_peer, level), do: mark(level)
-
-  defp cells(peer) do
-    [
-      printable(peer.node),
-      state(peer),
-      if(peer.attempts > 0, do: "#{peer.attempts} failed", else: ""),
-      next(peer)
-    ]
-  end
-
-  defp state(%{state: :self}), do: "this node"
-  defp state(%{state: :connected, pick: false} = peer), do: "connected #{span(peer.state_age)}, no pick"
-  defp state(peer), do: "#{peer.state |> to_string() |> String.replace("_", " ")} #{span(peer.state_age)}"
-
-  defp next(%{next_dial: nil}), do: ""
-  defp next(%{next_dial: ms}) when ms < 1_000, do: "next dial now"
-  defp next(%{next_dial: ms}), do: "next dial in #{span(ms)}"
-
-  defp widths([]), do: [0, 0, 0, 0]
-  defp widths(cells), do: Enum.zip_with(cells, fn column -> column |> Enum.map(&Text.width/1) |> Enum.max() end)
 
   # What isn't shown.
   defp tail([%{group: :topologies} | _] = units), do: [{:odd, "and #{length(units)} more topologies"}]

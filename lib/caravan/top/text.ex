@@ -2,7 +2,7 @@ defmodule Caravan.Top.Text do
   @moduledoc false
   # Text for a terminal: how many columns it takes, cut or wrapped to what there is, in colors or without. Pure.
 
-  @type style :: :plain | :bold | :dim | :good | :odd | :bad
+  @type style :: :plain | :bold | :dim | :good | :odd | :bad | :alarm
   @type line :: [{style, String.t()}]
 
   # The characters that take two columns, in ranges wide enough for names: Hangul, CJK, full-width forms, emoji.
@@ -55,10 +55,38 @@ defmodule Caravan.Top.Text do
     if width(text) <= width or width < 3 do
       cut(text, width)
     else
-      last = text |> String.reverse() |> first(div(width - 1, 2)) |> String.reverse()
+      last = last(text, div(width - 1, 2))
       first(text, width - 1 - width(last)) <> "…" <> last
     end
   end
+
+  @doc "The same for one of several names: the part of it that is its own stays, all but the last `common` bytes."
+  @spec squeeze(String.t(), non_neg_integer, non_neg_integer) :: String.t()
+  def squeeze(text, width, common) do
+    own = binary_part(text, 0, max(byte_size(text) - common, 0))
+
+    cond do
+      width(text) <= width or common in [0, byte_size(text)] -> squeeze(text, width)
+      width(own) < width -> cut(text, width)
+      width > 2 -> "…" <> last(own, width - 2) <> "…"
+      true -> cut(text, width)
+    end
+  end
+
+  @doc "How many bytes all of the texts, if they are several, have in common at their end."
+  @spec common_end([String.t()]) :: non_neg_integer
+  def common_end([_, _ | _] = texts) do
+    common = :binary.longest_common_suffix(texts)
+    text = hd(texts)
+    whole_characters(binary_part(text, byte_size(text), -common))
+  end
+
+  def common_end(_texts), do: 0
+
+  defp whole_characters(<<0b10::2, _::6, rest::binary>>), do: whole_characters(rest)
+  defp whole_characters(text), do: byte_size(text)
+
+  defp last(text, width), do: text |> String.reverse() |> first(width) |> String.reverse()
 
   defp first(text, width) do
     text
@@ -117,6 +145,12 @@ defmodule Caravan.Top.Text do
   def count(1, thing), do: "1 #{thing}"
   def count(n, thing), do: "#{n} #{thing}s"
 
+  @doc "What a line begins with that tells of something good, odd or bad."
+  @spec mark(:good | :odd | :bad) :: String.t()
+  def mark(:bad), do: "✗ "
+  def mark(:odd), do: "! "
+  def mark(:good), do: "✓ "
+
   @doc "The line for a terminal, in colors."
   @spec paint(line) :: [iodata]
   def paint(line), do: for({style, text} <- line, text != "", do: [escape(style), text, "\e[0m"])
@@ -126,7 +160,8 @@ defmodule Caravan.Top.Text do
   defp escape(:dim), do: "\e[2m"
   defp escape(:good), do: "\e[32m"
   defp escape(:odd), do: "\e[33m"
-  defp escape(:bad), do: "\e[1;31m"
+  defp escape(:bad), do: "\e[31m"
+  defp escape(:alarm), do: "\e[1;31m"
 
   @doc "The line without colors."
   @spec plain(line) :: String.t()

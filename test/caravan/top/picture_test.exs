@@ -121,7 +121,7 @@ defmodule Caravan.Top.PictureTest do
     lines = lines([cluster(3, [2])], 80, 24, gone)
     assert text([cluster(3, [2])], 80, 24, gone) =~ "✗ this picture is 14 s old: nothing listens"
     {[_title, why | _], body} = Enum.split(lines, 3)
-    assert [{:bad, _}, {:bad, _}] = why
+    assert [{:alarm, _}, {:alarm, _}] = why
     assert for(line <- body, {style, _} <- line, uniq: true, do: style) == [:dim]
     assert Enum.map_join(body, "\n", &Text.plain/1) =~ "✗ my_app-3434@host2.test"
   end

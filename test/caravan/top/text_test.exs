@@ -23,6 +23,25 @@ defmodule Caravan.Top.TextTest do
     for width <- 0..12, text <- ["日本語日本語", "a日b本c", "abc"], do: assert(Text.width(Text.squeeze(text, width)) <= width)
   end
 
+  test "of several names, what they differ in stays" do
+    names = for n <- ~w(3 17 208), do: "app-3434@ip-10-0-3-#{n}.eu-west-1.compute.internal"
+    common = Text.common_end(names)
+    assert common == byte_size(".eu-west-1.compute.internal")
+    assert Text.squeeze(hd(names), 60, common) == hd(names)
+    assert Text.squeeze(hd(names), 26, common) == "app-3434@ip-10-0-3-3.eu-w…"
+    assert Text.squeeze(hd(names), 21, common) == "app-3434@ip-10-0-3-3…"
+
+    assert Text.squeeze(hd(names), 16, common) == "…34@ip-10-0-3-3…"
+
+    assert Text.common_end(["only@one"]) == 0
+    assert Text.common_end(["a@h", "a@h"]) == 3
+    # Never half a character: 本 and 日 end in different bytes, ü and ż in the same one.
+    assert Text.common_end(["a本", "b日"]) == 0
+    assert Text.common_end(["aü", "bż"]) == 0
+    for width <- 0..40, text <- names, do: assert(Text.width(Text.squeeze(text, width, common)) <= width)
+    assert Text.squeeze("same@host", 6, 9) == "sam…st"
+  end
+
   test "is wrapped at spaces, and what is left out is marked" do
     assert Text.wrap("one two three", 7, 3) == ["one two", "three"]
     assert Text.wrap("one two three four", 7, 2) == ["one two", "three …"]
