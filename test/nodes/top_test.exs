@@ -1,6 +1,6 @@
 defmodule Caravan.Nodes.TopTest do
   use ExUnit.Case, async: true
-  alias Caravan.{Terminal, Vm}
+  alias Caravan.{Certificates, Terminal, Vm}
 
   @moduletag :nodes
   @moduletag timeout: 120_000
@@ -88,6 +88,19 @@ defmodule Caravan.Nodes.TopTest do
 
     assert {1, output} = top(["app-#{short}@nowhere.invalid"])
     assert output =~ "the host of nowhere.invalid:#{short} has no address"
+  end
+
+  @tag :tmp_dir
+  test "a node that speaks TLS", %{tmp_dir: dir} do
+    authority = Certificates.authority()
+    [theirs, ours] = for side <- ~w(theirs ours), do: Certificates.arguments(Path.join(dir, side), authority)
+    {vm, node, _port} = Vm.start_node(["-proto_dist", "inet_tls" | theirs] ++ quiet())
+    Vm.start_topology(vm, :app, nodes: [node])
+    flags = Enum.join(["-proto_dist", "inet_tls" | ours], " ")
+    assert {0, output} = Vm.command("mix", ["caravan.top", "#{node}"], env: env(ERL_FLAGS: flags))
+    assert output =~ "#{node}: nothing is wrong"
+    assert {1, output} = top(["#{node}"])
+    assert output =~ "#{node} speaks TLS; give this task the same flags: ERL_FLAGS=\"-proto_dist inet_tls"
   end
 
   describe "on a terminal" do
