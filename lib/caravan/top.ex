@@ -58,13 +58,11 @@ defmodule Caravan.Top do
     end
   end
 
-  defp block(view) do
-    stamp = "#{NaiveDateTime.to_string(clock())}  #{Text.printable(view.node)}: "
+  defp block(%{gone: {_until, sentence}}), do: "#{clock()}  #{Text.printable(sentence)}"
 
-    case view.gone do
-      {_until, sentence} -> stamp <> Text.printable(sentence)
-      nil -> [stamp, view.statuses |> Triage.verdict() |> elem(1) | Enum.flat_map(view.statuses, &topology/1)]
-    end
+  defp block(view) do
+    {_level, verdict} = Triage.verdict(view.statuses)
+    ["#{clock()}  #{Text.printable(view.node)}: #{verdict}" | Enum.flat_map(view.statuses, &topology/1)]
   end
 
   defp topology(status) do

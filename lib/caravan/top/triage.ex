@@ -114,6 +114,7 @@ defmodule Caravan.Top.Triage do
 
   defp well(0), do: "nothing is wrong, and there are no peers"
   defp well(1), do: "the only peer is connected"
+  defp well(2), do: "both peers are connected"
   defp well(wanted), do: "all #{wanted} peers are connected"
 
   defp faults(statuses) do

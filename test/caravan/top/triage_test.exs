@@ -41,7 +41,8 @@ defmodule Caravan.Top.TriageTest do
     assert verdict([]) == {:odd, "no topology runs on this node"}
     assert verdict([status([])]) == {:good, "nothing is wrong, and there are no peers"}
     assert verdict([status([peer(:a@h), peer(:b@h, state: :self)])]) == {:good, "the only peer is connected"}
-    assert verdict([status([peer(:a@h), peer(:b@h)])]) == {:good, "all 2 peers are connected"}
+    assert verdict([status([peer(:a@h), peer(:b@h)])]) == {:good, "both peers are connected"}
+    assert verdict([status([peer(:a@h), peer(:b@h), peer(:c@h)])]) == {:good, "all 3 peers are connected"}
     assert verdict([status([peer(:a@h), missing(:b@h)])]) == {:bad, "1 of 2 peers not connected"}
     stuck = %Status{name: :other, responding: false}
 
