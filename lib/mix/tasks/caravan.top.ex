@@ -24,7 +24,7 @@ defmodule Mix.Tasks.Caravan.Top do
 
   Connects as a hidden node that nobody can dial, and asks for `Caravan.status/0`. If the node has flags that change how
   it is found, give the same ones here: `ERL_FLAGS="-caravan base_port 5000" mix caravan.top a-0`, or
-  `ERL_FLAGS="-proto_dist inet_tls -ssl_dist_optfile FILE"` for TLS.
+  `ERL_FLAGS="-proto_dist inet_tls -ssl_dist_optfile FILE"` for TLS. Needs `sh` and, on a terminal, `stty`, so it doesn't run on Windows.
 
   ## Exit status
 
