@@ -88,7 +88,8 @@ defmodule Caravan.Top do
   # The keys come one by one, since the shell has set the terminal so.
   defp keys(screen) do
     case IO.getn("", 1) do
-      key when key in ["q", "Q"] -> send(screen, :quit)
+      # The last is Ctrl-D, which is also what becomes of the end of a program's output.
+      key when key in ["q", "Q", "\x04"] -> send(screen, :quit)
       key when is_binary(key) -> keys(screen)
       _closed -> :ok
     end

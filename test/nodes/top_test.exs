@@ -193,7 +193,7 @@ defmodule Caravan.Nodes.TopTest do
       await_picture(top, 24, 80, ~r/application :caravan is\s+not running/)
       Vm.start_topology(vm, :app, nodes: [peer])
       await_picture(top, 24, 80, ~r/✓ the only peer is connected/)
-      leave(top, "q", "0")
+      leave(top, "\x04", "0")
     end
   end
 end

@@ -11,9 +11,9 @@ defmodule Mix.Tasks.Caravan.Top do
       mix caravan.top my_app-3434@host1.example.org --every 5
       mix caravan.top my_app-3434@host1.example.org --plain | grep 'backing off'
 
-  On a terminal the picture is renewed until you type `q` or Ctrl-C. It fits the window; what doesn't fit is counted.
-  If the node goes away, the last picture stays, with its age and the reason, until the node is back. Elsewhere plain
-  lines are printed, all of them, and once.
+  On a terminal the picture is renewed until you type `q`, Ctrl-D or Ctrl-C. It fits the window; what doesn't fit is
+  counted. If the node goes away, the last picture stays, with its age and the reason, until the node is back. Elsewhere
+  plain lines are printed, all of them, and once.
 
     * `--every SECONDS` - how often to ask the node, from 0.1 to 86400 s; by default every 2 s on a terminal. Elsewhere
       it repeats the lines, each time with the time of day, until it is ended.
@@ -24,13 +24,15 @@ defmodule Mix.Tasks.Caravan.Top do
 
   Connects as a hidden node that nobody can dial, and asks for `Caravan.status/0`. If the node has flags that change how
   it is found, give the same ones here: `ERL_FLAGS="-caravan base_port 5000" mix caravan.top a-0`, or
-  `ERL_FLAGS="-proto_dist inet_tls -ssl_dist_optfile FILE"` for TLS. Needs `sh` and, on a terminal, `stty`, so it doesn't run on Windows.
+  `ERL_FLAGS="-proto_dist inet_tls -ssl_dist_optfile FILE"` for TLS.
+
+  Needs `sh` and, on a terminal, `stty`, so it doesn't run on Windows.
 
   ## Exit status
 
   | status | meaning |
   |---|---|
-  | 0 | left with `q`, or printed all |
+  | 0 | left with `q` or Ctrl-D, or printed all |
   | 1 | an argument is wrong, the node can't be reached at the start, or it runs without Caravan; a sentence says why |
   | 130 | ended with Ctrl-C; other signals likewise |
   """
