@@ -27,6 +27,20 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 CARGO_TARGET_DIR="$root/_build/cargo/$(cargo --version --verbose 2>/dev/null | sed -n 's/^host: //p' || true)"
 export CARGO_TARGET_DIR
 
+# The DNS server of the tests and the demo, told on its standard input what to answer.
+# shellcheck disable=SC2034
+dns_server="$CARGO_TARGET_DIR/release/caravan_dns"
+build_dns_server() { cargo build --release --locked --manifest-path "$root/tools/caravan_dns/Cargo.toml"; }
+
+# Calls a function when the script ends, by a signal, too. No other signal disturbs it. The exit status, which it finds
+# in $status, stays.
+at_end() {
+  # shellcheck disable=SC2064,SC2154
+  trap "status=\$?; trap '' INT TERM HUP; $1; exit \"\$status\"" EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+}
+
 # The source of this system's packages; other Debian systems are made from it, too.
 debian_mirror() { apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1; }
 
