@@ -27,9 +27,10 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 CARGO_TARGET_DIR="$root/_build/cargo/$(cargo --version --verbose 2>/dev/null | sed -n 's/^host: //p' || true)"
 export CARGO_TARGET_DIR
 
-# The DNS server of the tests and the demo, told on its standard input what to answer.
+# The native library, and the DNS server of tests and demos, which is told on its standard input what to answer.
 # shellcheck disable=SC2034
-dns_server="$CARGO_TARGET_DIR/release/caravan_dns"
+library="$CARGO_TARGET_DIR/release/libcaravan_nif.so" dns_server="$CARGO_TARGET_DIR/release/caravan_dns"
+build_library() { cargo build --release --locked --manifest-path "$root/Cargo.toml" -p caravan_nif; }
 build_dns_server() { cargo build --release --locked --manifest-path "$root/tools/caravan_dns/Cargo.toml"; }
 
 # Calls a function when the script ends, by a signal, too. No other signal disturbs it. The exit status, which it finds

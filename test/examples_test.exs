@@ -1,16 +1,16 @@
 defmodule ExamplesTest do
   @moduledoc false
-  # Each example as bin/example runs it, on a terminal, where Ctrl-C is typed in the end. The nodes have to say what the
-  # example's README shows. Hex isn't needed: what comes from there is replaced by a folder with the same application.
+  # Each example as its README tells to run it, on a terminal, with ports that are free. There is no Hex here: what an
+  # example has from there comes from a folder.
   use ExUnit.Case, async: true
-  alias Caravan.{Readme, Vm}
+  alias Caravan.{DnsServer, Readme, Vm}
 
   @moduletag :builds
   @moduletag timeout: 180_000
 
   @deadline 120_000
 
-  # They share a build, which has compiled Caravan once.
+  # Caravan is built once for all, since that takes the longest.
   setup_all do
     folder = Vm.tmp_path("examples")
     File.mkdir_p!(folder)
@@ -18,159 +18,151 @@ defmodule ExamplesTest do
     {:ok, folder: folder}
   end
 
-  test("plain", %{folder: folder}, do: run("plain", folder, []))
+  test "plain", context do
+    assert_runs("plain", context.folder)
+  end
 
-  test "libcluster", %{folder: folder} do
-    files =
-      case System.get_env("LIBCLUSTER_EBIN") do
-        nil -> ["test/support/cluster.exs"]
-        ebin -> Path.wildcard(Path.join(ebin, "*.beam"))
-      end
-
-    run("libcluster", folder, libcluster: dependency(folder, :libcluster, "3.5.0", [], files))
+  test "libcluster", context do
+    ebin = System.get_env("LIBCLUSTER_EBIN") || compiled(context.folder, "test/support/cluster.exs")
+    assert_runs("libcluster", context.folder, libcluster: ebin)
   end
 
   @pubsub System.get_env("PHOENIX_PUBSUB_EBIN")
   if @pubsub == nil,
     do: @tag(skip: "needs PHOENIX_PUBSUB_EBIN, a folder of compiled phoenix_pubsub")
 
-  test "phoenix_pubsub", %{folder: folder} do
-    beams = Path.wildcard(Path.join(@pubsub, "*.beam"))
-    application = [mod: {Phoenix.PubSub.Application, []}]
-    run("phoenix_pubsub", folder, phoenix_pubsub: dependency(folder, :phoenix_pubsub, "2.2.0", application, beams))
+  test "phoenix_pubsub", context do
+    assert_runs("phoenix_pubsub", context.folder, phoenix_pubsub: @pubsub)
   end
 
-  test "what is no example is an error that says what there is" do
-    assert {1, said} = Vm.command(Path.expand("bin/example"), ["hello"])
-    assert said =~ "expected an example, one of libcluster, phoenix_pubsub, plain, got 'hello'"
-    assert {1, said} = Vm.command(Path.expand("bin/example"), ["plain", "4001"])
-    assert said =~ "expected three ports or none, got '4001'"
+  test "it says what it expects, and when no node runs any more", context do
+    script = Path.expand("bin/example")
+    assert {1, output} = Vm.command(script, ["hello"])
+    assert output =~ "expected one of libcluster phoenix_pubsub plain, got 'hello'"
+    assert {1, output} = Vm.command(script, ["plain", "4001"])
+    assert output =~ "expected three ports or none, got '4001'"
+
+    # None of these is a port that a node could listen on.
+    opts = [env: environment("plain", context.folder, []), timeout: @deadline]
+    assert {1, output} = Vm.command(script, ~w(plain 70001 70002 70003), opts)
+    assert output =~ "no node runs any more"
   end
 
-  defp run(example, folder, dependencies) do
-    ports = Enum.sort(Vm.free_ports(3))
-    # In the environment of everything that is started, and nothing else.
+  defp assert_runs(example, folder, dependencies \\ []) do
+    ports = Vm.free_ports(3)
+    # Everything that is started has it in its environment, and nothing else has.
     mark = "CARAVAN_EXAMPLE=#{example}-#{System.pid()}-#{hd(ports)}"
-    command = Enum.join(["exec env", mark, "bin/example", example | ports], " ")
+    [command, lines] = for %{text: text} <- Readme.blocks(readme(example), example), do: text
+    assert command == "bin/example #{example}\n"
 
-    opts = [
-      env: [
-        MIX_ENV: "dev",
-        MIX_EXS: project(example, folder, dependencies),
-        MIX_BUILD_PATH: Path.join(folder, "build"),
-        CARAVAN_NIF_PATH: Application.app_dir(:caravan, "priv/caravan_nif.so"),
-        CARAVAN_NIF_SHA256: nil,
-        CARAVAN_DNS: System.get_env("CARAVAN_DNS")
-      ]
-    ]
-
-    terminal =
-      Vm.open("env", ["--default-signal=HUP", "script", "-q", "-e", "-c", command, "/dev/null"], opts, line: 1_000)
-
+    opts = [env: environment(example, folder, dependencies)]
+    run = Enum.join(["exec env", mark, String.trim(command) | ports], " ")
+    terminal = Vm.open_terminal(run, opts, line: 1_000)
     on_exit(fn -> for pid <- marked(mark), do: System.cmd("kill", ["-KILL", pid], stderr_to_stdout: true) end)
 
-    for line <- greetings(example, ports), reduce: [] do
-      said -> await(terminal, line, said)
-    end
+    expected = for node <- ports, line <- String.split(lines, "\n", trim: true), do: said(line, node, ports)
+    refute await(terminal, expected) =~ "warning:"
+    # The script, the DNS server and the nodes.
+    assert length(marked(mark)) >= 5
 
-    assert [_, _, _, _ | _] = marked(mark)
     Port.command(terminal, "\x03")
     assert_receive {^terminal, {:exit_status, 130}}, @deadline
-    assert marked(mark) == []
+    # The VMs' own helpers end a moment after them.
+    Vm.eventually("nothing is left", fn -> marked(mark) == [] end)
   end
 
-  # For each node, with the ports of the README replaced by those that are free here.
-  defp greetings(example, ports) do
-    assert [told] =
-             for(
-               block <- Readme.blocks(Readme.text("examples/#{example}/README.md"), example),
-               block.marks["check"] == "example",
-               do: block.text
-             )
+  defp readme(example), do: Readme.text("examples/#{example}/README.md")
 
-    for line <- String.split(told, "\n", trim: true), do: assert(line in said(example, [4001, 4002, 4003]))
-    said(example, ports)
+  # What the README shows of the node on port 4001, as this node has to say it.
+  defp said(line, node, ports) do
+    own = Map.new(Enum.zip(~w(4001 4002 4003), [node | Enum.sort(ports -- [node])]))
+    Regex.replace(~r/400[123]/, line, &to_string(own[&1]))
   end
 
-  defp said(example, ports) do
-    nodes = for port <- ports, do: "my_app-#{port}@localhost"
+  # Reads until all that is expected has been said; answers with all that was.
+  defp await(terminal, expected, said \\ [], deadline \\ now() + @deadline)
+  defp await(_terminal, [], said, _deadline), do: IO.iodata_to_binary(said)
 
-    case example do
-      "phoenix_pubsub" -> for node <- nodes, other <- nodes -- [node], do: "#{node} is greeted by #{other}"
-      _ -> for node <- nodes, do: "#{node} says hello to #{Enum.join(nodes -- [node], " and ")}"
+  defp await(terminal, expected, said, deadline) do
+    receive do
+      {^terminal, {:data, {_, line}}} ->
+        # Lines of several nodes may be on one.
+        await(terminal, Enum.reject(expected, &String.contains?(line, &1)), [said, line, "\n"], deadline)
+
+      {^terminal, {:exit_status, status}} ->
+        flunk("it ended with #{status}, expected: #{Enum.join(expected, ", ")}; it said:\n#{said}")
+    after
+      max(deadline - now(), 0) -> flunk("not in time, expected: #{Enum.join(expected, ", ")}; it said:\n#{said}")
     end
   end
 
-  # Reads on until the line has been said; returns all that was. What switches colours may stand before it.
-  defp await(terminal, line, said) do
-    if Enum.any?(said, &String.ends_with?(&1, line)) do
-      said
-    else
-      receive do
-        {^terminal, {:data, {:eol, text}}} -> await(terminal, line, [String.trim(text) | said])
-        {^terminal, {:exit_status, status}} -> flunk("it ended with #{status}:\n#{Enum.join(Enum.reverse(said), "\n")}")
-      after
-        @deadline -> flunk("expected #{line}, got:\n#{Enum.join(Enum.reverse(said), "\n")}")
-      end
-    end
-  end
+  defp now, do: System.monotonic_time(:millisecond)
 
   defp marked(mark) do
-    for "/proc/" <> rest = path <- Path.wildcard("/proc/[0-9]*/environ"),
+    for "/proc/" <> process = path <- Path.wildcard("/proc/[0-9]*/environ"),
         {:ok, environment} <- [File.read(path)],
         mark in String.split(environment, <<0>>),
-        do: Path.dirname(rest)
+        do: Path.dirname(process)
   end
 
-  # The example's project, in which what comes from Hex comes from a folder.
-  defp project(example, folder, dependencies) do
-    project = File.read!("examples/#{example}/mix.exs")
+  defp environment(example, folder, dependencies) do
+    build = Path.join(folder, "build")
+    File.rm_rf!(Path.join(build, "lib/my_app"))
 
-    replaced =
-      for {name, path} <- dependencies, reduce: project do
-        text -> String.replace(text, ~r/{:#{name}, "[^"]+"}/, "{:#{name}, path: #{inspect(path)}}")
+    [
+      MIX_ENV: "dev",
+      MIX_EXS: project(example, folder, dependencies),
+      MIX_BUILD_PATH: build,
+      CARAVAN_NIF_PATH: Application.app_dir(:caravan, "priv/caravan_nif.so"),
+      CARAVAN_NIF_SHA256: nil,
+      CARAVAN_DNS: DnsServer.binary()
+    ]
+  end
+
+  # The example's mix.exs with folders in place of what comes from Hex.
+  defp project(example, folder, dependencies) do
+    file = Path.join(folder, "#{example}.exs")
+
+    text =
+      for {name, ebin} <- dependencies, reduce: File.read!("examples/#{example}/mix.exs") do
+        text ->
+          from_hex = ~r/\{:#{name}, "~> [\d.]+"\}/
+          assert text =~ from_hex
+          String.replace(text, from_hex, inspect({name, path: dependency(name, ebin, folder), compile: "true"}))
       end
 
-    assert dependencies == [] == (replaced == project)
-    file = Path.join(folder, "#{example}.exs")
-    File.write!(file, replaced)
+    File.write!(file, text)
     file
   end
 
-  # A folder that Mix takes for the application, with these files as its sources or, compiled already, its modules.
-  defp dependency(folder, name, version, application, files) do
-    path = Path.join(folder, "#{name}")
-    File.mkdir_p!(Path.join(path, "lib"))
-    File.mkdir_p!(Path.join(path, "beams"))
+  # Mix takes compiled modules from a folder called ebin in which there is an application.
+  defp dependency(name, modules, folder) do
+    to = Path.join(folder, "#{name}")
+    ebin = Path.join(to, "ebin")
+    app = Path.join(ebin, "#{name}.app")
+    File.mkdir_p!(to)
+    File.cp_r!(modules, ebin)
 
-    for file <- files do
-      to = if Path.extname(file) == ".beam", do: "beams", else: "lib"
-      File.cp!(file, Path.join([path, to, String.replace_suffix(Path.basename(file), ".exs", ".ex")]))
+    unless File.exists?(app) do
+      modules = for beam <- Path.wildcard(Path.join(ebin, "*.beam")), do: String.to_atom(Path.basename(beam, ".beam"))
+
+      properties = [
+        vsn: ~c"1.0.0",
+        modules: modules,
+        registered: [],
+        applications: [:kernel, :stdlib, :elixir, :logger]
+      ]
+
+      File.write!(app, :io_lib.format("~p.~n", [{:application, name, properties}]))
     end
 
-    module = Macro.camelize("#{name}")
+    to
+  end
 
-    File.write!(Path.join(path, "mix.exs"), """
-    defmodule Mix.Tasks.Compile.#{module}Beams do
-      use Mix.Task.Compiler
-
-      def run(_args) do
-        File.cp_r!("beams", Mix.Project.compile_path())
-        {:ok, []}
-      end
-    end
-
-    defmodule #{module}.MixProject do
-      use Mix.Project
-
-      def project do
-        [app: :#{name}, version: "#{version}", compilers: [:elixir, :#{name}_beams, :app]]
-      end
-
-      def application, do: #{inspect(application)}
-    end
-    """)
-
-    path
+  defp compiled(folder, source) do
+    ebin = Path.join(folder, "compiled")
+    File.mkdir_p!(ebin)
+    assert {0, _} = Vm.command("elixirc", ["-o", ebin, source])
+    ebin
   end
 end

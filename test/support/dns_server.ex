@@ -90,8 +90,8 @@ defmodule Caravan.DnsServer do
     end
   end
 
-  # bin/test tells which it has built; there may be one for each platform that shares this folder.
-  defp binary do
+  @doc "The program. bin/test tells which it has built; there may be one for each platform that shares this folder."
+  def binary do
     built = Path.wildcard(Path.expand("_build/cargo/*/release/caravan_dns"))
 
     System.get_env("CARAVAN_DNS") || List.first(built) ||

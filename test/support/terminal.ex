@@ -10,9 +10,7 @@ defmodule Caravan.Terminal do
   @doc "Starts it; `opts` as for `Caravan.Vm.command/3`. It ends when the test does, or with `close/1`."
   def open(command, opts \\ []) do
     opts = Keyword.update(opts, :env, [TERM: "xterm"], &[{:TERM, "xterm"} | &1])
-    # `nohup` around the tests would have the program ignore that its terminal is gone.
-    script = ["--default-signal=HUP", "script", "-q", "-e", "-c", command, "/dev/null"]
-    %__MODULE__{port: Vm.open("env", script, opts, [])}
+    %__MODULE__{port: Vm.open_terminal(command, opts, [])}
   end
 
   @doc """

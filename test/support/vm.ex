@@ -176,9 +176,7 @@ defmodule Caravan.Vm do
   def on_terminal(command, input, expected, opts \\ []) do
     # Without a kind of terminal the VM has a shell that knows no -remsh.
     opts = Keyword.update(opts, :env, [TERM: "xterm"], &[{:TERM, "xterm"} | &1])
-    # `nohup` around the tests would have the program ignore that its terminal is gone.
-    script = ["--default-signal=HUP", "script", "-q", "-e", "-c", command, "/dev/null"]
-    port = open("env", script, opts, [])
+    port = open_terminal(command, opts, [])
     deadline = now() + @deadline
 
     try do
@@ -344,6 +342,14 @@ defmodule Caravan.Vm do
       {:spawn_executable, path},
       [:binary, :exit_status, :stderr_to_stdout, args: args, env: clean ++ env] ++ cd ++ port_opts
     )
+  end
+
+  @doc "The same for a program on a terminal. Needs `script`."
+  def open_terminal(command, opts, port_opts) do
+    # `nohup` around the tests would have the program ignore that its terminal is gone. `script` doesn't end with its
+    # input, as other programs here do, so it ends with its parent.
+    script = ~w(--default-signal=HUP setpriv --pdeathsig KILL script -q -e -c)
+    open("env", script ++ [command, "/dev/null"], opts, port_opts)
   end
 
   defp await_line(port, start, awaited, deadline, seen \\ []) do
