@@ -48,6 +48,15 @@ defmodule ExamplesTest do
     assert output =~ "no node runs any more"
   end
 
+  test "their releases have the flags that the generator writes" do
+    plan = Caravan.Generator.plan("systemd", [], "my_app", "rel", %{})
+    assert [_, _] = files = Enum.filter(plan.files, fn {file, _old, _text} -> file =~ "vm.args" end)
+
+    for example <- File.ls!("examples"),
+        {file, _old, text} <- files,
+        do: assert(File.read!("examples/#{example}/#{file}") == text)
+  end
+
   defp assert_runs(example, folder, dependencies \\ []) do
     ports = Vm.free_ports(3)
     # Everything that is started has it in its environment, and nothing else has.

@@ -1,13 +1,15 @@
 import Config
 
+# bin/example has a DNS server of its own. Without it, the system's are queried.
+nameserver = System.get_env("NAMESERVER")
+
 config :libcluster,
   topologies: [
     my_app: [
       strategy: Caravan.Cluster.DnsStrategy,
       config: [
         query: "_my-app._tcp.example.org",
-        # The one of bin/example. Without this line the system's servers are queried.
-        nameservers: [System.get_env("NAMESERVER", "127.0.0.1:5353")]
+        nameservers: if(nameserver, do: [nameserver], else: :system)
       ]
     ]
   ]

@@ -4,15 +4,9 @@ defmodule MyApp.Application do
 
   @impl true
   def start(_type, _args) do
-    topology = [
-      query: "_my-app._tcp.example.org",
-      # The one of bin/example. Without this line the system's servers are queried.
-      nameservers: [System.get_env("NAMESERVER", "127.0.0.1:5353")]
-    ]
-
     children = [
-      # The topology first: its nodes get what the PubSub broadcasts.
-      {Caravan, topologies: [my_app: topology]},
+      # First the topology, to whose nodes the PubSub broadcasts.
+      {Caravan, topologies: Application.fetch_env!(:my_app, :topologies)},
       {Phoenix.PubSub, name: MyApp.PubSub, adapter: Caravan.PubSub, topology: :my_app},
       MyApp.Greeter
     ]

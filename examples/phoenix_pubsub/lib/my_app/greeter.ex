@@ -1,5 +1,5 @@
 defmodule MyApp.Greeter do
-  @moduledoc "Greets all nodes every second, and tells when it is greeted by one for the first time."
+  @moduledoc "Greets all nodes every second, and says who has greeted it for the first time."
 
   use GenServer
 
@@ -8,7 +8,7 @@ defmodule MyApp.Greeter do
   def start_link(_options), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
 
   @impl true
-  def init(_options) do
+  def init(nil) do
     :ok = Phoenix.PubSub.subscribe(MyApp.PubSub, @topic)
     {:ok, _timer} = :timer.send_interval(1_000, :greet)
     {:ok, MapSet.new([node()])}
@@ -21,7 +21,7 @@ defmodule MyApp.Greeter do
   end
 
   def handle_info({:hello, from}, known) do
-    unless from in known, do: IO.puts("#{node()} is greeted by #{from}")
+    if from not in known, do: IO.puts("#{node()} is greeted by #{from}")
     {:noreply, MapSet.put(known, from)}
   end
 end

@@ -4,14 +4,8 @@ defmodule MyApp.Application do
 
   @impl true
   def start(_type, _args) do
-    topology = [
-      query: "_my-app._tcp.example.org",
-      # The one of bin/example. Without this line the system's servers are queried.
-      nameservers: [System.get_env("NAMESERVER", "127.0.0.1:5353")]
-    ]
-
     children = [
-      {Caravan, topologies: [my_app: topology]},
+      {Caravan, topologies: Application.fetch_env!(:my_app, :topologies)},
       {Task, &say_hello/0}
     ]
 
