@@ -117,6 +117,8 @@ defmodule Caravan.Generator do
 
     config = """
     # config/runtime.exs
+    import Config
+
     if config_env() == :prod do
       config :#{app}, :topologies, #{app}: [#{platform.topology}#{mesh}]
     end

@@ -49,6 +49,9 @@ defmodule Caravan.GeneratorTest do
       test "the topology's options are right" do
         for options <- [[], [mesh: true]] do
           code = told(plan(@platform, %{}, options), "The topology")
+          # A new project has no such file, so it has to be complete.
+          [config, _child] = String.split(code, "\n\n# lib/", parts: 2)
+          assert Config.Reader.eval!("config/runtime.exs", config, env: :test) == []
           assert Code.string_to_quoted!(code)
           [_, topology] = Regex.run(~r/:topologies, my_app: (\[.*\])$/m, code)
           # Set on Fly's machines.
