@@ -100,7 +100,7 @@ defmodule Caravan.Build.Choice do
   defp check_sum({:packaged, %{sum: expected} = library}, found) when expected != found do
     {:error,
      "#{library.file} in Caravan's package is not the library that was packaged: its SHA-256 should be #{expected}, " <>
-       "and is #{found}. If you have not changed it, somebody else or the way here has: #{@again}"}
+       "and is #{found}. It was changed or damaged after packaging: #{@again}"}
   end
 
   defp check_sum({:given, %{path: path, sum: expected}}, found) when expected not in [nil, found] do

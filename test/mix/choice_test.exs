@@ -122,7 +122,7 @@ defmodule Caravan.Build.ChoiceTest do
 
       assert sentence =~
                "caravan_nif-#{@gnu}.so in Caravan's package is not the library that was packaged: its SHA-256 should be " <>
-                 "#{@sum}, and is abc."
+                 "#{@sum}, and is abc. It was changed or damaged after packaging: fetch it again"
 
       assert {:error, sentence} =
                Choice.check({:given, %{path: "/x.so", sum: "abc"}}, @library, @sum, "2.0.0", Target.parse(@gnu))
