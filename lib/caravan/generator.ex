@@ -149,7 +149,7 @@ defmodule Caravan.Generator do
     if options[:tls] do
       [
         "Add :ssl to extra_applications in mix.exs: without it, the VM doesn't support the protocol.",
-        "#{made}. To try it, that is; let an authority of your own sign what you rely on.",
+        "#{made}. That does for a trial; in production, have an authority of your own sign them.",
         "Give each node the folder that the script makes as #{Tls.home(app)}, readable by its user; never ca-key.pem."
       ]
     else

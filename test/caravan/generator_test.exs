@@ -72,6 +72,12 @@ defmodule Caravan.GeneratorTest do
     end
   end
 
+  test "a unit is started when it has all it needs" do
+    for platform <- ["systemd", "ec2"] do
+      assert told(plan(platform), "To do") =~ ~r"/opt/my_app.*RELEASE_COOKIE.*systemctl enable --now my_app.*doctor"s
+    end
+  end
+
   test "a name that ends in a hash gets a port, where each node has an address to itself" do
     name = ~s(export RELEASE_DISTRIBUTION=name\nexport RELEASE_NODE="my_app-${GIT_SHA}@${POD_IP}"\n)
     plan = plan("kubernetes", %{"rel/env.sh.eex" => name})

@@ -23,9 +23,11 @@ defmodule Caravan.Generator.Platforms.Ec2 do
         "Publish each instance's private address as an A record of #{label}.internal, in a private zone of Route 53 or " <>
           "with Cloud Map: aws servicediscovery register-instance --service-id SERVICE_ID --instance-id INSTANCE_ID " <>
           "--attributes AWS_INSTANCE_IPV4=ADDRESS",
+        Systemd.release(app),
         Systemd.cookie(app),
-        Systemd.commands(app, ""),
-        "Let the instances' security group reach TCP port #{port} of itself."
+        "Let the instances' security group reach TCP port #{port} of itself.",
+        "Start the node: systemctl enable --now #{app}",
+        Systemd.commands(app, "")
       ]
     }
   end

@@ -22,10 +22,11 @@ defmodule Caravan.Generator.Platforms.Systemd do
         {"the zone example.org", "#{query}. 60 IN SRV 0 0 4370 host1.example.org.\n"}
       ],
       notes: [
-        "Start a node on port 4370: systemctl enable --now #{app}@4370",
+        release(app),
         cookie(app),
-        commands(app, "NODE_PORT=4370 "),
-        "The target of a record must be what hostname -f prints on that host, in lower case and with its domain."
+        "The target of a record must be what hostname -f prints on that host, in lower case and with its domain.",
+        "Start a node on port 4370: systemctl enable --now #{app}@4370",
+        commands(app, "NODE_PORT=4370 ")
       ]
     }
   end
@@ -57,6 +58,13 @@ defmodule Caravan.Generator.Platforms.Systemd do
   @spec commands(String.t(), String.t()) :: String.t()
   def commands(app, port),
     do: "Ask a node, as root: set -a; . /etc/#{app}/env; #{port}/opt/#{app}/bin/#{app} rpc 'Caravan.doctor()'"
+
+  @doc "What the unit starts, and as whom."
+  @spec release(String.t()) :: String.t()
+  def release(app) do
+    "On each host, create the user: useradd --system #{app}. Copy the release, _build/prod/rel/#{app}, to /opt/#{app}, " <>
+      "where that user can read it."
+  end
 
   @doc "Where the unit has its cookie from."
   @spec cookie(String.t()) :: String.t()
