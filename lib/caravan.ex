@@ -169,8 +169,9 @@ defmodule Caravan do
       IO.puts(Caravan.to_mermaid())
       Kino.Mermaid.new(Caravan.to_mermaid())
 
-  This node and its peers tell whom they are linked with. It takes 7.5 s at most: a peer that doesn't answer by then is
-  drawn as such. Nodes that this one isn't linked with are not asked, and are drawn if others mention them.
+  This node and its peers tell whom they are linked with. Peers have 7.5 s to answer, and this node's own topologies 4 s
+  before that; a peer that doesn't answer is drawn as such. Nodes that this one isn't linked with are not asked, and are
+  drawn if others mention them.
 
   Lines are links, each drawn once. Dotted ones are missing: in a full mesh, between any two nodes of a topology that
   aren't linked; with `mesh: [links: n]`, between a node and one that it has picked. If there are more than 45 lines,
