@@ -47,7 +47,9 @@ defmodule Caravan.Survey.Graph do
   # lacks each pair that isn't linked, listed or not.
   defp wanted(answers) do
     topologies =
-      for {node, %{statuses: statuses}} <- answers, {name, %{responding: true} = t} <- statuses, do: {name, node, t}
+      for {node, %{statuses: statuses}} <- answers,
+          {name, %{responding: true, peers: _, spares: _} = t} <- statuses,
+          do: {name, node, t}
 
     picked =
       for {_, node, %{peers: peers}} <- topologies,

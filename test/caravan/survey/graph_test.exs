@@ -82,6 +82,11 @@ defmodule Caravan.Survey.GraphTest do
     refute {:b@h, :c@h, :missing} in edges(%{answers | c@h: stuck})
   end
 
+  test "a status of another release, which lacks a field, counts as none" do
+    other = %{links: [:a@h], statuses: %{app: Map.delete(%Status{name: :app}, :spares)}}
+    assert edges(%{a@h: answer([:b@h], []), b@h: other}) == [{:a@h, :b@h, :linked}]
+  end
+
   test "a node alone is a graph, too" do
     assert Graph.new(:nonode@nohost, %{nonode@nohost: answer([])}) == %Graph{nodes: [nonode@nohost: :this], edges: []}
   end
