@@ -40,6 +40,11 @@ defmodule Caravan.Build.Choice do
          "CARAVAN_BUILD should be 1, to build Caravan's native library with cargo, or not be set, and is " <>
            "#{inspect(build)}."}
 
+      %{path: nil, sum: sum} when sum != nil ->
+        {:error,
+         "CARAVAN_NIF_SHA256 is the digest of the library that CARAVAN_NIF_PATH names, and that isn't set: set both or " <>
+           "neither."}
+
       %{build: nil, path: nil, manifest: nil} ->
         cargo("Caravan's native library is built by cargo", target, host)
 

@@ -92,6 +92,7 @@ defmodule Caravan.Build.ChoiceTest do
     test "what makes no sense is refused with its cure" do
       for {change, sentence} <- [
             {%{build: "yes"}, ~r/^CARAVAN_BUILD should be 1, to build .* with cargo, or not be set, and is "yes"\.$/},
+            {%{sum: @sum}, ~r/^CARAVAN_NIF_SHA256 is .* that CARAVAN_NIF_PATH names, .*: set both or neither\.$/},
             {%{build: "1", path: "/x.so"},
              ~r/^CARAVAN_BUILD asks .*, and CARAVAN_NIF_PATH names .*: unset one of them\.$/},
             {%{version: "2.1.0"},
