@@ -52,7 +52,8 @@ defmodule Caravan.Build do
   defp manifest do
     case File.read(Path.join(@package, "MANIFEST")) do
       {:ok, manifest} -> manifest
-      {:error, _checkout} -> nil
+      # Libraries without it are what is left of a package; a checkout has neither.
+      {:error, _missing} -> if Path.wildcard(Path.join(@package, "*.so")) != [], do: ""
     end
   end
 

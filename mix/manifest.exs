@@ -15,7 +15,7 @@ defmodule Caravan.Build.Manifest do
     lines = String.split(text, ["\r\n", "\n"], trim: true)
 
     with {:ok, manifest} <- parse(lines, %{version: nil, libraries: %{}}) do
-      if manifest.version, do: {:ok, manifest}, else: {:error, "names no version"}
+      if manifest.version, do: {:ok, manifest}, else: {:error, "is missing or names no version"}
     end
   end
 

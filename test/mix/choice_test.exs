@@ -100,7 +100,7 @@ defmodule Caravan.Build.ChoiceTest do
             {%{manifest: "nonsense"},
              ~r/^The MANIFEST of .* has a line that makes no sense, "nonsense": fetch it again/},
             {%{manifest: ""},
-             ~r/^The MANIFEST of .* names no version: fetch it again .* \(CARAVAN_BUILD=1, with Rust 1/}
+             ~r/^The MANIFEST of .* is missing or names no version: fetch it again .* \(CARAVAN_BUILD=1, with Rust 1/}
           ] do
         assert {:error, found} = Choice.choose(Map.merge(@package, change))
         assert found =~ sentence

@@ -285,6 +285,14 @@ defmodule Mix.Tasks.Compile.CaravanTest do
       assert File.read!(context.library) == @one
     end
 
+    test "has lost its MANIFEST", context do
+      package(context, [{"x86_64-unknown-linux-gnu", @one}])
+      File.rm!(Path.join(context.caravan, "native/prebuilt/MANIFEST"))
+      assert {1, output} = mix(context)
+      assert output =~ "The MANIFEST of the native libraries in Caravan's package is missing"
+      assert calls(context) == []
+    end
+
     test "has what cargo builds the library from" do
       files = Mix.Project.config()[:package][:files]
       for source <- ~w(native .cargo Cargo.toml Cargo.lock), do: assert(source in files)

@@ -42,7 +42,7 @@ defmodule Caravan.Build.ManifestTest do
       assert Manifest.parse(@text <> line) == {:error, "has a line that makes no sense, #{inspect(line)}"}
     end
 
-    assert Manifest.parse(library) == {:error, "names no version"}
-    assert Manifest.parse("") == {:error, "names no version"}
+    assert Manifest.parse(library) == {:error, "is missing or names no version"}
+    assert Manifest.parse("") == {:error, "is missing or names no version"}
   end
 end

@@ -139,9 +139,13 @@ defmodule Caravan.Nodes.VerdictsTest do
     vm
   end
 
+  # On a slow machine the first handshake may time out, and the node tries again.
   defp error(vm, node) do
-    Vm.await(vm, "[is_binary(maps:get(error, P)) || #{peer(node)}]", [true])
-    [error] = Vm.eval(vm, "[maps:get(error, P) || #{peer(node)}]")
+    told =
+      "[E || #{peer(node)}, E <- [maps:get(error, P)], is_binary(E), string:find(E, <<\"timed out\">>) =:= nomatch]"
+
+    Vm.await(vm, "length(#{told})", 1)
+    [error] = Vm.eval(vm, told)
     error
   end
 
