@@ -33,7 +33,7 @@ library="$CARGO_TARGET_DIR/release/libcaravan_nif.so" dns_server="$CARGO_TARGET_
 build_library() { cargo build --release --locked --manifest-path "$root/Cargo.toml" -p caravan_nif; }
 build_dns_server() { cargo build --release --locked --manifest-path "$root/tools/caravan_dns/Cargo.toml"; }
 
-# Calls a function when the script ends, by a signal, too. No other signal disturbs it. The exit status, which it finds
+# Runs a command when the script ends, by a signal, too. No other signal disturbs it. The exit status, which it finds
 # in $status, stays.
 at_end() {
   # shellcheck disable=SC2064,SC2154
@@ -42,23 +42,33 @@ at_end() {
   trap 'exit 143' TERM HUP
 }
 
+# What is made or fetched once, for all checkouts.
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/caravan"
+
+# Caravan's version.
+version() { sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml"; }
+
 # The source of this system's packages; other Debian systems are made from it, too.
 debian_mirror() { apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1; }
 
 # The Debian systems that bin/matrix, bin/docs and bin/without_rust work in, by their OTP.
-matrix_cache="${XDG_CACHE_HOME:-$HOME/.cache}/caravan/matrix"
+matrix_cache="$cache/matrix"
 declare -A debian=([27]=trixie [29]=forky)
+
+# debootstrap's script for a suite. One that is older than the suite has none. All of Debian's are the same as sid's.
+debootstrap_script() {
+  local scripts=/usr/share/debootstrap/scripts
+  if [ -e "$scripts/$1" ]; then echo "$scripts/$1"; else echo "$scripts/sid"; fi
+}
 
 # A folder without `.partial` is a complete system.
 make_system() {
-  local system="$matrix_cache/$1" suite=${debian[$1]} script=/usr/share/debootstrap/scripts
-  # A debootstrap older than the suite has no script for it. All of Debian's are the same as sid's.
-  if [ -e "$script/$suite" ]; then script=$script/$suite; else script=$script/sid; fi
+  local system="$matrix_cache/$1" suite=${debian[$1]}
   say "making $system, Debian $suite with OTP $1"
   mkdir -p "$matrix_cache"
   rm -rf --one-file-system "$system.partial"
   unshare --mount --propagation private debootstrap --variant=minbase --include=ca-certificates \
-    "$suite" "$system.partial" "$(debian_mirror)" "$script" >"$system.log" 2>&1 </dev/null || {
+    "$suite" "$system.partial" "$(debian_mirror)" "$(debootstrap_script "$suite")" >"$system.log" 2>&1 </dev/null || {
     tail -n 20 "$system.log" >&2
     die "debootstrap could not make $system: see above for the reason."
   }
@@ -78,7 +88,7 @@ equip_system() {
 # Installs a tool from PyPI, where it needs seconds and `cargo install` minutes, and prints its folder. Standard input
 # has the requirements, pinned by SHA-256.
 pypi_tool() {
-  local tools="${XDG_CACHE_HOME:-$HOME/.cache}/caravan/$1"
+  local tools="$cache/$1"
   if [ ! -d "$tools" ]; then
     rm -rf "$tools.partial"
     pip3 install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary :all: \
