@@ -121,7 +121,9 @@ defmodule Caravan.LiveDashboard do
   # What runs on the node, which has 5 s to answer.
   @spec statuses(node) :: %{atom => Caravan.Status.t()}
   def statuses(node) do
-    :erpc.call(node, Caravan, :status, [], @timeout)
+    for {name, status} <- :erpc.call(node, Caravan, :status, [], @timeout),
+        into: %{},
+        do: {name, Caravan.Status.known(name, status)}
   catch
     # It is gone or frozen, or Caravan isn't started there.
     _kind, _reason -> %{}

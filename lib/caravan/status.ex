@@ -83,6 +83,29 @@ defmodule Caravan.Status do
             draining: false,
             responding: true
 
+  @peer %{node: nil, state: :idle, pick: true, state_age: nil, attempts: 0, error: nil, next_dial: nil}
+  @query %{
+    query: "?",
+    outcome: nil,
+    age: nil,
+    ttl: nil,
+    server: nil,
+    transport: nil,
+    endpoints: 0,
+    unresolved: [],
+    incomplete: nil
+  }
+
+  @doc false
+  # A status as this version knows it, whatever version of another node it comes from.
+  @spec known(atom, map) :: t
+  def known(name, status) do
+    known = struct(%__MODULE__{name: name}, Map.delete(status, :__struct__))
+    peers = for peer <- known.peers, do: Map.merge(@peer, peer)
+    queries = for query <- known.queries, do: Map.merge(@query, query)
+    %{known | peers: peers, queries: queries}
+  end
+
   @doc false
   @spec lines(t, pos_integer | :infinity) :: [String.t(), ...]
   def lines(status, limit) do
@@ -138,11 +161,10 @@ defmodule Caravan.Status do
   @doc false
   @spec peer_line(peer) :: String.t()
   def peer_line(peer) do
-    state = peer.state |> Atom.to_string() |> String.replace("_", " ")
     attempts = if peer.attempts > 0, do: ", #{peer.attempts} failed", else: ""
     next = if peer.next_dial, do: ", next dial in #{seconds(peer.next_dial)}", else: ""
     error = if peer.error, do: ": #{peer.error}", else: ""
-    "#{peer.node}  #{state} for #{seconds(peer.state_age)}#{attempts}#{next}#{error}"
+    "#{peer.node}  #{state(peer.state)} for #{seconds(peer.state_age)}#{attempts}#{next}#{error}"
   end
 
   defp refused(refused),
@@ -159,8 +181,14 @@ defmodule Caravan.Status do
     ]
   end
 
-  defp count(1, thing), do: "1 #{thing}"
-  defp count(n, thing), do: "#{n} #{thing}s"
+  @doc false
+  @spec state(atom) :: String.t()
+  def state(state), do: state |> Atom.to_string() |> String.replace("_", " ")
+
+  @doc false
+  @spec count(non_neg_integer, thing :: String.t()) :: String.t()
+  def count(1, thing), do: "1 #{thing}"
+  def count(n, thing), do: "#{n} #{thing}s"
 
   @doc false
   @spec seconds(non_neg_integer) :: String.t()

@@ -1,28 +1,9 @@
 defmodule Caravan.StatusTest do
   use ExUnit.Case, async: true
-  alias Caravan.Status
+  alias Caravan.{Status, Statuses}
 
-  @query %{
-    query: "app.test",
-    outcome: :ok,
-    age: 1_234,
-    ttl: 5,
-    server: "127.0.0.1:5353",
-    transport: :udp,
-    endpoints: 3,
-    unresolved: [],
-    incomplete: nil
-  }
-
-  @peer %{
-    node: :a@h,
-    state: :connected,
-    pick: true,
-    state_age: 12_000,
-    attempts: 0,
-    error: nil,
-    next_dial: nil
-  }
+  @query Statuses.query(query: "app.test", ttl: 5, server: "127.0.0.1:5353")
+  @peer Statuses.peer(:a@h, state_age: 12_000)
 
   test "tells picks and spares where there are spares" do
     status = %Status{name: :app, members: 200, picks: 4, spares: 196, links: 1, peers: [@peer]}
@@ -98,5 +79,16 @@ defmodule Caravan.StatusTest do
     assert inspect(status) =~ "\n  … and 80 more peers>"
     assert length(String.split(inspect(status), "\n")) == 22
     assert length(String.split(inspect(status, limit: :infinity), "\n")) == 101
+  end
+
+  test "of another release is known by the fields that it has" do
+    assert Status.known(:app, %{peers: [%{node: :a@h, state: :connected}], queries: [%{query: "q"}], novel: 1}) ==
+             %Status{
+               name: :app,
+               peers: [Statuses.peer(:a@h, state_age: nil)],
+               queries: [
+                 Statuses.query(query: "q", outcome: nil, age: nil, ttl: nil, server: nil, transport: nil, endpoints: 0)
+               ]
+             }
   end
 end

@@ -107,7 +107,7 @@ defmodule Caravan.LiveDashboard.Rows do
 
   # Who is linked without being a pick is so by another node's choice.
   defp state(%{state: :connected, pick: false}), do: "connected, no pick"
-  defp state(%{state: state}), do: state |> Atom.to_string() |> String.replace("_", " ")
+  defp state(%{state: state}), do: Status.state(state)
 
   defp outcome(%{outcome: nil}), do: "not looked up yet"
   defp outcome(%{outcome: {:error, error}}), do: error.message

@@ -5,7 +5,8 @@ defmodule Caravan.Top.Picture do
   alias Caravan.{Sentences, Status}
   alias Caravan.Top.{Fit, Rows, Text, Triage}
 
-  import Text, only: [count: 2, mark: 1, printable: 1, span: 1]
+  import Status, only: [count: 2]
+  import Text, only: [mark: 1, printable: 1, span: 1]
 
   @typedoc """
   `statuses`: the last ones that came; `gone`: since how many ms there are no newer ones, and why; `clock`: the time
@@ -222,7 +223,7 @@ defmodule Caravan.Top.Picture do
   defp states(states), do: ": " <> Enum.map_join(states, ", ", fn {word, n} -> "#{n} #{word}" end)
 
   defp words(%{state: :self}), do: "this node"
-  defp words(peer), do: peer.state |> to_string() |> String.replace("_", " ")
+  defp words(peer), do: Status.state(peer.state)
 
   ## The rest
 

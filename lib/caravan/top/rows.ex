@@ -60,7 +60,7 @@ defmodule Caravan.Top.Rows do
 
   defp state(%{state: :self}), do: "this node"
   defp state(%{state: :connected, pick: false} = peer), do: "connected #{span(peer.state_age)}, no pick"
-  defp state(peer), do: "#{peer.state |> to_string() |> String.replace("_", " ")} #{span(peer.state_age)}"
+  defp state(peer), do: "#{Status.state(peer.state)} #{span(peer.state_age)}"
 
   defp next(%{next_dial: nil}), do: ""
   defp next(%{next_dial: ms}) when ms < 1_000, do: "next dial now"

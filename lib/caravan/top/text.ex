@@ -141,10 +141,6 @@ defmodule Caravan.Top.Text do
   def span(ms) when ms < 172_800_000, do: "#{div(ms, 3_600_000)} h"
   def span(ms), do: "#{div(ms, 86_400_000)} d"
 
-  @spec count(non_neg_integer, String.t()) :: String.t()
-  def count(1, thing), do: "1 #{thing}"
-  def count(n, thing), do: "#{n} #{thing}s"
-
   @doc "What a line begins with that tells of something good, odd or bad."
   @spec mark(:good | :odd | :bad) :: String.t()
   def mark(:bad), do: "✗ "

@@ -3,39 +3,18 @@ defmodule Caravan.Top.Triage do
   # What is wrong in a status, worst first. Pure.
 
   alias Caravan.Status
-  alias Caravan.Top.Text
 
   @typedoc "`:bad`: something fails; `:odd`: it may be on its way, or is worth a look."
   @type level :: :bad | :odd | :good
 
-  @peer %{node: nil, state: :idle, pick: true, state_age: nil, attempts: 0, error: nil, next_dial: nil}
-  @query %{
-    query: "?",
-    outcome: nil,
-    age: nil,
-    ttl: nil,
-    server: nil,
-    transport: nil,
-    endpoints: 0,
-    unresolved: [],
-    incomplete: nil
-  }
-
   @doc """
-  A status as this version knows it, whatever version it comes from, with its peers in order: those in trouble first,
-  and then by the numbers in their names.
+  A status, whatever version it comes from, with its peers in order: those in trouble first, and then by the numbers in
+  their names.
   """
   @spec status({atom, map}) :: Status.t()
   def status({name, status}) do
-    known = struct(%Status{name: name}, Map.delete(status, :__struct__))
-    peers = for peer <- known.peers, do: Map.merge(@peer, peer)
-    queries = for query <- known.queries, do: Map.merge(@query, query)
-
-    %{
-      known
-      | peers: in_order(peers),
-        queries: Enum.sort_by(queries, &order(query_level(&1)))
-    }
+    known = Status.known(name, status)
+    %{known | peers: in_order(known.peers), queries: Enum.sort_by(known.queries, &order(query_level(&1)))}
   end
 
   @doc "The statuses of all topologies, the worst first."
@@ -127,13 +106,13 @@ defmodule Caravan.Top.Triage do
 
     List.flatten([
       for(status <- stuck, do: {:bad, "#{inspect(status.name)} is not responding"}),
-      fault(missing, :bad, &"#{&1} of #{Text.count(wanted, "peer")} not connected"),
-      fault(failing, :bad, &"#{Text.count(&1, "lookup")} failed"),
-      fault(waiting(peers), :odd, &"#{Text.count(&1, "peer")} being dialed"),
-      fault(Enum.count(peers, &(&1.state == :leaving)), :odd, &"#{Text.count(&1, "peer")} leaving"),
+      fault(missing, :bad, &"#{&1} of #{Status.count(wanted, "peer")} not connected"),
+      fault(failing, :bad, &"#{Status.count(&1, "lookup")} failed"),
+      fault(waiting(peers), :odd, &"#{Status.count(&1, "peer")} being dialed"),
+      fault(Enum.count(peers, &(&1.state == :leaving)), :odd, &"#{Status.count(&1, "peer")} leaving"),
       fault(Enum.count(peers, &misnamed?/1), :odd, fn _ -> "DNS has another name for this node" end),
-      fault(Enum.count(queries, &(&1.outcome == nil)), :odd, &"#{Text.count(&1, "query")} not looked up yet"),
-      fault(partial(queries), :odd, &"#{Text.count(&1, "answer")} incomplete"),
+      fault(Enum.count(queries, &(&1.outcome == nil)), :odd, &"#{Status.count(&1, "query")} not looked up yet"),
+      fault(partial(queries), :odd, &"#{Status.count(&1, "answer")} incomplete"),
       fault(statuses |> Enum.flat_map(& &1.refused) |> Enum.map(& &1.count) |> Enum.sum(), :odd, &refused/1),
       fault(Enum.count(statuses, & &1.draining), :odd, fn _ -> "draining" end)
     ])
@@ -143,7 +122,7 @@ defmodule Caravan.Top.Triage do
   defp misnamed?(peer), do: peer.state == :self and peer.error != nil
   defp waiting(peers), do: Enum.count(peers, &(peer_level(&1) == :odd and &1.state not in [:leaving, :self]))
   defp partial(queries), do: Enum.count(queries, &(&1.outcome == :ok and query_level(&1) == :odd))
-  defp refused(count), do: "#{Text.count(count, "name")} refused or waiting"
+  defp refused(count), do: "#{Status.count(count, "name")} refused or waiting"
 
   defp fault(0, _level, _sentence), do: []
   defp fault(count, level, sentence), do: {level, sentence.(count)}

@@ -1,21 +1,11 @@
 defmodule Caravan.LiveDashboard.RowsTest do
   use ExUnit.Case, async: true
-  alias Caravan.{Error, Status}
+  alias Caravan.{Error, Status, Statuses}
   alias Caravan.LiveDashboard.Rows
 
   @all %{sort_by: :topology, sort_dir: :asc, search: nil, limit: nil}
-  @peer %{node: :a@h, state: :connected, pick: true, state_age: 12_000, attempts: 0, error: nil, next_dial: nil}
-  @query %{
-    query: "app.test",
-    outcome: :ok,
-    age: 1_234,
-    ttl: 5,
-    server: "127.0.0.1:5353",
-    transport: :udp,
-    endpoints: 3,
-    unresolved: [],
-    incomplete: nil
-  }
+  @peer Statuses.peer(:a@h, state_age: 12_000)
+  @query Statuses.query(query: "app.test", ttl: 5, server: "127.0.0.1:5353")
   @broadcasts %{sent: 12, received: 340, duplicates: 1, requested: 0, lost: 2, subscribers: 2, eager: 1, lazy: 0}
 
   defp peers(peers, wanted), do: Rows.peers(%{app: %Status{name: :app, peers: peers}}, Map.merge(@all, Map.new(wanted)))
