@@ -6,7 +6,6 @@ defmodule Caravan.Generator.EnvSh do
   alias Caravan.VmArgs
 
   @variables ~w(ELIXIR_ERL_OPTIONS ERL_AFLAGS ERL_FLAGS ERL_ZFLAGS)
-  @base_port 4370
 
   @doc "The text with what it lacks, and a sentence for each line that contradicts."
   @spec amend(String.t(), String.t(), Platform.t()) :: {String.t(), contradictions :: [String.t()]}
@@ -74,14 +73,18 @@ defmodule Caravan.Generator.EnvSh do
 
     case {Regex.run(variable, base), Regex.run(~r/\d+$/, base)} do
       {[variable], _} -> if variable =~ ~r/port/i, do: :variable, else: :chance
-      {nil, [digits]} -> digits |> String.to_integer() |> numbered()
-      {nil, nil} -> @base_port
+      {nil, [digits]} -> numbered(digits)
+      {nil, nil} -> numbered("")
     end
   end
 
-  defp numbered(ordinal) when ordinal < 1_024, do: @base_port + ordinal
-  defp numbered(port) when port <= 65_535, do: port
-  defp numbered(_number), do: :chance
+  # What stands before them isn't known yet, and doesn't count.
+  defp numbered(digits) do
+    case Caravan.dist_port("app-#{digits}") do
+      {:ok, port} -> port
+      {:error, _no_port} -> :chance
+    end
+  end
 
   defp contradictions(path, text, platform) do
     distribution =
