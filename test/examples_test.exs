@@ -3,7 +3,7 @@ defmodule ExamplesTest do
   # Each example as its README tells to run it, on a terminal, with ports that are free. There is no Hex here: what an
   # example has from there comes from a folder.
   use ExUnit.Case, async: true
-  alias Caravan.{DnsServer, Readme, Vm}
+  alias Caravan.{DnsServer, Readme, Terminal, Vm}
 
   @moduletag :builds
   @moduletag timeout: 180_000
@@ -66,7 +66,7 @@ defmodule ExamplesTest do
 
     opts = [env: environment(example, folder, dependencies)]
     run = Enum.join(["exec env", mark, String.trim(command) | ports], " ")
-    terminal = Vm.open_terminal(run, opts, line: 1_000)
+    terminal = Terminal.open_port(run, opts, line: 1_000)
     on_exit(fn -> for pid <- marked(mark), do: System.cmd("kill", ["-KILL", pid], stderr_to_stdout: true) end)
 
     expected = for node <- ports, line <- String.split(lines, "\n", trim: true), do: said(line, node, ports)

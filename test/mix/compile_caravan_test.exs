@@ -1,61 +1,11 @@
 defmodule Mix.Tasks.Compile.CaravanTest do
-  @moduledoc """
-  The compiler task of `mix/`, run by real `mix` processes on a scratch copy of the project,
-  with a `cargo` that records its calls and "builds" a library from the bytes of `lib.rs`.
-  """
-
-  use ExUnit.Case, async: true
+  use Caravan.CompilerCase, async: true
   alias Caravan.FakeLibrary
 
-  # On a busy machine a `mix` takes ten seconds to start, and some tests run six.
-  @moduletag timeout: 180_000
-  @moduletag :builds
-
-  @project File.cwd!()
   @library "lib/caravan/priv/caravan_nif.so"
   @version Mix.Project.config()[:version]
-
   @one FakeLibrary.here("one")
   @two FakeLibrary.here("two")
-
-  @cargo """
-  #!/bin/sh
-  echo "cargo's own words" >&2
-  [ -z "$CARGO_FAILS" ] || exit 101
-  [ "$1" != --version ] || { echo "cargo 1.91.0"; echo "host: ${CARGO_HOST:-here}"; exit; }
-  echo "$@" >> "$CALLS"
-  echo "$RUSTFLAGS $CARGO_ENCODED_RUSTFLAGS" >> "$CALLS.flags"
-  mkdir -p "$CARGO_TARGET_DIR/release"
-  case "$CARGO_MAKES" in
-    "") ;;
-    nothing) exit ;;
-    *) touch "$CARGO_TARGET_DIR/release/$CARGO_MAKES"; exit ;;
-  esac
-  for end in so dylib; do
-    cp native/caravan_nif/src/lib.rs "$CARGO_TARGET_DIR/release/libcaravan_nif.$end"
-  done
-  """
-
-  setup do
-    scratch = Caravan.Vm.tmp_path("compile")
-    on_exit(fn -> File.rm_rf!(scratch) end)
-    caravan = Path.join(scratch, "caravan")
-
-    write(caravan, "Cargo.toml", "[workspace]")
-    write(caravan, "Cargo.lock", "")
-    write(caravan, "native/caravan_nif/Cargo.toml", "[package]")
-    write(caravan, "native/caravan_nif/src/lib.rs", @one)
-    write(caravan, "lib/application.ex", application())
-
-    # What users have of it.
-    for file <- Mix.Project.config()[:package][:files],
-        file in ["mix.exs", "mix"],
-        do: File.cp_r!(Path.join(@project, file), Path.join(caravan, file))
-
-    write(scratch, "bin/cargo", @cargo)
-    File.chmod!(Path.join(scratch, "bin/cargo"), 0o755)
-    %{scratch: scratch, caravan: caravan, library: Path.join([caravan, "_build/dev", @library])}
-  end
 
   test "builds once, and again only when a source has changed", context do
     before = tree(context.caravan)
@@ -216,100 +166,6 @@ defmodule Mix.Tasks.Compile.CaravanTest do
     end
   end
 
-  describe "a package" do
-    @here FakeLibrary.target()
-    @other "riscv64gc-unknown-linux-musl"
-
-    setup context do
-      package(context, %{@here => FakeLibrary.here("packaged"), @other => FakeLibrary.elf("riscv64gc", :musl)})
-      %{path: without_cargo(context), packaged: "native/prebuilt/caravan_nif-#{@here}.so"}
-    end
-
-    test "has the library, and nobody needs cargo", context do
-      assert {0, output} = mix(context, ["compile"], path: context.path)
-      refute output =~ "cargo"
-      assert File.read!(context.library) == FakeLibrary.here("packaged")
-      assert {0, ""} = mix(context, ["compile"], path: context.path)
-
-      assert {0, _} = mix(context, ["compile"], env: [{"CARAVAN_BUILD", "1"}])
-      assert File.read!(context.library) == @one
-      assert {0, _} = mix(context)
-      assert File.read!(context.library) == FakeLibrary.here("packaged")
-
-      # A new version of the package.
-      package(context, %{@here => FakeLibrary.here("packaged again")})
-      assert {0, _} = mix(context)
-      assert File.read!(context.library) == FakeLibrary.here("packaged again")
-      assert length(calls(context)) == 1
-    end
-
-    test "has those for other machines", context do
-      assert {0, _} = mix(context, ["compile"], env: [{"CARAVAN_TARGET", "riscv64-nerves-linux-musl"}])
-      assert File.read!(context.library) == FakeLibrary.elf("riscv64gc", :musl)
-
-      assert {1, output} = mix(context, ["compile"], env: [{"CARAVAN_TARGET", "s390x-ibm-linux-gnu"}])
-      assert output =~ "no native library for s390x-unknown-linux-gnu (only for "
-      assert output =~ "and cargo builds it only for this system, #{@here}"
-
-      assert {0, _} = mix(context)
-      assert File.read!(context.library) == FakeLibrary.here("packaged")
-      assert calls(context) == []
-    end
-
-    test "whose library was changed, or is for another system, isn't installed", context do
-      write(context.caravan, context.packaged, FakeLibrary.here("changed"))
-      assert {1, output} = mix(context)
-      assert output =~ "caravan_nif-#{@here}.so in Caravan's package is not the library that was packaged"
-      refute File.exists?(context.library)
-
-      package(context, %{@here => FakeLibrary.other_libc("packaged")})
-      assert {1, output} = mix(context)
-      assert output =~ "and should be that of Caravan #{@version} for #{@here}"
-      refute File.exists?(context.library)
-
-      File.rm!(Path.join(context.caravan, context.packaged))
-      assert {1, output} = mix(context)
-      assert output =~ "caravan_nif-#{@here}.so in Caravan's package can't be read (no such file or directory)"
-      assert calls(context) == []
-    end
-
-    test "without a library for this system needs cargo", context do
-      package(context, %{@other => FakeLibrary.elf("riscv64gc", :musl)})
-      assert {1, output} = mix(context, ["compile"], path: context.path)
-
-      assert output =~
-               "Caravan's package has no native library for #{@here} (only for #{@other}), and there is no cargo"
-
-      assert output =~ "CARAVAN_NIF_PATH=/path/to/library"
-      assert {0, _} = mix(context)
-      assert File.read!(context.library) == @one
-    end
-
-    test "has lost its MANIFEST", context do
-      package(context, [{"x86_64-unknown-linux-gnu", @one}])
-      File.rm!(Path.join(context.caravan, "native/prebuilt/MANIFEST"))
-      assert {1, output} = mix(context)
-      assert output =~ "The MANIFEST of the native libraries in Caravan's package is missing"
-      assert calls(context) == []
-    end
-
-    test "has what cargo builds the library from" do
-      files = Mix.Project.config()[:package][:files]
-      for source <- ~w(native .cargo Cargo.toml Cargo.lock), do: assert(source in files)
-    end
-
-    defp package(context, libraries) do
-      lines =
-        for {target, library} <- libraries do
-          write(context.caravan, "native/prebuilt/caravan_nif-#{target}.so", library)
-          sum = Base.encode16(:crypto.hash(:sha256, library), case: :lower)
-          "#{sum}  #{byte_size(library)}  caravan_nif-#{target}.so\n"
-        end
-
-      write(context.caravan, "native/prebuilt/MANIFEST", "version #{@version}\nrustc 1.97.0\n#{lines}")
-    end
-  end
-
   describe "as a dependency" do
     setup context do
       app = Path.join(context.scratch, "app")
@@ -359,68 +215,5 @@ defmodule Mix.Tasks.Compile.CaravanTest do
       assert [library] = Path.wildcard(release)
       assert File.read!(library) == @one
     end
-  end
-
-  defp mix(context, args \\ ["compile"], opts \\ []) do
-    path = opts[:path] || Path.join(context.scratch, "bin") <> ":" <> System.fetch_env!("PATH")
-
-    unset =
-      for name <-
-            ~w(MIX_ENV MIX_TARGET MIX_EXS MIX_BUILD_PATH MIX_BUILD_ROOT MIX_DEPS_PATH) ++
-              ~w(CARAVAN_NIF_PATH CARAVAN_NIF_SHA256 CARAVAN_BUILD CARAVAN_TARGET) ++
-              ~w(CARGO_TARGET_DIR CARGO_ENCODED_RUSTFLAGS RUSTFLAGS),
-          do: {name, nil}
-
-    env = [{"PATH", path}, {"CALLS", Path.join(context.scratch, "calls")}] ++ (opts[:env] || [])
-    opts = [cd: opts[:in] || context.caravan, env: unset ++ env, stderr_to_stdout: true]
-    {output, status} = System.cmd(System.find_executable("mix"), args, opts)
-    {status, output}
-  end
-
-  # Directories that hold a cargo are replaced by links to everything else in them.
-  defp without_cargo(context) do
-    System.fetch_env!("PATH")
-    |> String.split(":")
-    |> Enum.with_index()
-    |> Enum.map_join(":", fn {dir, index} ->
-      if File.exists?(Path.join(dir, "cargo")) do
-        links = Path.join(context.scratch, "path#{index}")
-        File.mkdir_p!(links)
-
-        for name <- File.ls!(dir),
-            name != "cargo",
-            do: File.ln_s(Path.join(dir, name), Path.join(links, name))
-
-        links
-      else
-        dir
-      end
-    end)
-  end
-
-  defp calls(context) do
-    case File.read(Path.join(context.scratch, "calls")) do
-      {:ok, calls} -> String.split(calls, "\n", trim: true)
-      {:error, :enoent} -> []
-    end
-  end
-
-  defp tree(dir) do
-    for path <- Path.wildcard(dir <> "/**"), not String.contains?(path, "/_build"), do: path
-  end
-
-  defp write(dir, path, content) do
-    path = Path.join(dir, path)
-    File.mkdir_p!(Path.dirname(path))
-    File.write!(path, content)
-  end
-
-  defp application do
-    """
-    defmodule Caravan.Application do
-      use Application
-      def start(_, _), do: Supervisor.start_link([], strategy: :one_for_one)
-    end
-    """
   end
 end

@@ -2,7 +2,7 @@ defmodule Caravan.Netns.ReadmeTest do
   @moduledoc false
   # What README.md says is done as it says, on a host of its own, where its ports are free.
   use ExUnit.Case, async: false
-  alias Caravan.{BlockYaml, DnsServer, Netns, Readme, Tools, Vm}
+  alias Caravan.{BlockYaml, DnsServer, Netns, Readme, Terminal, Tools, Vm}
 
   @moduletag :netns
   @moduletag :tmp_dir
@@ -89,12 +89,12 @@ defmodule Caravan.Netns.ReadmeTest do
     typed = "IO.puts(inspect(#{code}))\r"
     opts = [env: build_env(), within: within]
 
-    Vm.on_terminal(
+    Terminal.in_shell(
       String.replace(start, first, second),
       "IO.puts(\"I am \#{node()}\")\r",
       "I am #{second}@",
       Keyword.put(opts, :meanwhile, fn ->
-        Vm.on_terminal(start, typed, String.trim(expected), opts)
+        Terminal.in_shell(start, typed, String.trim(expected), opts)
       end)
     )
   end

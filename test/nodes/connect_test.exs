@@ -1,6 +1,6 @@
 defmodule Caravan.Nodes.ConnectTest do
   use ExUnit.Case, async: true
-  alias Caravan.Vm
+  alias Caravan.{Terminal, Vm}
 
   @moduletag :nodes
   @moduletag timeout: 90_000
@@ -113,7 +113,7 @@ defmodule Caravan.Nodes.ConnectTest do
     {_, name, port} = Vm.start_node()
     args = ~w(-hidden -name rem-1a-app-#{port}@127.0.0.1 -remsh #{name})
     command = Enum.map_join(["erl" | Vm.arguments(args)], " ", &"'#{&1}'")
-    Vm.on_terminal(command, "{shell_of, node()}.\r", "{shell_of,'#{name}'}")
+    Terminal.in_shell(command, "{shell_of, node()}.\r", "{shell_of,'#{name}'}")
   end
 
   if @erl_call == nil, do: @tag(skip: "needs erl_call, of erl_interface")

@@ -1,6 +1,6 @@
 defmodule Caravan.Nodes.ReleaseTest do
   use ExUnit.Case, async: true
-  alias Caravan.{DnsServer, ReleaseApp, Vm}
+  alias Caravan.{DnsServer, ReleaseApp, Terminal, Vm}
 
   @moduletag :releases
   @moduletag timeout: 300_000
@@ -158,7 +158,7 @@ defmodule Caravan.Nodes.ReleaseTest do
   test "remote", %{a: a} do
     daemon(a)
 
-    Vm.on_terminal(
+    Terminal.in_shell(
       "#{a.bin} remote",
       ~s|IO.puts("this is " <> to_string(node()))\r|,
       "this is #{a.node}",
@@ -170,7 +170,7 @@ defmodule Caravan.Nodes.ReleaseTest do
   test "iex -S mix, without a release", %{dir: dir, ports: [port | _], server: server} do
     {command, env} = ReleaseApp.iex(dir, port, server.address)
 
-    Vm.on_terminal(
+    Terminal.in_shell(
       command,
       ~s|IO.puts("this is " <> to_string(node()))\r|,
       "this is tiny-#{port}@127.0.0.1",

@@ -4,13 +4,45 @@ defmodule Caravan.Terminal do
   alias Caravan.Vm
 
   @deadline 30_000
+  @shell_deadline 20_000
 
   defstruct [:port]
 
   @doc "Starts it; `opts` as for `Caravan.Vm.command/3`. It ends when the test does, or with `close/1`."
   def open(command, opts \\ []) do
+    # Without a kind of terminal the VM has a shell that knows no -remsh.
     opts = Keyword.update(opts, :env, [TERM: "xterm"], &[{:TERM, "xterm"} | &1])
-    %__MODULE__{port: Vm.open_terminal(command, opts, [])}
+    %__MODULE__{port: open_port(command, opts, [])}
+  end
+
+  @doc "The same as a port, for who reads it by himself."
+  def open_port(command, opts, port_opts) do
+    # `nohup` around the tests would have the program ignore that its terminal is gone. `script` doesn't end with its
+    # input, as other programs here do, so it ends with its parent.
+    script = ~w(--default-signal=HUP setpriv --pdeathsig KILL script -q -e -c)
+    Vm.open("env", script ++ [command, "/dev/null"], opts, port_opts)
+  end
+
+  @doc """
+  Types `input` into the shell that a command starts and waits until `expected` comes out.
+
+  `meanwhile` is called then, before the program is ended; `env` adds to the environment, `cd` is the folder to run in.
+  """
+  def in_shell(command, input, expected, opts \\ []) do
+    terminal = open(command, opts)
+    deadline = System.monotonic_time(:millisecond) + @shell_deadline
+
+    try do
+      # A node's shell drops what is typed before it is there. Mix may print ==> before that.
+      for {typed, awaited} <- [{"", "1> "}, {input, expected}] do
+        Port.command(terminal.port, typed)
+        read(terminal.port, awaited, &String.contains?(&1, awaited), "", deadline)
+      end
+
+      Keyword.get(opts, :meanwhile, fn -> :ok end).()
+    after
+      close(terminal)
+    end
   end
 
   @doc """

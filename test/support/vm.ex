@@ -168,28 +168,6 @@ defmodule Caravan.Vm do
     await_exit(port, [], now() + @deadline)
   end
 
-  @doc """
-  Types `input` into a program on a terminal and waits until `expected` comes out. Needs `script`.
-
-  `meanwhile` is called then, before the program is ended; `env` adds to the environment, `cd` is the folder to run in.
-  """
-  def on_terminal(command, input, expected, opts \\ []) do
-    # Without a kind of terminal the VM has a shell that knows no -remsh.
-    opts = Keyword.update(opts, :env, [TERM: "xterm"], &[{:TERM, "xterm"} | &1])
-    port = open_terminal(command, opts, [])
-    deadline = now() + @deadline
-
-    try do
-      # A node's shell drops what is typed before it is there. Mix may print ==> before that.
-      await_output(port, "1> ", "", deadline)
-      Port.command(port, input)
-      await_output(port, expected, "", deadline)
-      Keyword.get(opts, :meanwhile, fn -> :ok end).()
-    after
-      kill(port)
-    end
-  end
-
   @doc "The arguments that make `erl` a node of Caravan's; with `plain: true` one that has only the cookie in common."
   def arguments(args, opts \\ []) do
     if opts[:plain], do: ["-setcookie", @cookie | args], else: ours(opts) ++ args
@@ -344,14 +322,6 @@ defmodule Caravan.Vm do
     )
   end
 
-  @doc "The same for a program on a terminal. Needs `script`."
-  def open_terminal(command, opts, port_opts) do
-    # `nohup` around the tests would have the program ignore that its terminal is gone. `script` doesn't end with its
-    # input, as other programs here do, so it ends with its parent.
-    script = ~w(--default-signal=HUP setpriv --pdeathsig KILL script -q -e -c)
-    open("env", script ++ [command, "/dev/null"], opts, port_opts)
-  end
-
   defp await_line(port, start, awaited, deadline, seen \\ []) do
     receive do
       {^port, {:data, {:eol, line}}} ->
@@ -377,19 +347,6 @@ defmodule Caravan.Vm do
       left(deadline) ->
         kill(port)
         raise "it has not ended in time; it said: #{output}"
-    end
-  end
-
-  defp await_output(port, expected, output, deadline) do
-    if String.contains?(output, expected) do
-      output
-    else
-      receive do
-        {^port, {:data, data}} -> await_output(port, expected, output <> data, deadline)
-        {^port, {:exit_status, status}} -> raise "it ended with #{status}; it said: #{output}"
-      after
-        left(deadline) -> raise "no #{inspect(expected)} in time; it said: #{output}"
-      end
     end
   end
 

@@ -1,7 +1,7 @@
 defmodule Caravan.Tools.EpmdTest do
   use ExUnit.Case, async: true
   import Caravan.Tools, except: [host: 0, node: 2, node: 3]
-  alias Caravan.{Netns, Tools, Vm}
+  alias Caravan.{Netns, Terminal, Tools, Vm}
 
   @moduletag :tools
   @moduletag timeout: 120_000
@@ -57,14 +57,14 @@ defmodule Caravan.Tools.EpmdTest do
     start = "{ok, _} = application:ensure_all_started(iex)"
     _node = Tools.node(within, "app-3999", ["-pa", iex, "-eval", start])
 
-    Vm.on_terminal(
+    Terminal.in_shell(
       "erl -name me@127.0.0.1 -setcookie #{@cookie} -remsh app-3999@127.0.0.1",
       ~s|io:format("this is ~s~n", [node()]).\r|,
       "this is app-3999@127.0.0.1",
       within: within
     )
 
-    Vm.on_terminal(
+    Terminal.in_shell(
       "iex --name you@127.0.0.1 --cookie #{@cookie} --remsh app-3999@127.0.0.1",
       ~s|IO.puts("this is " <> to_string(node()))\r|,
       "this is app-3999@127.0.0.1",

@@ -1,7 +1,7 @@
 defmodule Caravan.Tools.RelxTest do
   use ExUnit.Case, async: true
   import Caravan.Tools, only: [names: 1, no_epmd_stays: 1]
-  alias Caravan.{Tools, Vm}
+  alias Caravan.{Terminal, Tools, Vm}
 
   @moduletag :tools
   @moduletag timeout: 180_000
@@ -82,7 +82,7 @@ defmodule Caravan.Tools.RelxTest do
         assert output =~ expected, "#{command}: #{output}"
       end
 
-      Vm.on_terminal(
+      Terminal.in_shell(
         "#{script} remote_console",
         ~s|io:format("this is ~s~n", [node()]).\r|,
         "this is #{@node}",
