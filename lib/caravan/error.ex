@@ -97,4 +97,18 @@ defmodule Caravan.Error do
       query
     )
   end
+
+  @doc false
+  # Caravan is compiled without what is optional, so only the call finds out.
+  @spec need_package!(what :: String.t(), module, {package :: atom, requirement :: String.t()}) :: :ok
+  def need_package!(what, module, {package, _requirement} = dependency) do
+    Code.ensure_loaded?(module) ||
+      raise new(
+              {:not_loaded,
+               "#{what} needs the package #{package}, and the module #{inspect(module)} is not there: add " <>
+                 "#{inspect(dependency)} to the dependencies in mix.exs"}
+            )
+
+    :ok
+  end
 end

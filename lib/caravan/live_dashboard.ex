@@ -24,13 +24,8 @@ defmodule Caravan.LiveDashboard do
   Makes the module a page, see `Phoenix.LiveDashboard.PageBuilder`.
   """
   defmacro __using__(_options) do
-    Code.ensure_loaded?(Phoenix.LiveDashboard.PageBuilder) ||
-      raise Caravan.Error.new(
-              {:not_loaded,
-               "use Caravan.LiveDashboard in #{inspect(__CALLER__.module)} needs the package phoenix_live_dashboard, and " <>
-                 "the module Phoenix.LiveDashboard.PageBuilder is not there: add {:phoenix_live_dashboard, \"~> 0.8\"} to " <>
-                 "the dependencies in mix.exs"}
-            )
+    page = "use Caravan.LiveDashboard in #{inspect(__CALLER__.module)}"
+    Caravan.Error.need_package!(page, Phoenix.LiveDashboard.PageBuilder, {:phoenix_live_dashboard, "~> 0.8"})
 
     quote do
       use Phoenix.LiveDashboard.PageBuilder

@@ -90,12 +90,7 @@ defmodule Caravan.Telemetry do
   """
   @spec metrics() :: [struct, ...]
   def metrics do
-    Code.ensure_loaded?(Telemetry.Metrics) ||
-      raise Error.new(
-              {:not_loaded,
-               "Caravan.Telemetry.metrics/0 needs the package telemetry_metrics, and the module Telemetry.Metrics is not " <>
-                 "there: add {:telemetry_metrics, \"~> 1.0\"} to the dependencies in mix.exs"}
-            )
+    Error.need_package!("Caravan.Telemetry.metrics/0", Telemetry.Metrics, {:telemetry_metrics, "~> 1.0"})
 
     # Called through apply, since it is not a dependency.
     for {kind, name, tags, doc, options} <- @metrics,
