@@ -187,7 +187,7 @@ defmodule Caravan.Topology do
 
   defp perform({:linked, node}, state) do
     _ = Native.linked(node)
-    state
+    %{state | untold: [node | state.untold]}
   end
 
   defp perform({:reach, heard}, state) do
@@ -214,17 +214,15 @@ defmodule Caravan.Topology do
 
   defp start_broadcast(state) do
     {:ok, pid} = Broadcast.Server.start_link(state.name)
-    %{state | broadcast: pid, told: MapSet.new()}
+    %{state | broadcast: pid, untold: Peers.connected(state.peers)}
   end
 
-  # It learns by itself who is down. As long as nothing has changed, both are the same term.
-  defp tell_links(%{broadcast: pid, peers: %{connected: connected}, told: told} = state)
-       when pid == nil or connected == told,
-       do: state
+  # It learns by itself who is down.
+  defp tell_links(%{broadcast: pid, untold: untold} = state) when pid == nil or untold == [], do: state
 
-  defp tell_links(%{peers: %{connected: connected}} = state) do
-    Broadcast.Server.connected(state.broadcast, MapSet.to_list(connected))
-    %{state | told: connected}
+  defp tell_links(state) do
+    Broadcast.Server.connected(state.broadcast, state.untold)
+    %{state | untold: []}
   end
 
   ## Inside: what is due

@@ -1,5 +1,6 @@
 defmodule Caravan.TopologyTest do
   use Caravan.TopologyCase, async: true
+  alias Caravan.Broadcast.Frames
   alias Caravan.Vm
 
   test "finds the members, dials them and reports", context do
@@ -209,6 +210,30 @@ defmodule Caravan.TopologyTest do
   end
 
   defp waiters(topology), do: length(:sys.get_state(topology).waiters.list)
+
+  test "the process for broadcasts hears of each link once, and one that is started again of all", context do
+    publish(context, [])
+    topology = start(context)
+    :erlang.trace(topology, true, [:receive, :set_on_spawn])
+    broadcasts = GenServer.whereis(Frames.process(context.name))
+    :erlang.trace(broadcasts, true, [:receive])
+
+    nodes = for port <- 4001..4008, do: node_on(port)
+    publish(context, 4001..4008)
+    assert {:ok, ^nodes} = Caravan.await(context.name, min: 8)
+    assert Enum.sort(told(broadcasts, 8)) == nodes
+
+    Process.exit(broadcasts, :kill)
+    assert_receive {:trace, again, :receive, {:"$gen_cast", {:connected, all}}} when again != broadcasts, @wait
+    assert Enum.sort(all) == nodes
+  end
+
+  defp told(_broadcasts, count) when count <= 0, do: []
+
+  defp told(broadcasts, count) do
+    assert_receive {:trace, ^broadcasts, :receive, {:"$gen_cast", {:connected, nodes}}}, @wait
+    nodes ++ told(broadcasts, count - length(nodes))
+  end
 
   test "what only the native library can judge stops the start with its sentence", context do
     for {options, kind, sentence} <- [

@@ -28,7 +28,7 @@ defmodule Caravan.Broadcast.Server do
   def start_link(topology, links \\ %{send: &:erlang.send/3, nodes: &:erlang.nodes/1}),
     do: GenServer.start_link(__MODULE__, {topology, self(), links})
 
-  @doc "Says which peers are connected."
+  @doc "Says which peers have come up."
   @spec connected(pid, [node]) :: :ok
   def connected(server, nodes), do: GenServer.cast(server, {:connected, nodes})
 

@@ -18,7 +18,7 @@ defmodule Caravan.Topology.Peers do
   #   {:down, reason, wanted?}                 wanted?: will be redialed before long
   #   {:dial_failed, stage, reason, first?}    first?: it was up since the last failure, or never failed
   #
-  # Nothing iterates over all peers except list/2, members/1, picks/1, reconcile/3, retry/2 and cancel_dials/2.
+  # Nothing iterates over all peers except list/2, members/1, picks/1 and reconcile/3.
 
   alias Caravan.Topology.Retry
   alias Caravan.Topology.Peers.{Dials, Peer, Store}

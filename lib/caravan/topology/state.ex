@@ -29,8 +29,8 @@ defmodule Caravan.Topology.State do
     # The last listing of `list_nodes`, and whether the last call succeeded.
     listed: nil,
     lists?: true,
-    # The connected peers that `broadcast` knows of.
-    told: MapSet.new(),
+    # The peers that have come up since `broadcast` was last told.
+    untold: [],
     # Does `global` link all with all, and has the log said that they are too many for that?
     connect_all?: false,
     crowded?: false,
@@ -54,7 +54,7 @@ defmodule Caravan.Topology.State do
           wake_at: integer | :infinity,
           waiters: Waiters.t(),
           broadcast: pid | nil,
-          told: MapSet.t(node),
+          untold: [node],
           listed: MapSet.t(node) | nil,
           lists?: boolean,
           connect_all?: boolean,

@@ -17,8 +17,8 @@ defmodule Caravan.Topology.Transitions do
   @crowd 60
 
   @typedoc """
-  `:list_nodes`: call `list_nodes`; `{:linked, node}`: tell the native library of a link; `{:reach, heard}`: have it pick
-  again; whom it admits then comes back in by `admitted/3`.
+  `:list_nodes`: call `list_nodes`; `{:linked, node}`: tell the native library of a link, and the process for broadcasts;
+  `{:reach, heard}`: have it pick again; whom it admits then comes back in by `admitted/3`.
   """
   @type effect ::
           {:log, Log.event()}
@@ -149,12 +149,18 @@ defmodule Caravan.Topology.Transitions do
     reason = info[:nodedown_reason]
 
     cond do
-      Connector.polls?(state.connector) -> reconcile(state)
+      Connector.polls?(state.connector) -> {[:list_nodes | again(state, event, node)], state}
       event == :nodeup -> state |> start() |> up(facts, node) |> done()
       is_atom(reason) -> state |> start() |> down(facts, node, "#{reason}") |> done()
       true -> state |> start() |> down(facts, node, inspect(reason)) |> done()
     end
   end
+
+  # A link that breaks and comes back between two listings is a new one for whoever had it down.
+  defp again(%{peers: %{connected: connected}}, :nodeup, node),
+    do: if(MapSet.member?(connected, node), do: [{:linked, node}], else: [])
+
+  defp again(_state, :nodedown, _node), do: []
 
   @doc "Calls a custom `list_nodes` to learn who is connected."
   @spec reconcile(state) :: change

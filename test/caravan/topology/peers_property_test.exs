@@ -56,6 +56,7 @@ defmodule Caravan.Topology.PeersPropertyTest do
       for %{state: state, entry: entry} <- all, state in [:idle, :backing_off], do: assert(entry)
       for %{state: :dialling, entry: entry} <- all, do: refute(entry)
 
+      assert MapSet.new(for %{state: :dialling, node: node} <- all, do: node) == peers.dialling
       assert MapSet.new(for %{state: :connected, node: node} <- all, do: node) == peers.connected
       for {node, _} <- peers.withdrawn, do: assert(linked?(peers, node))
 

@@ -27,9 +27,7 @@ defmodule Caravan.Topology.Peers.Dials do
   @doc "All dials were canceled, without an outcome."
   @spec cancel_dials(Store.t(), integer) :: Store.t()
   def cancel_dials(peers, now) do
-    dialling = for {_, %{state: :dialling} = peer} <- peers.by_node, do: peer
-
-    Enum.reduce(dialling, peers, fn
+    Enum.reduce(Store.dialling(peers), peers, fn
       %{membership: :member} = peer, peers ->
         Store.enqueue(peers, Peer.since(peer, now), :idle, now)
 
@@ -118,15 +116,8 @@ defmodule Caravan.Topology.Peers.Dials do
   @doc "Redials the peers that are backing off now, whatever is known about them, even those being asked just now."
   @spec retry(Store.t(), integer) :: Store.t()
   def retry(peers, now) do
-    Enum.reduce(peers.by_node, peers, fn
-      {_, %{state: :backing_off} = peer}, peers ->
-        Store.enqueue(peers, Peer.reset(peer), :idle, now)
-
-      {_, %{state: :dialling} = peer}, peers ->
-        Store.put(peers, Peer.reset(peer))
-
-      _, peers ->
-        peers
-    end)
+    waiting = Enum.filter(Store.waiting(peers), &(&1.state == :backing_off))
+    asked = Enum.reduce(Store.dialling(peers), peers, &Store.put(&2, Peer.reset(&1)))
+    Enum.reduce(waiting, asked, &Store.enqueue(&2, Peer.reset(&1), :idle, now))
   end
 end

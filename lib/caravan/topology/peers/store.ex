@@ -1,7 +1,7 @@
 defmodule Caravan.Topology.Peers.Store do
   @moduledoc false
   # The peers by name, and indexes so that nothing has to iterate over all: the waiting ones, by time and then at
-  # random; the connected ones; those to disconnect. Pure.
+  # random; those being dialed; the connected ones; those to disconnect. Pure.
   #
   # Exactly the peers that wait (idle, backing off, left alone) have an `entry` in the queue.
 
@@ -13,6 +13,7 @@ defmodule Caravan.Topology.Peers.Store do
     :changed_at,
     by_node: %{},
     queue: :gb_sets.new(),
+    dialling: MapSet.new(),
     connected: MapSet.new(),
     # With the number of disconnects tried.
     withdrawn: %{}
@@ -24,6 +25,7 @@ defmodule Caravan.Topology.Peers.Store do
           changed_at: integer,
           by_node: %{node => Peer.t()},
           queue: :gb_sets.set({integer, float, node}),
+          dialling: MapSet.t(node),
           connected: MapSet.t(node),
           withdrawn: %{node => non_neg_integer}
         }
@@ -34,7 +36,10 @@ defmodule Caravan.Topology.Peers.Store do
   end
 
   @spec put(t, Peer.t()) :: t
-  def put(peers, peer), do: %{peers | by_node: Map.put(peers.by_node, peer.node, peer)}
+  def put(peers, %{node: node} = peer) do
+    index = if peer.state == :dialling, do: &MapSet.put/2, else: &MapSet.delete/2
+    %{peers | by_node: Map.put(peers.by_node, node, peer), dialling: index.(peers.dialling, node)}
+  end
 
   @spec forget(t, Peer.t()) :: t
   def forget(peers, peer) do
@@ -43,6 +48,7 @@ defmodule Caravan.Topology.Peers.Store do
     %{
       peers
       | by_node: Map.delete(peers.by_node, peer.node),
+        dialling: MapSet.delete(peers.dialling, peer.node),
         withdrawn: Map.delete(peers.withdrawn, peer.node)
     }
   end
@@ -61,6 +67,14 @@ defmodule Caravan.Topology.Peers.Store do
 
   defp dequeue(peers, %{entry: entry}),
     do: %{peers | queue: :gb_sets.del_element(entry, peers.queue)}
+
+  @doc "Those that are being dialed."
+  @spec dialling(t) :: [Peer.t()]
+  def dialling(peers), do: Enum.map(peers.dialling, &peers.by_node[&1])
+
+  @doc "Those that wait."
+  @spec waiting(t) :: [Peer.t()]
+  def waiting(peers), do: for({_at, _random, node} <- :gb_sets.to_list(peers.queue), do: peers.by_node[node])
 
   @doc "Takes out the first peer in the queue, if its time has come."
   @spec take_due(t, integer) :: {Peer.t(), t} | nil
