@@ -2,7 +2,7 @@ defmodule Caravan.FakeMesh do
   @moduledoc """
   Stands in for Erlang's distribution: the functions to connect, disconnect and list nodes with that a
   topology is given. Tells the test process of each `{:dial, node, dialler}` and `{:disconnect, node}`, and of each
-  list that raises (`:listing_raises`).
+  list that raises (`:listing_raises`) or hangs (`{:listing_hangs, pid}`).
 
   A dial answers as told with `answer/3`: `true` (by default), `false`, `:raise` or `:hang`.
   """
@@ -57,6 +57,7 @@ defmodule Caravan.FakeMesh do
         raise "no such list"
 
       :hang ->
+        send(test, {:listing_hangs, self()})
         Process.sleep(:infinity)
 
       :list ->
