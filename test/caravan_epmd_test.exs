@@ -100,10 +100,12 @@ defmodule CaravanEpmdTest do
   end
 
   test "this machine's names are the own host, whatever host the node's name has" do
-    {:ok, own} = @epmd.names()
-    assert {~c"caravan-4999", 4999} in own
+    # What else runs on this machine comes and goes.
+    assert {:ok, [{~c"caravan-4999", 4999} | _]} = @epmd.names()
     {:ok, hostname} = :inet.gethostname()
-    for host <- [hostname, ~c"localhost", :localhost], do: assert(@epmd.names(host) == {:ok, own})
+
+    for host <- [hostname, ~c"localhost", :localhost],
+        do: assert({:ok, [{~c"caravan-4999", 4999} | _]} = @epmd.names(host))
   end
 
   test "no term makes names/1 raise" do

@@ -51,12 +51,11 @@ defmodule Caravan.BroadcastTest do
 
   test "the errors say what to do", context do
     topology = context.name
-    assert {:error, %Error{kind: :unknown_topology} = error} = Caravan.broadcast(topology, :hello)
-
-    assert error.message =~
-             "no topology #{inspect(topology)} runs on this node; expected one of ["
-
-    assert_raise Error, error.message, fn -> Caravan.subscribe(topology) end
+    assert {:error, %Error{kind: :unknown_topology, message: message}} = Caravan.broadcast(topology, :hello)
+    # The names that follow are those of other tests' topologies, which come and go.
+    sentence = "no topology #{inspect(topology)} runs on this node; expected one of ["
+    assert message =~ sentence
+    assert_raise Error, ~r/#{Regex.escape(sentence)}/, fn -> Caravan.subscribe(topology) end
     assert Caravan.unsubscribe(topology) == :ok
 
     publish(context, [])
