@@ -3,6 +3,9 @@ defmodule Caravan.Topology.RespondingTest do
   use Caravan.TopologyCase, async: false
   alias Caravan.Broadcast.Frames
 
+  # One deadline, on a busy machine, too; three in a row would take three times as long.
+  @within 2_000..5_900
+
   test "the status shows each topology, also those that don't answer, within one deadline",
        context do
     publish(context, [4001])
@@ -13,7 +16,7 @@ defmodule Caravan.Topology.RespondingTest do
 
     start = System.monotonic_time(:millisecond)
     status = Caravan.status()
-    assert (System.monotonic_time(:millisecond) - start) in 2_000..4_000
+    assert (System.monotonic_time(:millisecond) - start) in @within
 
     assert %Caravan.Status{responding: true, members: 1} = status[context.name]
     for name <- stuck, do: assert(status[name] == %Caravan.Status{name: name, responding: false})
@@ -30,7 +33,7 @@ defmodule Caravan.Topology.RespondingTest do
 
     start = System.monotonic_time(:millisecond)
     status = Caravan.status()
-    assert (System.monotonic_time(:millisecond) - start) in 2_000..4_000
+    assert (System.monotonic_time(:millisecond) - start) in @within
     assert %Caravan.Status{responding: true, broadcasts: %{sent: 0}} = status[context.name]
     for name <- busy, do: assert(%Caravan.Status{responding: true, broadcasts: nil} = status[name])
     refute_receive {_ref, %{sent: _}}, 0
