@@ -31,7 +31,7 @@ defmodule Caravan.Nodes.FamiliesTest do
       assert {:ok, _} = Vm.eval(a, topology(server.address))
 
       Vm.eventually("the nodes are connected", fn -> Vm.eval(a, "nodes()") == [b_name] end)
-      assert Vm.eval(b, "nodes()") == [a_name]
+      Vm.await(b, "nodes()", [a_name])
 
       for {family, address} <- [inet: unquote(v4), inet6: unquote(v6)] do
         {:ok, address} = :inet.parse_address(to_charlist(address))

@@ -80,7 +80,11 @@ defmodule Caravan.Nodes.PicksTest do
     assert Vm.eval(vm, "erpc:call('#{stranger}', erlang, node, [])") == stranger
     Vm.eventually("the status counts it", fn -> status(vm).links == links + 1 end)
     assert %{state: :connected, pick: false} = peer(vm, stranger)
-    assert %{state: :connected, pick: false} = peer(vms[stranger], name)
+    # Who was dialled knows of it a moment later.
+    Vm.eventually("the stranger knows it", fn ->
+      match?(%{state: :connected, pick: false}, peer(vms[stranger], name))
+    end)
+
     assert stranger in Vm.eval(vm, "'Elixir.Caravan':members(app)")
 
     # Whoever is gone, and wasn't picked, is no peer any more.

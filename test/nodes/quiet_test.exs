@@ -72,7 +72,8 @@ defmodule Caravan.Nodes.QuietTest do
     assert [{:backing_off, "what listens there speaks TLS" <> _}] = peer(vm, :one)
     assert [next] = Vm.eval(vm, "[maps:get(next_dial, P) || P <- #{peers(:one)}, maps:get(state, P) =:= backing_off]")
     assert next > 500_000
-    # The attempt itself, and the question who is there.
+    # The attempt itself, and the question who is there. TLS answers first, and logs then.
+    Vm.eventually("both lines", fn -> length(LogFile.lines(log)) >= 2 end)
     assert [line, line_of_question] = LogFile.lines(log)
     assert line =~ "unsupported_record_type" and line_of_question =~ "unsupported_record_type"
   end
