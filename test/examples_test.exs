@@ -3,7 +3,7 @@ defmodule ExamplesTest do
   # Each example as its README tells to run it, on a terminal, with ports that are free. There is no Hex here: what an
   # example has from there comes from a folder.
   use ExUnit.Case, async: true
-  alias Caravan.{DnsServer, Readme, Terminal, Vm}
+  alias Caravan.{DnsServer, Generator, Readme, Terminal, Vm}
 
   @moduletag :builds
   @moduletag timeout: 180_000
@@ -49,7 +49,7 @@ defmodule ExamplesTest do
   end
 
   test "their releases have the flags that the generator writes" do
-    plan = Caravan.Generator.plan("systemd", [], "my_app", "rel", %{})
+    plan = Generator.plan("systemd", [], Generator.project("my_app"), %{})
     assert [_, _] = files = Enum.filter(plan.files, fn {file, _old, _text} -> file =~ "vm.args" end)
 
     for example <- File.ls!("examples"),

@@ -19,6 +19,17 @@ defmodule Caravan.Generator do
     {"-epmd_module", "caravan_epmd", "Caravan finds a node's port in its name, and asks no epmd."}
   ]
 
+  @typedoc """
+  The application that clusters and its folder, the release that starts it, and the folder of that one's templates. More
+  than one release may be made from these templates.
+  """
+  @type project :: %{
+          app: String.t(),
+          home: String.t(),
+          release: String.t(),
+          releases: pos_integer,
+          dir: String.t()
+        }
   @type files :: %{(path :: String.t()) => text :: String.t() | nil}
   @type plan :: %{
           files: [{path :: String.t(), old :: String.t() | nil, new :: String.t()}],
@@ -29,6 +40,10 @@ defmodule Caravan.Generator do
   @spec platforms() :: [String.t()]
   def platforms, do: @platforms |> Map.keys() |> Enum.sort()
 
+  @doc "The project of an application whose release has its name, as Mix makes one unless told otherwise."
+  @spec project(String.t()) :: project
+  def project(app), do: %{app: app, home: "", release: app, releases: 1, dir: "rel"}
+
   @doc "The files that are read, and written in part: a release's templates, in `dir`, and the rest."
   @spec paths(String.t()) :: [String.t()]
   def paths(dir), do: templates(dir) ++ Tls.paths(dir) ++ ["Dockerfile"]
@@ -36,15 +51,14 @@ defmodule Caravan.Generator do
   defp templates(dir), do: for(file <- ~w(env.sh.eex vm.args.eex remote.vm.args.eex), do: Path.join(dir, file))
 
   @doc """
-  What to do for the application `app`, whose templates are in `dir`. `files` has the texts of `paths/1`; options are
-  `tls: true` and `mesh: true`.
+  What to do for a project. `files` has the texts of `paths/1`; options are `tls: true` and `mesh: true`.
   """
-  @spec plan(String.t(), keyword, String.t(), String.t(), files) :: plan
-  def plan(platform, options, app, dir, files) do
+  @spec plan(String.t(), keyword, project, files) :: plan
+  def plan(platform, options, %{app: app, dir: dir} = project, files) do
     [env_sh | args] = templates(dir)
     env_text = files[env_sh] || ""
     port = EnvSh.port(env_text)
-    platform = platform(platform, options, app, port)
+    platform = platform(platform, options, project, port)
     {env, in_env} = EnvSh.amend(env_sh, env_text, platform)
     elsewhere = EnvSh.flags(env_sh, env_text) ++ EnvSh.flags("Dockerfile", files["Dockerfile"] || "")
     both = @caravan ++ protocol(platform, options, app) ++ fixed_port(platform, port)
@@ -60,16 +74,26 @@ defmodule Caravan.Generator do
     %{
       files: [{env_sh, files[env_sh], env} | texts] ++ tls(platform, options, app, dir, files),
       contradictions: Enum.uniq(in_env ++ Enum.concat(in_args)),
-      told: told(platform, options, app, dir, port)
+      told: told(platform, options, project, port)
     }
   end
 
-  defp platform(name, options, app, port) do
-    label = String.replace(app, "_", "-")
+  defp platform(name, options, %{app: app, release: release, dir: dir}, port) do
     port = if is_integer(port), do: port, else: 4370
     tls = if options[:tls], do: Tls.home(app)
-    Map.fetch!(@platforms, name).platform(%{app: app, label: label, port: port, tls: tls})
+
+    Map.fetch!(@platforms, name).platform(%{
+      app: app,
+      label: label(app),
+      release: release,
+      dir: dir,
+      port: port,
+      tls: tls
+    })
   end
+
+  # DNS knows neither underscores nor, as Kubernetes checks its names, capitals or hyphens at an end.
+  defp label(app), do: app |> String.downcase() |> String.replace("_", "-") |> String.trim("-")
 
   defp protocol(%Platform{protocol: family}, options, app) do
     case {family, options[:tls]} do
@@ -112,7 +136,7 @@ defmodule Caravan.Generator do
       else: []
   end
 
-  defp told(platform, options, app, dir, port) do
+  defp told(platform, options, %{app: app} = project, port) do
     mesh = if options[:mesh], do: ", mesh: [links: 4]", else: ""
 
     config = """
@@ -123,12 +147,24 @@ defmodule Caravan.Generator do
       config :#{app}, :topologies, #{app}: [#{platform.topology}#{mesh}]
     end
 
-    # lib/#{app}/application.ex, before what needs the cluster
+    # #{within(project, "lib/#{app}/application.ex")}, before what needs the cluster
     {Caravan, topologies: Application.get_env(:#{app}, :topologies, [])}
     """
 
-    notes = different(platform, port) ++ certificates(platform, options, app, dir) ++ platform.notes
+    notes = releases(project) ++ different(platform, port) ++ certificates(platform, options, project) ++ platform.notes
     [{"The topology", config} | platform.files] ++ [{"To do", Enum.map_join(notes, &"- #{&1}\n")}]
+  end
+
+  defp within(%{home: ""}, path), do: path
+  defp within(%{home: home}, path), do: Path.join(home, path)
+
+  defp releases(%{releases: 1}), do: []
+
+  defp releases(%{dir: dir}) do
+    [
+      "Nodes are named after their release, and look for peers of the same name: each release is a cluster of its own. " <>
+        "To make one of them all, write one name for <%= @release.name %> in #{Path.join(dir, "env.sh.eex")}."
+    ]
   end
 
   defp different(%Platform{address: :own}, :chance) do
@@ -137,7 +173,7 @@ defmodule Caravan.Generator do
 
   defp different(_platform, _port), do: []
 
-  defp certificates(platform, options, app, dir) do
+  defp certificates(platform, options, %{app: app, dir: dir} = project) do
     script = "sh " <> Path.join(dir, "tls/authority.sh")
 
     made =
@@ -148,7 +184,7 @@ defmodule Caravan.Generator do
 
     if options[:tls] do
       [
-        "Add :ssl to extra_applications in mix.exs: without it, the VM doesn't support the protocol.",
+        "Add :ssl to extra_applications in #{within(project, "mix.exs")}: without it, the VM doesn't support the protocol.",
         "#{made}. That does for a trial; in production, have an authority of your own sign them.",
         "Give each node the folder that the script makes as #{Tls.home(app)}, readable by its user; never ca-key.pem."
       ]

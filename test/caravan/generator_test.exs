@@ -7,7 +7,7 @@ defmodule Caravan.GeneratorTest do
   @none Map.new(@paths, &{&1, nil})
 
   defp plan(platform, files \\ %{}, options \\ []),
-    do: Generator.plan(platform, options, "my_app", "rel", Map.merge(@none, files))
+    do: Generator.plan(platform, options, Generator.project("my_app"), Map.merge(@none, files))
 
   defp written(plan), do: for({path, _old, new} <- plan.files, into: %{}, do: {path, new})
   defp told(plan, heading), do: plan.told |> List.keyfind!(heading, 0) |> elem(1)
@@ -69,6 +69,42 @@ defmodule Caravan.GeneratorTest do
         assert [sentence] = plan(@platform, files).contradictions
         assert sentence =~ ~r/^rel\/env.sh.eex:\d+: expected a name such as/
       end
+    end
+  end
+
+  test "a release of another name, and templates in another folder" do
+    project = %{Generator.project("my_app2") | release: "prod", dir: "ops/rel"}
+    texts = fn platform -> Generator.plan(platform, [tls: true], project, %{}).told |> Enum.map_join(&elem(&1, 1)) end
+
+    for platform <- ["systemd", "ec2"] do
+      assert texts.(platform) =~ "ExecStart=/opt/my_app2/bin/prod start\n"
+      assert texts.(platform) =~ "_build/prod/rel/prod, to /opt/my_app2,"
+      assert texts.(platform) =~ "/opt/my_app2/bin/prod rpc"
+    end
+
+    assert texts.("compose") =~ "source: ./ops/rel/tls/node\n"
+    assert texts.("kubernetes") =~ "--from-file=ops/rel/tls/node\n"
+    for platform <- Generator.platforms(), do: refute(texts.(platform) =~ ~r"(?<!ops/)\brel/tls|bin/my_app2")
+  end
+
+  test "several releases that share templates are told apart" do
+    plan = &Generator.plan("kubernetes", [], %{Generator.project("my_app") | releases: &1}, %{})
+    assert told(plan.(2), "To do") =~ "each release is a cluster of its own"
+    refute told(plan.(1), "To do") =~ "each release"
+  end
+
+  test "an umbrella's application is in its own folder" do
+    project = %{Generator.project("web") | home: "apps/web", release: "prod"}
+    plan = Generator.plan("fly", [tls: true], project, %{})
+    assert told(plan, "The topology") =~ "# apps/web/lib/web/application.ex, before"
+    assert told(plan, "To do") =~ "Add :ssl to extra_applications in apps/web/mix.exs:"
+  end
+
+  test "what DNS can't have in a label is left out" do
+    for app <- ["myApp_2", "my_app_2_"],
+        platform <- Generator.platforms() -- ["fly"] do
+      plan = Generator.plan(platform, [], Generator.project(app), %{})
+      assert told(plan, "The topology") =~ ~r/query: "_?(myapp-2|my-app-2)[".-]/, told(plan, "The topology")
     end
   end
 

@@ -214,7 +214,14 @@ defmodule Caravan.Netns.GeneratorTest do
   end
 
   defp plan(platform, opts) do
-    plan = Generator.plan(platform, opts[:options] || [], "tiny", "rel", Map.new(Generator.paths("rel"), &{&1, nil}))
+    plan =
+      Generator.plan(
+        platform,
+        opts[:options] || [],
+        Generator.project("tiny"),
+        Map.new(Generator.paths("rel"), &{&1, nil})
+      )
+
     home = opts[:etc] || "/etc/tiny"
     %{plan | files: for({path, old, new} <- plan.files, do: {path, old, String.replace(new, "/etc/tiny", home)})}
   end

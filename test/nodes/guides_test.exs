@@ -65,7 +65,7 @@ defmodule Caravan.Nodes.GuidesTest do
 
   defp generated(platform) do
     none = Map.new(Generator.paths("rel"), &{&1, nil})
-    Generator.plan(platform, [tls: true], "my_app", "rel", none).files
+    Generator.plan(platform, [tls: true], Generator.project("my_app"), none).files
   end
 
   defp place(home, host), do: Path.join([home, "rel/tls", host])

@@ -77,7 +77,7 @@ defmodule Caravan.Readme do
 
   # What mix caravan.gen.release writes or prints for a platform.
   defp check(_language, "generated", block) do
-    plan = Generator.plan(block.marks["of"], [], "my_app", "rel", %{})
+    plan = Generator.plan(block.marks["of"], [], Generator.project("my_app"), %{})
     texts = for({_path, _old, text} <- plan.files, do: text) ++ for {_heading, text} <- plan.told, do: text
     # env.sh has it indented.
     unindented = &String.replace(&1, ~r/^ +/m, "")

@@ -36,7 +36,14 @@ defmodule Caravan.Generator.Platform do
           notes: [String.t()]
         }
 
-  # What the texts are made of: the application, its name as a DNS label, the port of its nodes and, if distribution uses
-  # TLS, the folder with a node's certificate.
-  @type names :: %{app: String.t(), label: String.t(), port: pos_integer, tls: String.t() | nil}
+  # What the texts are made of: the application, its name as a DNS label, its release, the folder of that one's templates,
+  # the port of its nodes and, if distribution uses TLS, the folder with a node's certificate.
+  @type names :: %{
+          app: String.t(),
+          label: String.t(),
+          release: String.t(),
+          dir: String.t(),
+          port: pos_integer,
+          tls: String.t() | nil
+        }
 end

@@ -15,6 +15,9 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
   each change as a diff. It adds only what is missing, so a second run changes nothing, and it asks nothing. If a line
   of yours contradicts, the task leaves it, says what it expected and, when done, exits with status 1.
 
+  Run it where you run `mix release`: in the root of an umbrella. If `mix.exs` has several releases, it takes the default
+  one or the first.
+
   It prints the topology for your configuration, and the platform's own file: a manifest, a job or a unit.
 
     * `--tls`: distribution over TLS, with certificates that both sides verify. `rel/tls/` gets its options and a script
@@ -32,8 +35,8 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
   @impl true
   def run(args) do
     with {:ok, platform, options} <- parse(args),
-         {:ok, app, dir} <- release(Mix.Project.config()) do
-      plan = Generator.plan(platform, options, app, dir, Map.new(Generator.paths(dir), &{&1, read(&1)}))
+         {:ok, project} <- project(Mix.Project.config(), Mix.Project.apps_paths() || %{}) do
+      plan = Generator.plan(platform, options, project, Map.new(Generator.paths(project.dir), &{&1, read(&1)}))
       Enum.each(plan.files, &write/1)
       for {heading, text} <- plan.told, do: Mix.shell().info("\n#{heading}:\n\n#{indented(text)}")
       if plan.contradictions != [], do: CommandLine.fail(Enum.join(["" | plan.contradictions], "\n"))
@@ -61,27 +64,34 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
   end
 
   @doc false
-  # The name for an application, and the folder of the templates: an umbrella has only releases.
-  @spec release(keyword) :: {:ok, String.t(), String.t()} | {:error, String.t()}
-  def release(config) do
+  # An umbrella has only releases: what clusters is the first application of its own that a release starts.
+  @spec project(keyword, %{atom => Path.t()}) :: {:ok, Generator.project()} | {:error, String.t()}
+  def project(config, apps) do
     releases = for {name, options} <- config[:releases] || [], do: {name, options(options)}
+    chosen = Enum.find(releases, List.first(releases), fn {name, _} -> name == config[:default_release] end)
 
-    case {config[:app], releases} do
-      {nil, []} ->
-        {:error, "expected an application, or releases: in mix.exs, and found neither: run this where mix.exs is"}
+    case {config[:app], chosen} do
+      {nil, nil} ->
+        {:error, "expected app: or releases: in mix.exs, and found neither: in an umbrella, define a release first"}
 
-      {nil, [{name, options} | _]} ->
-        {:ok, "#{name}", dir(options)}
+      {nil, {name, options}} ->
+        app = Enum.find(Keyword.keys(options[:applications] || []), name, &is_map_key(apps, &1))
+        {:ok, project(app, apps[app] || "", name, options, releases)}
 
-      {app, releases} ->
-        {:ok, "#{app}", releases |> List.first({app, []}) |> elem(1) |> dir()}
+      {app, chosen} ->
+        {name, options} = chosen || {app, []}
+        {:ok, project(app, "", name, options, releases)}
     end
+  end
+
+  defp project(app, home, name, options, releases) do
+    dir = options |> Keyword.get(:rel_templates_path, "rel") |> Path.relative_to_cwd()
+    same = Enum.count(releases, fn {_, other} -> other[:rel_templates_path] == options[:rel_templates_path] end)
+    %{Generator.project("#{app}") | home: home, release: "#{name}", releases: max(same, 1), dir: dir}
   end
 
   defp options(options) when is_function(options, 0), do: options.()
   defp options(options), do: options
-
-  defp dir(options), do: Keyword.get(options, :rel_templates_path, "rel")
 
   defp read(path) do
     case File.read(path) do

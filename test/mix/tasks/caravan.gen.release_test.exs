@@ -16,11 +16,27 @@ defmodule Mix.Tasks.Caravan.Gen.ReleaseTest do
     assert {:error, "unknown or invalid option --to: expected mix" <> _} = Release.parse(~w(--to x))
   end
 
-  test "which application, and where its templates are" do
-    assert Release.release(app: :a) == {:ok, "a", "rel"}
-    assert Release.release(app: :a, releases: [b: [rel_templates_path: "ops"]]) == {:ok, "a", "ops"}
-    assert Release.release(app: nil, releases: [b: fn -> [] end]) == {:ok, "b", "rel"}
-    assert {:error, "expected an application, or releases:" <> _} = Release.release(app: nil)
+  test "which application and release, and where the templates are" do
+    project = fn config, apps ->
+      with {:ok, found} <- Release.project(config, apps), do: {found.app, found.home, found.release, found.dir}
+    end
+
+    assert project.([app: :a], %{}) == {"a", "", "a", "rel"}
+    assert project.([app: :a, releases: [b: [rel_templates_path: "ops"]]], %{}) == {"a", "", "b", "ops"}
+    assert project.([app: :a, releases: [b: [rel_templates_path: Path.expand("ops")]]], %{}) == {"a", "", "b", "ops"}
+    assert project.([app: :a, releases: [b: [], c: []], default_release: :c], %{}) == {"a", "", "c", "rel"}
+
+    umbrella = fn -> [applications: [runtime_tools: :permanent, web: :permanent, core: :permanent]] end
+    apps = %{core: "apps/core", web: "apps/web"}
+    assert project.([app: nil, releases: [b: umbrella]], apps) == {"web", "apps/web", "b", "rel"}
+    assert project.([app: nil, releases: [b: fn -> [] end]], apps) == {"b", "", "b", "rel"}
+    assert {:error, "expected app: or releases:" <> _} = Release.project([app: nil], %{})
+  end
+
+  test "how many releases share the templates" do
+    for {releases, count} <- [{[], 1}, {[a: []], 1}, {[a: [], b: []], 2}, {[a: [], b: [rel_templates_path: "b"]], 1}] do
+      assert {:ok, %{releases: ^count}} = Release.project([app: :a, releases: releases], %{})
+    end
   end
 
   test "as a command: shows what it changes, changes it once, and leaves what contradicts", %{tmp_dir: dir} do

@@ -4,7 +4,7 @@ defmodule Caravan.Generator.Platforms.Compose do
   alias Caravan.Generator.Platform
 
   @spec platform(Platform.names()) :: Platform.t()
-  def platform(%{label: label, tls: tls}) do
+  def platform(%{label: label, dir: dir, tls: tls}) do
     %Platform{
       host: "NODE_IP",
       hint: "hostname -i has no IPv4 address; set it",
@@ -12,7 +12,7 @@ defmodule Caravan.Generator.Platforms.Compose do
       NODE_IP="${NODE_IP:-$(hostname -i | tr ' ' '\\n' | grep -m 1 '^[0-9.]*$' || true)}"
       """,
       topology: ~s(query: "#{label}", type: :a),
-      files: [{"compose.yaml", compose(label) <> certificate(tls)}],
+      files: [{"compose.yaml", compose(label) <> certificate(dir, tls)}],
       notes: ["Put the cookie into .env: echo \"RELEASE_COOKIE=$(openssl rand -hex 32)\" >>.env"]
     }
   end
@@ -29,13 +29,13 @@ defmodule Caravan.Generator.Platforms.Compose do
     """
   end
 
-  defp certificate(nil), do: ""
+  defp certificate(_dir, nil), do: ""
 
-  defp certificate(folder) do
+  defp certificate(dir, folder) do
     """
         volumes:
           - type: bind
-            source: ./rel/tls/node
+            source: ./#{Path.join(dir, "tls/node")}
             target: #{folder}
             read_only: true
     """

@@ -5,7 +5,7 @@ defmodule Caravan.Generator.Platforms.Ec2 do
   alias Caravan.Generator.Platforms.Systemd
 
   @spec platform(Platform.names()) :: Platform.t()
-  def platform(%{app: app, label: label, port: port}) do
+  def platform(%{app: app, label: label, release: release, port: port}) do
     %Platform{
       host: "NODE_IP",
       hint: "the instance metadata has no local-ipv4; set it",
@@ -18,16 +18,16 @@ defmodule Caravan.Generator.Platforms.Ec2 do
       fi
       """,
       topology: ~s(query: "#{label}.internal", type: :a),
-      files: [{"/etc/systemd/system/#{app}.service", Systemd.unit(app, nil)}],
+      files: [{"/etc/systemd/system/#{app}.service", Systemd.unit(app, release, nil)}],
       notes: [
         "Publish each instance's private address as an A record of #{label}.internal, in a private zone of Route 53 or " <>
           "with Cloud Map: aws servicediscovery register-instance --service-id SERVICE_ID --instance-id INSTANCE_ID " <>
           "--attributes AWS_INSTANCE_IPV4=ADDRESS",
-        Systemd.release(app),
+        Systemd.release(app, release),
         Systemd.cookie(app),
         "Let the instances' security group reach TCP port #{port} of itself.",
         "Start the node: systemctl enable --now #{app}",
-        Systemd.commands(app, "")
+        Systemd.commands(app, release, "")
       ]
     }
   end

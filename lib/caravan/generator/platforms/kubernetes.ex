@@ -4,7 +4,7 @@ defmodule Caravan.Generator.Platforms.Kubernetes do
   alias Caravan.Generator.Platform
 
   @spec platform(Platform.names()) :: Platform.t()
-  def platform(%{label: label, port: port, tls: tls}) do
+  def platform(%{label: label, dir: dir, port: port, tls: tls}) do
     %Platform{
       host: "POD_IP",
       hint: "set it from status.podIP in the manifest",
@@ -13,12 +13,15 @@ defmodule Caravan.Generator.Platforms.Kubernetes do
       notes:
         [
           "Make the secret: kubectl create secret generic #{label} --from-literal=cookie=\"$(openssl rand -hex 32)\"",
-          if(tls, do: "Make the other one: kubectl create secret generic #{label}-dist --from-file=rel/tls/node"),
+          if(tls, do: secret(label, dir)),
           "The query is completed with the pod's namespace by its resolv.conf.",
           "If pods have IPv6 addresses only, use type: :aaaa, and -proto_dist inet6_tcp in both vm.args files."
         ] -- [nil]
     }
   end
+
+  defp secret(label, dir),
+    do: "Make the other one: kubectl create secret generic #{label}-dist --from-file=#{Path.join(dir, "tls/node")}"
 
   defp manifest(label, port) do
     """
