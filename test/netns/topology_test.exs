@@ -46,7 +46,7 @@ defmodule Caravan.Netns.TopologyTest do
       assert %{refused: [%{reason: :not_allowed, count: 3}]} = status(vm, :app)
       assert Netns.trespassers(lab) == 0
       # global may have linked the two with each other by now, which is inside, too.
-      for vm <- [inside, both], do: assert(:"app-4370@n1.test" in Vm.eval(vm, "nodes()"))
+      for vm <- [inside, both], do: Vm.await(vm, "lists:member('app-4370@n1.test', nodes())", true)
     end
 
     test "and without the option they do go out", %{lab: lab} do
@@ -79,6 +79,8 @@ defmodule Caravan.Netns.TopologyTest do
       await(a, "nodes()", &(&1 == [:"app-4370@10.77.0.2"]))
       await(b, "nodes()", &(&1 == [:"app-4370@10.77.0.1"]))
 
+      # A topology hears of a link a moment after the VM has it.
+      Vm.eventually("its lines", fn -> length(said(a, "app-4370@10.77.0.2")) >= 4 end)
       assert [up, down, failed, back] = said(a, "app-4370@10.77.0.2")
       assert up =~ "is connected" and back =~ "is connected"
       assert down =~ "is disconnected: net_tick_timeout"
