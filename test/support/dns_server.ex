@@ -47,12 +47,17 @@ defmodule Caravan.DnsServer do
     end
   end
 
-  @doc "Publishes `ports` as the SRV records of `name`, all on `host` (127.0.0.1), and nothing else."
+  @doc """
+  Publishes `ports` as the SRV records of `name`, all on `host` (127.0.0.1), and nothing else. Whoever asks meanwhile gets
+  SERVFAIL, never some of them.
+  """
   def publish(server, name, ports, host \\ "localhost") do
+    command(server, "fault servfail for #{name}")
     # An error where there was nothing to remove.
     _ = try_command(server, "remove #{name}")
     for port <- ports, do: command(server, "add #{name} 1 SRV 0 10 #{port} #{host}")
     _ = try_command(server, "add #{host} 1 A 127.0.0.1")
+    command(server, "fault none for #{name}")
     :ok
   end
 
