@@ -49,7 +49,7 @@ defmodule Caravan.Tools.Rebar3Test do
     end
 
     assert call(probe, one, "net_kernel:connect_node('#{other}')") == true
-    assert call(probe, other, "nodes()") == [one]
+    Vm.eventually("the other one knows it", fn -> call(probe, other, "nodes()") == [one] end)
     assert call(probe, one, "net_kernel:connect_node('my_app-70000@127.0.0.1')") == false
 
     assert {1, output} = Vm.command(script, ["foreground"], env: env(one))
