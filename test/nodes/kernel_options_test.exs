@@ -50,7 +50,8 @@ defmodule Caravan.Nodes.KernelOptionsTest do
   end
 
   test "options that are no list are left to the kernel, which refuses them" do
-    args = ~w(-noinput -name app-4370@127.0.0.1 -kernel inet_dist_listen_options nonsense)
+    [port] = Vm.free_ports(1)
+    args = ~w(-noinput -name app-#{port}@127.0.0.1 -kernel inet_dist_listen_options nonsense)
     assert {1, output} = Vm.run_to_exit(args)
     assert output =~ "inet_tcp"
     refute output =~ ~r/backlog/i

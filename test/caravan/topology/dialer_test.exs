@@ -64,9 +64,7 @@ defmodule Caravan.Topology.DialerTest do
     end
 
     test "is over if nobody is there and there are others to link with" do
-      {:ok, listener} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-      {:ok, port} = :inet.port(listener)
-      :gen_tcp.close(listener)
+      [port] = Caravan.Vm.free_ports(1)
       {dials, ref} = hanging(port)
       dials = slow(dials)
       assert_receive {probe, {:error, _} = answer}, @wait
