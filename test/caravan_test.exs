@@ -111,6 +111,15 @@ defmodule CaravanTest do
     assert %{kind: :unknown_topology, details: %{}} = error
   end
 
+  test "a topology that doesn't run: which ones do, or how to start one" do
+    assert Caravan.Topology.Registry.unknown(:my_ap, [:other, :my_app]).message ==
+             "no topology :my_ap runs on this node; expected one of [:my_app, :other]"
+
+    assert Caravan.Topology.Registry.unknown(:my_app, []).message ==
+             "no topology :my_app runs on this node; none does: start one in your supervision tree, as " <>
+               "{Caravan, topologies: [...]}"
+  end
+
   test "a lookup refuses servers that are none, in the sentence of a topology" do
     for servers <-
           [[], nil, 53, "127.0.0.1", [:system], [53], ["localhost"], ["127.0.0.1:0"]] ++

@@ -56,9 +56,18 @@ defmodule Caravan.Topology.Registry do
   @spec running!(atom) :: :ok
   def running!(name), do: if(registry(&Registry.lookup(&1, name)) == [], do: unknown!(name), else: :ok)
 
-  defp unknown!(name) do
-    running = names() |> Enum.sort() |> Enum.map_join(", ", &inspect/1)
-    raise Error.new({:unknown_topology, "no topology #{inspect(name)} runs on this node; expected one of [#{running}]"})
+  defp unknown!(name), do: raise(unknown(name, names()))
+
+  @doc "What to say of a topology that isn't among those that run."
+  @spec unknown(atom, [atom]) :: Error.t()
+  def unknown(name, running) do
+    cure =
+      case running |> Enum.sort() |> Enum.map_join(", ", &inspect/1) do
+        "" -> "none does: start one in your supervision tree, as {Caravan, topologies: [...]}"
+        names -> "expected one of [#{names}]"
+      end
+
+    Error.new({:unknown_topology, "no topology #{inspect(name)} runs on this node; #{cure}"})
   end
 
   @doc "Calls all of them at once and waits `within` ms; one that exits meanwhile is left out."
