@@ -114,11 +114,29 @@ defmodule Caravan.Generator.EnvSh do
 
   defp names(text), do: assigned(text, "RELEASE_NODE")
 
-  # The values that the text assigns to a variable, without quotes, and their lines.
+  # A word of the shell, in a template: what quotes, braces and brackets hold together, to the end of the line if they
+  # aren't closed there.
+  @word ~S"""
+  (?: <%= .*? %>
+    | " (?: \\. | [^"\\] )* (?: " | $)
+    | ' [^']* (?: ' | $)
+    | (?<braces> \$\{ (?: [^{}] | (?&braces) )* \} )
+    | \$\( [^()]* \)
+    | ` [^`]* `
+    | \\.
+    | [^\s;&|"']
+  )*
+  """
+
+  # The values that the text assigns to a variable, without quotes, and their lines. Docker's older form has no `=`, and
+  # takes the rest of the line.
   defp assigned(text, variable) do
+    assignment = ~r/(?:^|[\s;]) (?: #{variable}=(?<word>#{@word}) | ENV\ #{variable}\ (?<rest>.*)$ )/x
+
     for {line, number} <- text |> VmArgs.lines() |> Enum.with_index(1),
         not (line =~ ~r/^\s*#/),
-        [value] <- [Regex.run(~r/(?:^|[\s;])(?:#{variable}=|ENV #{variable} )(.*)$/, line, capture: :all_but_first)],
+        %{"word" => word, "rest" => rest} <- [Regex.named_captures(assignment, line)],
+        value = word <> rest,
         do: {number, value |> String.trim() |> String.trim("\"") |> String.trim("'")}
   end
 end

@@ -38,6 +38,26 @@ defmodule Caravan.Generator.EnvShTest do
     assert amended =~ ~r/^RELEASE_NODE=app-4370@\$POD_IP\nexport RELEASE_NODE\n\nexport RELEASE_DISTRIBUTION=.*\n$/
   end
 
+  test "a value ends where the shell's word does" do
+    name = ~s(RELEASE_NODE="<%= @release.name %>-5000@${POD_IP}")
+
+    for text <- [
+          "export RELEASE_DISTRIBUTION=name # long, e.g. me@host1\nexport #{name} # ops@example.org knows why\n",
+          "RELEASE_DISTRIBUTION=name; #{name}; export RELEASE_DISTRIBUTION RELEASE_NODE\n",
+          "export RELEASE_DISTRIBUTION=name RELEASE_NODE=<%= @release.name %>-5000@$POD_IP A=b@c\n",
+          "[ -n \"$A\" ] || export RELEASE_DISTRIBUTION='name' && export #{name}\n",
+          "export RELEASE_DISTRIBUTION=name RELEASE_NODE=app-5000@$(echo $POD_IP | tr -d ' ')\n"
+        ] do
+      assert amend(text) == {text, []}, text
+      assert EnvSh.port(text) == 5000, text
+    end
+
+    assert [{@path, {"-a", "b", 1}}] = EnvSh.flags(@path, "export ERL_FLAGS='-a b' # -c d\n")
+    assert [{_, {"-a", "b", 1}}, {_, {"-c", "d", 1}}] = EnvSh.flags(@path, ~S(ERL_FLAGS="-a \"b\" -c d"))
+    # Over several lines.
+    assert [{@path, {"-a", "b", 1}}] = EnvSh.flags(@path, "ERL_FLAGS=\"-a b\n  $MORE\"\n")
+  end
+
   test "what contradicts stays and is told" do
     text = "A=1\nexport RELEASE_DISTRIBUTION=sname\n  export RELEASE_NODE='app-4370@host1'\n"
     assert {^text, [distribution, name]} = amend(text)
