@@ -75,6 +75,21 @@ defmodule Caravan.CommandLine do
     end
   end
 
+  @doc "The releases of a project's configuration with their options, the default one first."
+  @spec releases(keyword) :: [{atom, keyword}]
+  def releases(config) do
+    releases =
+      for {name, options} <- config[:releases] || [],
+          do: {name, if(is_function(options, 0), do: options.(), else: options)}
+
+    {default, others} = Enum.split_with(releases, fn {name, _} -> name == config[:default_release] end)
+    default ++ others
+  end
+
+  @doc "The folder of the templates that a release with these options is made from."
+  @spec templates(keyword) :: Path.t()
+  def templates(options), do: options |> Keyword.get(:rel_templates_path, "rel") |> Path.relative_to_cwd()
+
   @doc "Says why to standard error and ends with status 1."
   @spec fail(String.t()) :: no_return
   def fail(sentence) do

@@ -27,8 +27,7 @@ defmodule Caravan.Doctor do
   """
   @spec check(keyword) :: [Finding.t()]
   def check(options \\ []) do
-    {role, options} = role(options)
-    facts = Facts.collect(role)
+    {facts, options} = facts(options)
     this_node = ThisNode.findings(facts)
     with_library(facts, this_node, fn -> this_node ++ discovery(facts, options, facts.node) end)
   end
@@ -36,9 +35,8 @@ defmodule Caravan.Doctor do
   @doc "Checks what stands between this node and the node `name`; the options are those of `check/1`."
   @spec explain(node | String.t(), keyword) :: [Finding.t()]
   def explain(name, options \\ []) do
-    {role, options} = role(options)
+    {facts, options} = facts(options)
     name = if is_atom(name) or is_binary(name), do: to_string(name), else: inspect(name)
-    facts = Facts.collect(role)
     this_node = Enum.reject(ThisNode.findings(facts), &(&1.verdict == :ok))
 
     with_library(facts, this_node, fn ->
@@ -52,9 +50,12 @@ defmodule Caravan.Doctor do
   @spec text([Finding.t()]) :: String.t()
   def text(findings), do: Text.render(findings, heading())
 
-  # Mix's task asks as a `:tool`. What is no list of options is for their check to refuse.
-  defp role(options) do
-    if Keyword.keyword?(options), do: Keyword.pop(options, :role, :node), else: {:node, options}
+  # Mix's task asks as a `:tool`, and knows the project. What is no list of options is for their check to refuse.
+  defp facts(options) do
+    {asked, options} =
+      if Keyword.keyword?(options), do: Keyword.split(options, [:role, :templates]), else: {[], options}
+
+    {Facts.collect(asked[:role] || :node, asked[:templates] || "rel"), options}
   end
 
   # Without the library nothing else can be found out.

@@ -37,8 +37,8 @@ defmodule Caravan.Doctor.Facts do
           topologies: [atom] | :not_started
         }
 
-  @spec collect(:node | :tool) :: t
-  def collect(role) do
+  @spec collect(:node | :tool, templates :: Path.t()) :: t
+  def collect(role, templates) do
     library = Native.load()
     loaded? = library == :ok
     node = if Node.alive?(), do: Atom.to_string(node())
@@ -62,7 +62,7 @@ defmodule Caravan.Doctor.Facts do
         listen_port: listen_port(),
         listens: listens,
         holder: holder(port, listens),
-        files: Flags.files(),
+        files: Flags.files(templates),
         topologies: topologies()
       },
       host(host, loaded?)

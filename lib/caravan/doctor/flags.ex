@@ -1,7 +1,7 @@
 defmodule Caravan.Doctor.Flags do
   @moduledoc false
   # The files that give a release's node and its commands (rpc, remote, stop) their flags: do both have Caravan's, and
-  # the same? In a Mix project these are the templates in rel/, in a release what came of them.
+  # the same? In a Mix project these are the templates, in a release what came of them.
 
   alias Caravan.Doctor.Finding
   alias Caravan.VmArgs
@@ -17,12 +17,12 @@ defmodule Caravan.Doctor.Flags do
   @type file :: {path :: String.t(), text :: String.t() | nil}
   @type files :: {:release | :project, node :: file, commands :: file, environment :: String.t()}
 
-  @doc "The files of the release that this VM belongs to, or of the Mix project in the current folder."
-  @spec files() :: files | nil
-  def files do
+  @doc "The files of the release that this VM belongs to, or those in `templates` of the Mix project in the current folder."
+  @spec files(Path.t()) :: files | nil
+  def files(templates) do
     release() ||
       if File.regular?("mix.exs"),
-        do: {:project, read("rel/vm.args.eex"), read("rel/remote.vm.args.eex"), ""}
+        do: {:project, read(Path.join(templates, "vm.args.eex")), read(Path.join(templates, "remote.vm.args.eex")), ""}
   end
 
   @doc "The files of the release that this VM belongs to."

@@ -46,7 +46,9 @@ defmodule Mix.Tasks.Caravan.Doctor do
     case parse(args) do
       {:ok, node, options} ->
         Mix.Task.run("app.config")
-        options = [role: if(Node.alive?(), do: :node, else: :tool)] ++ options
+        {_release, release} = Mix.Project.config() |> CommandLine.releases() |> List.first({nil, []})
+        role = if Node.alive?(), do: :node, else: :tool
+        options = [role: role, templates: CommandLine.templates(release)] ++ options
         if run_for(node, options) == :fault, do: exit({:shutdown, 1})
 
       {:error, sentence} ->

@@ -67,10 +67,9 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
   # An umbrella has only releases: what clusters is the first application of its own that a release starts.
   @spec project(keyword, %{atom => Path.t()}) :: {:ok, Generator.project()} | {:error, String.t()}
   def project(config, apps) do
-    releases = for {name, options} <- config[:releases] || [], do: {name, options(options)}
-    chosen = Enum.find(releases, List.first(releases), fn {name, _} -> name == config[:default_release] end)
+    releases = CommandLine.releases(config)
 
-    case {config[:app], chosen} do
+    case {config[:app], List.first(releases)} do
       {nil, nil} ->
         {:error, "expected app: or releases: in mix.exs, and found neither: in an umbrella, define a release first"}
 
@@ -85,13 +84,16 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
   end
 
   defp project(app, home, name, options, releases) do
-    dir = options |> Keyword.get(:rel_templates_path, "rel") |> Path.relative_to_cwd()
     same = Enum.count(releases, fn {_, other} -> other[:rel_templates_path] == options[:rel_templates_path] end)
-    %{Generator.project("#{app}") | home: home, release: "#{name}", releases: max(same, 1), dir: dir}
-  end
 
-  defp options(options) when is_function(options, 0), do: options.()
-  defp options(options), do: options
+    %{
+      Generator.project("#{app}")
+      | home: home,
+        release: "#{name}",
+        releases: max(same, 1),
+        dir: CommandLine.templates(options)
+    }
+  end
 
   defp read(path) do
     case File.read(path) do

@@ -65,6 +65,29 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
     assert output =~ "FAULT    topology      option :type of topology :doctor: expected one of :srv, :a,"
   end
 
+  @tag :tmp_dir
+  @tag timeout: 120_000
+  test "as a command, where the project has its templates in another folder", %{tmp_dir: dir} do
+    File.write!(Path.join(dir, "mix.exs"), """
+    defmodule Trial.MixProject do
+      use Mix.Project
+      def project, do: [app: :trial, version: "1.0.0", prune_code_paths: false, releases: releases(), default_release: :b]
+      def application, do: []
+      defp releases, do: [a: [], b: fn -> [rel_templates_path: "ops/rel"] end]
+    end
+    """)
+
+    assert {_, output} = command(dir, [], Vm.cookie())
+    assert output =~ "there is neither ops/rel/vm.args.eex nor ops/rel/remote.vm.args.eex"
+    File.mkdir_p!(Path.join(dir, "ops/rel"))
+
+    for file <- ["vm.args.eex", "remote.vm.args.eex"],
+        do: File.write!(Path.join([dir, "ops/rel", file]), "-start_epmd false\n-epmd_module caravan_epmd\n")
+
+    assert {_, output} = command(dir, [], Vm.cookie())
+    assert output =~ "ok       flags         ops/rel/vm.args.eex and remote.vm.args.eex have the flags"
+  end
+
   @tag :nodes
   @tag :tmp_dir
   @tag timeout: 120_000
