@@ -90,7 +90,7 @@ defmodule Caravan.Build.Choice do
   defp cargo(reason, target, host) do
     {:error,
      "#{reason}, and cargo builds it only for this system, #{host.name}, not for CARAVAN_TARGET, #{target.name}: " <>
-       "build it there, and name it with #{@ready}."}
+       "correct CARAVAN_TARGET, or build the library there and name it with #{@ready}."}
   end
 
   @doc "Whether what came from the source, with its SHA-256 sum, is the library of that version for the target."

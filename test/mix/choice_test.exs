@@ -85,7 +85,7 @@ defmodule Caravan.Build.ChoiceTest do
         assert sentence ==
                  reason <>
                    ", and cargo builds it only for this system, #{@gnu}, not for CARAVAN_TARGET, aarch64-apple-darwin: " <>
-                   "build it there, and name it with CARAVAN_NIF_PATH=/path/to/library."
+                   "correct CARAVAN_TARGET, or build the library there and name it with CARAVAN_NIF_PATH=/path/to/library."
       end
     end
 
