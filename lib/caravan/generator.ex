@@ -162,8 +162,8 @@ defmodule Caravan.Generator do
 
   defp releases(%{dir: dir}) do
     [
-      "Nodes are named after their release, and look for peers of the same name: each release is a cluster of its own. " <>
-        "To make one of them all, write one name for <%= @release.name %> in #{Path.join(dir, "env.sh.eex")}."
+      "Nodes are named after their release, and look for peers of the same name: each release is a cluster of its " <>
+        "own. To make one of them all, write one name for <%= @release.name %> in #{Path.join(dir, "env.sh.eex")}."
     ]
   end
 
@@ -184,7 +184,7 @@ defmodule Caravan.Generator do
 
     if options[:tls] do
       [
-        "Add :ssl to extra_applications in #{within(project, "mix.exs")}: without it, the VM doesn't support the protocol.",
+        "Add :ssl to extra_applications in #{within(project, "mix.exs")}: without it, the VM lacks the protocol.",
         "#{made}. That does for a trial; in production, have an authority of your own sign them.",
         "Give each node the folder that the script makes as #{Tls.home(app)}, readable by its user; never ca-key.pem."
       ]

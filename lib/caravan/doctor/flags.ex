@@ -17,7 +17,7 @@ defmodule Caravan.Doctor.Flags do
   @type file :: {path :: String.t(), text :: String.t() | nil}
   @type files :: {:release | :project, node :: file, commands :: file, environment :: String.t()}
 
-  @doc "The files of the release that this VM belongs to, or those in `templates` of the Mix project in the current folder."
+  @doc "The files of this VM's release, or those in `templates` of the Mix project in the current folder."
   @spec files(Path.t()) :: files | nil
   def files(templates) do
     release() ||

@@ -62,8 +62,8 @@ defmodule Caravan.Generator.Platforms.Systemd do
   @doc "What the unit starts, and as whom."
   @spec release(String.t(), String.t()) :: String.t()
   def release(app, release) do
-    "On each host, create the user: useradd --system #{app}. Copy the release, _build/prod/rel/#{release}, to /opt/#{app}, " <>
-      "where that user can read it."
+    "On each host, create the user: useradd --system #{app}. Copy the release, _build/prod/rel/#{release}, to " <>
+      "/opt/#{app}, where that user can read it."
   end
 
   @doc "Where the unit has its cookie from."
