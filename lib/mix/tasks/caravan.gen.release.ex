@@ -15,7 +15,8 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
   each change as a diff. It adds only what is missing, so a second run changes nothing, and it asks nothing. If a line
   of yours contradicts, the task leaves it, says what it expected and, when done, exits with status 1.
 
-  Run it where you run `mix release`: in the root of an umbrella. Of several releases it takes the default one, or the first.
+  Run it where you run `mix release`: in an umbrella, in its root. Of several releases it takes the default one, or the
+  first.
 
   It prints the topology for your configuration, and the platform's own file: a manifest, a job or a unit.
 
