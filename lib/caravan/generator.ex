@@ -2,6 +2,7 @@ defmodule Caravan.Generator do
   @moduledoc false
   # What `mix caravan.gen.release` writes, and what it says: from the texts of the files that are there. Pure.
 
+  alias Caravan.Assignments
   alias Caravan.Generator.{EnvSh, Flags, Platform, Platforms, Tls}
 
   @platforms %{
@@ -60,7 +61,7 @@ defmodule Caravan.Generator do
     port = EnvSh.port(env_text)
     platform = platform(platform, options, project, port)
     {env, in_env} = EnvSh.amend(env_sh, env_text, platform)
-    elsewhere = EnvSh.flags(env_sh, env_text) ++ EnvSh.flags("Dockerfile", files["Dockerfile"] || "")
+    elsewhere = Assignments.flags(env_sh, env_text) ++ Assignments.flags("Dockerfile", files["Dockerfile"] || "")
     both = @caravan ++ protocol(platform, options, app) ++ fixed_port(platform, port)
 
     amended =

@@ -1,7 +1,7 @@
 defmodule Caravan.GeneratorTest do
   use ExUnit.Case, async: true
-  alias Caravan.{BlockYaml, Doctor, Generator, Topology, Vm}
-  alias Caravan.Generator.{EnvSh, Flags}
+  alias Caravan.{Assignments, BlockYaml, Doctor, Generator, Topology, Vm}
+  alias Caravan.Generator.Flags
 
   @paths Generator.paths("rel")
   @none Map.new(@paths, &{&1, nil})
@@ -233,7 +233,7 @@ defmodule Caravan.GeneratorTest do
   end
 
   test "flags that the environment or the Dockerfile gives are not given twice" do
-    assert EnvSh.flags("Dockerfile", ~s(ENV ERL_AFLAGS "-start_epmd false"\n)) != []
+    assert Assignments.flags("Dockerfile", ~s(ENV ERL_AFLAGS "-start_epmd false"\n)) != []
     texts = written(plan("kubernetes", %{"Dockerfile" => ~s(ENV ERL_AFLAGS "-start_epmd false"\n)}))
     refute texts["rel/vm.args.eex"] =~ "-start_epmd"
     assert texts["rel/vm.args.eex"] =~ "-epmd_module caravan_epmd"

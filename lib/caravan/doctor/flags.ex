@@ -3,6 +3,7 @@ defmodule Caravan.Doctor.Flags do
   # The files that give a release's node and its commands (rpc, remote, stop) their flags: do both have Caravan's, and
   # the same? In a Mix project these are the templates, in a release what came of them.
 
+  alias Caravan.Assignments
   alias Caravan.Doctor.Finding
   alias Caravan.VmArgs
 
@@ -11,8 +12,6 @@ defmodule Caravan.Doctor.Flags do
   @alike ~w(-proto_dist -ssl_dist_optfile -setcookie)
   # Those of `-caravan` that only the node itself needs.
   @own ~w(epmd hidden_port)
-  # Every VM that is started here takes flags from these.
-  @environment ~w(ELIXIR_ERL_OPTIONS ERL_AFLAGS ERL_FLAGS ERL_ZFLAGS)
 
   @type file :: {path :: String.t(), text :: String.t() | nil}
   @type files :: {:release | :project, node :: file, commands :: file, environment :: String.t()}
@@ -22,7 +21,18 @@ defmodule Caravan.Doctor.Flags do
   def files(templates) do
     release() ||
       if File.regular?("mix.exs"),
-        do: {:project, read(Path.join(templates, "vm.args.eex")), read(Path.join(templates, "remote.vm.args.eex")), ""}
+        do: {
+          :project,
+          read(Path.join(templates, "vm.args.eex")),
+          read(Path.join(templates, "remote.vm.args.eex")),
+          # What these set for all VMs is in no template.
+          Enum.map_join([Path.join(templates, "env.sh.eex"), "Dockerfile"], "\n", &environment/1)
+        }
+  end
+
+  defp environment(path) do
+    {_path, text} = read(path)
+    for {_, {flag, value, _line}} <- Assignments.flags(path, text || ""), into: "", do: "#{flag} #{value}\n"
   end
 
   @doc "The files of the release that this VM belongs to."
@@ -47,22 +57,24 @@ defmodule Caravan.Doctor.Flags do
     end
   end
 
-  defp environment, do: Enum.map_join(@environment, " ", &System.get_env(&1, ""))
+  defp environment, do: Enum.map_join(Assignments.variables(), " ", &System.get_env(&1, ""))
 
   @doc "What is wrong with these files. Whether a project will be a release is for who asks Mix, not a node. Pure."
   @spec findings(files | nil, :node | :tool) :: [Finding.t()]
   def findings(nil, _role), do: []
   def findings({:project, {_, nil}, {_, nil}, _environment}, :node), do: []
 
-  def findings({:project, {node, nil}, {commands, nil}, _environment}, :tool) do
-    [
-      Finding.warning(
-        :flags,
-        :no_vm_args,
-        "there is neither #{node} nor #{commands}, so a release of this project would use epmd",
-        "run mix caravan.gen.release, or mix release.init and add these lines to both files: #{required()}"
-      )
-    ]
+  def findings({:project, {node, nil}, {commands, nil}, environment}, :tool) do
+    if lacking(flags(environment)) == [],
+      do: [Finding.ok(:flags, "env.sh.eex and the Dockerfile give them to a release's node and commands")],
+      else: [
+        Finding.warning(
+          :flags,
+          :no_vm_args,
+          "there is neither #{node} nor #{commands}, so a release of this project would use epmd",
+          "run mix caravan.gen.release, or mix release.init and add these lines to both files: #{required()}"
+        )
+      ]
   end
 
   def findings({_kind, {node, node_text}, {commands, commands_text}, environment}, _role) do
@@ -76,11 +88,13 @@ defmodule Caravan.Doctor.Flags do
   end
 
   defp missing(path, text, flags, whose) do
-    case for {flag, value} <- @required, flags[flag] != value, do: "#{flag} #{value}" do
+    case lacking(flags) do
       [] -> []
       lacking -> [lacking(path, text, Enum.join(lacking, " and "), whose)]
     end
   end
+
+  defp lacking(flags), do: for({flag, value} <- @required, flags[flag] != value, do: "#{flag} #{value}")
 
   defp lacking(path, text, lacking, whose) do
     what = if text, do: "#{path} lacks #{lacking}", else: "#{path} doesn't exist, and so lacks #{lacking}"

@@ -2,10 +2,8 @@ defmodule Caravan.Generator.EnvSh do
   @moduledoc false
   # Adds a node's name to the text of rel/env.sh.eex. What is there stays. Pure.
 
+  alias Caravan.Assignments
   alias Caravan.Generator.{Flags, Platform}
-  alias Caravan.VmArgs
-
-  @variables ~w(ELIXIR_ERL_OPTIONS ERL_AFLAGS ERL_FLAGS ERL_ZFLAGS)
 
   @doc "The text with what it lacks, and a sentence for each line that contradicts."
   @spec amend(String.t(), String.t(), Platform.t()) :: {String.t(), contradictions :: [String.t()]}
@@ -26,7 +24,7 @@ defmodule Caravan.Generator.EnvSh do
 
   defp present?(text, part) do
     String.contains?(text, part) or
-      (part == distribution() and assigned(text, "RELEASE_DISTRIBUTION") != [])
+      (part == distribution() and Assignments.values(text, "RELEASE_DISTRIBUTION") != [])
   end
 
   # The environment takes precedence, so that a release can be tried elsewhere.
@@ -45,15 +43,6 @@ defmodule Caravan.Generator.EnvSh do
         ;;
     esac
     """
-  end
-
-  @doc "The flags that the text gives all VMs of a release, its commands included."
-  @spec flags(String.t(), String.t()) :: [Flags.given()]
-  def flags(path, text) do
-    for variable <- @variables,
-        {line, value} <- assigned(text, variable),
-        {flag, words, _} <- value |> String.replace(~r/["'\\]/, "") |> VmArgs.flags(),
-        do: {path, {flag, words, line}}
   end
 
   @doc """
@@ -88,7 +77,7 @@ defmodule Caravan.Generator.EnvSh do
 
   defp contradictions(path, text, platform) do
     distribution =
-      for {line, value} <- assigned(text, "RELEASE_DISTRIBUTION"),
+      for {line, value} <- Assignments.values(text, "RELEASE_DISTRIBUTION"),
           not (value =~ ~r/^(name|\$\{RELEASE_DISTRIBUTION:-"?name"?\})$/),
           do: "#{path}:#{line}: expected RELEASE_DISTRIBUTION=name, got RELEASE_DISTRIBUTION=#{value}"
 
@@ -112,31 +101,5 @@ defmodule Caravan.Generator.EnvSh do
     end
   end
 
-  defp names(text), do: assigned(text, "RELEASE_NODE")
-
-  # A word of the shell, in a template: what quotes, braces and brackets hold together, to the end of the line if they
-  # aren't closed there.
-  @word ~S"""
-  (?: <%= .*? %>
-    | " (?: \\. | [^"\\] )* (?: " | $)
-    | ' [^']* (?: ' | $)
-    | (?<braces> \$\{ (?: [^{}] | (?&braces) )* \} )
-    | \$\( [^()]* \)
-    | ` [^`]* `
-    | \\.
-    | [^\s;&|"']
-  )*
-  """
-
-  # The values that the text assigns to a variable, without quotes, and their lines. Docker's older form has no `=`, and
-  # takes the rest of the line.
-  defp assigned(text, variable) do
-    assignment = ~r/(?:^|[\s;]) (?: #{variable}=(?<word>#{@word}) | ENV\ #{variable}\ (?<rest>.*)$ )/x
-
-    for {line, number} <- text |> VmArgs.lines() |> Enum.with_index(1),
-        not (line =~ ~r/^\s*#/),
-        %{"word" => word, "rest" => rest} <- [Regex.named_captures(assignment, line)],
-        value = word <> rest,
-        do: {number, value |> String.trim() |> String.trim("\"") |> String.trim("'")}
-  end
+  defp names(text), do: Assignments.values(text, "RELEASE_NODE")
 end

@@ -1,5 +1,6 @@
 defmodule Caravan.Generator.EnvShTest do
   use ExUnit.Case, async: true
+  alias Caravan.Assignments
   alias Caravan.Generator.{EnvSh, Platform}
 
   @path "rel/env.sh.eex"
@@ -52,10 +53,10 @@ defmodule Caravan.Generator.EnvShTest do
       assert EnvSh.port(text) == 5000, text
     end
 
-    assert [{@path, {"-a", "b", 1}}] = EnvSh.flags(@path, "export ERL_FLAGS='-a b' # -c d\n")
-    assert [{_, {"-a", "b", 1}}, {_, {"-c", "d", 1}}] = EnvSh.flags(@path, ~S(ERL_FLAGS="-a \"b\" -c d"))
+    assert [{@path, {"-a", "b", 1}}] = Assignments.flags(@path, "export ERL_FLAGS='-a b' # -c d\n")
+    assert [{_, {"-a", "b", 1}}, {_, {"-c", "d", 1}}] = Assignments.flags(@path, ~S(ERL_FLAGS="-a \"b\" -c d"))
     # Over several lines.
-    assert [{@path, {"-a", "b", 1}}] = EnvSh.flags(@path, "ERL_FLAGS=\"-a b\n  $MORE\"\n")
+    assert [{@path, {"-a", "b", 1}}] = Assignments.flags(@path, "ERL_FLAGS=\"-a b\n  $MORE\"\n")
   end
 
   test "what contradicts stays and is told" do
@@ -108,13 +109,13 @@ defmodule Caravan.Generator.EnvShTest do
     export ELIXIR_ERL_OPTIONS='-epmd_module caravan_epmd'
     """
 
-    assert Enum.sort(EnvSh.flags(@path, text)) == [
+    assert Enum.sort(Assignments.flags(@path, text)) == [
              {@path, {"-epmd_module", "caravan_epmd", 3}},
              {@path, {"-proto_dist", "inet6_tcp", 2}}
            ]
 
     for line <- [~s(ENV ERL_AFLAGS "-proto_dist inet6_tcp"), "ENV A=1 ERL_AFLAGS='-proto_dist inet6_tcp'"],
-        do: assert([{"Dockerfile", {"-proto_dist", "inet6_tcp", 1}}] = EnvSh.flags("Dockerfile", line))
+        do: assert([{"Dockerfile", {"-proto_dist", "inet6_tcp", 1}}] = Assignments.flags("Dockerfile", line))
   end
 
   describe "in a shell, the name" do

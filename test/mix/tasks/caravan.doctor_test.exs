@@ -86,6 +86,17 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
 
     assert {_, output} = command(dir, [], Vm.cookie())
     assert output =~ "ok       flags         ops/rel/vm.args.eex and remote.vm.args.eex have the flags"
+
+    # Nor need they be in those files.
+    File.write!(Path.join(dir, "ops/rel/vm.args.eex"), "-epmd_module caravan_epmd\n")
+    File.write!(Path.join(dir, "ops/rel/remote.vm.args.eex"), "")
+    File.write!(Path.join(dir, "ops/rel/env.sh.eex"), "export ERL_AFLAGS='-epmd_module caravan_epmd' # both\n")
+    File.write!(Path.join(dir, "Dockerfile"), "ENV ERL_FLAGS=\"-start_epmd false\"\n")
+    assert {_, output} = command(dir, [], Vm.cookie())
+    assert output =~ "ok       flags         ops/rel/vm.args.eex and remote.vm.args.eex have the flags"
+    for file <- ["vm.args.eex", "remote.vm.args.eex"], do: File.rm!(Path.join([dir, "ops/rel", file]))
+    assert {_, output} = command(dir, [], Vm.cookie())
+    assert output =~ "ok       flags         env.sh.eex and the Dockerfile give them"
   end
 
   @tag :nodes
