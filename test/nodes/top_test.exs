@@ -99,8 +99,11 @@ defmodule Caravan.Nodes.TopTest do
       assert output =~ " #{node}: nothing is wrong, and there are no peers\n:app: 0 members"
     end
 
+    [nobody] = Vm.free_ports(1)
+    assert {1, output} = top(["app-#{nobody}@nowhere.invalid"])
+    assert output =~ "nothing listens at 127.0.0.1:#{nobody}"
     assert {1, output} = top(["app-#{short}@nowhere.invalid"])
-    assert output =~ "the host of nowhere.invalid:#{short} has no address"
+    assert output =~ ~r/the node there is named app-#{short}@\S+, not app-#{short}@nowhere.invalid/
   end
 
   @tag :tmp_dir

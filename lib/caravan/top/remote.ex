@@ -3,7 +3,7 @@ defmodule Caravan.Top.Remote do
   # Asks a node for the status of its topologies, and says why there is none. Nothing but the public function is called
   # there: the node may run another version.
 
-  alias Caravan.{Handshake, Native, Settings}
+  alias Caravan.{Handshake, Native}
 
   # Caravan.status/0 takes 2 s at most if the node has time for it.
   @status_timeout 5_000
@@ -47,23 +47,9 @@ defmodule Caravan.Top.Remote do
 
   # A failed dial says nothing of its reason, and may be a line in the other node's log. So who is there is asked first.
   defp link(node) do
-    if node in Node.list(:connected), do: :ok, else: node |> who() |> link(node)
-  end
-
-  defp who(node) do
-    options = [cookie: Node.get_cookie()]
-
-    case Handshake.ask(node, options) do
-      {:ok, %{verdict: :no_address}} = nowhere -> who_is_here(node, options) || nowhere
-      answer -> answer
-    end
-  end
-
-  # A node's host need not have an address on its own machine: a link finds it there all the same.
-  defp who_is_here(node, options) do
-    {:ok, port} = Caravan.dist_port(node)
-    here = Settings.family() |> Settings.loopback() |> Handshake.ask(port, [node: node] ++ options)
-    if match?({:ok, %{verdict: verdict}} when verdict in [:ok, :other_cookie], here), do: here
+    if node in Node.list(:connected),
+      do: :ok,
+      else: node |> Handshake.ask(cookie: Node.get_cookie()) |> link(node)
   end
 
   defp link({:ok, %{verdict: :ok}}, node) do

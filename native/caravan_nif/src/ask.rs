@@ -18,6 +18,7 @@ use self::interview::{Interview, Move};
 use crate::error::Error;
 use crate::handshake::Status;
 use crate::handshake::conversation::{Finding, Stage};
+use crate::node_name::host_of;
 use crate::socket_limit;
 use crate::target::{Target, Unreached};
 
@@ -75,19 +76,23 @@ pub struct Answer {
 pub async fn ask(question: Question) -> Result<Answer, Error> {
     let start = Instant::now();
     let deadline = (start + question.patience).into();
-    let target = match &question.place {
+    let mut target = match &question.place {
         Place::Node(name) => Target::of(name)?,
         Place::Port(host, port) => Target::port(host, *port),
     };
-    let no_socket = || Error::no_socket(target.context(start));
     let Some(_socket) = socket_limit::probe_permit(deadline).await else {
-        return Err(no_socket());
+        return Err(Error::no_socket(target.context(start)));
     };
     let mut again = AGAIN;
     let found = loop {
         let stream = match timeout_at(deadline, target.reach()).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(Unreached::NoSocket)) => return Err(no_socket()),
+            Ok(Err(Unreached::NoSocket)) => return Err(Error::no_socket(target.context(start))),
+            // As for a link, this node's own host is this machine, whatever the resolver knows.
+            Ok(Err(Unreached::NoAddress(_))) if target.is_on(host_of(&question.own)) => {
+                target = target.on_loopback();
+                continue;
+            }
             Ok(Err(unreached)) => break Err(unreached),
             Err(_elapsed) => break Err(Unreached::Timeout),
         };

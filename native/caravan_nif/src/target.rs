@@ -1,7 +1,7 @@
 //! Where a node should listen, and connecting to it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::Instant;
 
 use tokio::net::TcpStream;
@@ -85,6 +85,23 @@ impl<'a> Target<'a> {
     /// The same for a port of a host.
     pub(crate) fn port(host: &'a str, port: u16) -> Self {
         Self::with(host, host, port, address)
+    }
+
+    /// The same on this machine.
+    pub(crate) fn on_loopback(self) -> Self {
+        let loopback: IpAddr = if self.ipv6 {
+            Ipv6Addr::LOCALHOST.into()
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        };
+        Self {
+            known: Some(SocketAddr::new(loopback, self.port)),
+            ..self
+        }
+    }
+
+    pub(crate) fn is_on(&self, host: &str) -> bool {
+        self.host == host
     }
 
     pub(crate) fn context(&self, start: Instant) -> Context {

@@ -119,6 +119,31 @@ async fn a_node_that_was_slow_to_answer_still_tells_its_name() {
 }
 
 #[tokio::test]
+async fn the_own_host_is_this_machine_though_nobody_resolves_it() {
+    let (listener, port) = listen().await;
+    let at = |host: &str| Question {
+        place: Place::Node(format!("app-{port}@{host}")),
+        own: "me-3434@nowhere.invalid".into(),
+        patience: Duration::from_secs(10),
+        ..question(port, None)
+    };
+    let peer = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        message(&mut stream).await;
+        stream.write_all(CHALLENGE).await.unwrap();
+        stream
+    };
+    let (answer, _stream) = tokio::join!(ask(at("nowhere.invalid")), peer);
+    let answer = answer.unwrap();
+    assert_eq!(answer.found, Ok(Finding::Node(node(9), Cookie::Untested)));
+    assert_eq!(answer.place, format!("127.0.0.1:{port}"));
+    drop(listener);
+    assert_eq!(ask(at("nowhere.invalid")).await.unwrap().found, Err(Unreached::Refused));
+    let elsewhere = ask(at("elsewhere.invalid")).await.unwrap();
+    assert!(matches!(elsewhere.found, Err(Unreached::NoAddress(_))), "{elsewhere:?}");
+}
+
+#[tokio::test]
 async fn nobody_listens() {
     let (listener, port) = listen().await;
     drop(listener);
