@@ -16,6 +16,9 @@ defmodule Caravan.PubSub do
   What is promised, and how long a message may be, is said at `Caravan.broadcast/2`. `direct_broadcast` to a node that
   isn't connected goes over the tree, past all nodes, and is dispatched at that node only.
 
+  `:pool_size` partitions the registry of `Phoenix.PubSub`, as with any adapter, and may differ from node to node. It
+  doesn't add processes here: one dispatches all that other nodes broadcast, so that messages keep their order.
+
   Caravan is compiled without `phoenix_pubsub`, and works with version 2.
   """
 
