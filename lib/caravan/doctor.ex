@@ -50,13 +50,16 @@ defmodule Caravan.Doctor do
   @spec text([Finding.t()]) :: String.t()
   def text(findings), do: Text.render(findings, heading())
 
-  # Mix's task asks as a `:tool`, and knows the project. What is no list of options is for their check to refuse.
+  # Mix's task asks as a `:tool`, and knows the project and a `:cookie`. What a release runs by eval is no node either, and can't become
+  # one. What is no list of options is for their check to refuse.
   defp facts(options) do
-    {asked, options} =
-      if Keyword.keyword?(options), do: Keyword.split(options, [:role, :templates]), else: {[], options}
+    {given, options} =
+      if Keyword.keyword?(options), do: Keyword.split(options, [:role, :templates, :cookie]), else: {[], options}
 
-    {Facts.collect(asked[:role] || :node, asked[:templates] || "rel"), options}
+    {Facts.collect(Map.merge(%{role: role(), templates: "rel", cookie: nil}, Map.new(given))), options}
   end
+
+  defp role, do: if(System.get_env("RELEASE_COMMAND") == "eval" and not Node.alive?(), do: :tool, else: :node)
 
   # Without the library nothing else can be found out.
   defp with_library(%{library: :ok}, _findings, more), do: Enum.uniq(more.())
@@ -152,7 +155,7 @@ defmodule Caravan.Doctor do
 
     findings =
       asked
-      |> Task.async_stream(&Peer.findings(Peer.collect(&1, domain(facts))),
+      |> Task.async_stream(&Peer.findings(Peer.collect(&1, domain(facts), facts.cookie)),
         max_concurrency: @at_once,
         timeout: :infinity
       )
@@ -170,7 +173,7 @@ defmodule Caravan.Doctor do
     about = {:node, name}
 
     [%{listed(listed, name, lookups) | about: about} | dials(name, listed, facts.topologies)] ++
-      Peer.findings(Peer.collect(name, domain(facts)))
+      Peer.findings(Peer.collect(name, domain(facts), facts.cookie))
   end
 
   defp itself(%{outcome: {:ok, %{itself: names}}}), do: names

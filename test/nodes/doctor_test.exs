@@ -55,6 +55,13 @@ defmodule Caravan.Nodes.DoctorTest do
       assert said(findings, :other_port) =~ "name stands for port 3434, but it listens on #{port}"
     end
 
+    test "of two -start_epmd, the last counts" do
+      [port] = Vm.free_ports(1)
+      paths = ["-pa", Application.app_dir(:caravan, "ebin"), "-pa", elixir()]
+      flags = ~w(-start_epmd true -epmd_module caravan_epmd -name app-#{port}@127.0.0.1 -start_epmd false)
+      refute Enum.any?(check(Vm.start(flags ++ paths, plain: true)), &(&1.kind == :epmd_started))
+    end
+
     test "a name that ends in a hash" do
       [port] = Vm.free_ports(1)
       findings = check(Vm.start(~w(-name app-6f3e#{port}@127.0.0.1)))

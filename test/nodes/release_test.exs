@@ -96,10 +96,14 @@ defmodule Caravan.Nodes.ReleaseTest do
     assert {0, files} = ReleaseApp.run(b, ["rpc", flags])
     assert files =~ ~r[releases/0.1.0/vm.args and remote.vm.args have the flags, and the same$]m
 
-    # Without a node, nothing is asked of it.
-    assert {0, output} = ReleaseApp.run(b, ["eval", "Caravan.doctor()"])
-    assert output =~ "FAULT    distribution  this node is not distributed"
-    assert output =~ "bin/app rpc 'Caravan.doctor()'"
+    # Where there is no node, others are asked all the same.
+    for code <- ["Caravan.doctor()", ~s|Caravan.explain("#{a.node}")|] do
+      assert {0, output} = ReleaseApp.run(b, ["eval", code])
+      assert output =~ "WARNING  distribution  eval starts no node, so this is what shows from outside"
+      assert output =~ "-> ask the node that runs: bin/app rpc 'Caravan.doctor()'"
+      refute output =~ "FAULT    distribution"
+      if code =~ "explain", do: assert(output =~ ~r/^  ok       handshake     .*#{a.node}/m)
+    end
 
     for app <- [a, b], do: assert({0, _} = ReleaseApp.run(app, ["stop"]))
   end

@@ -16,6 +16,8 @@ defmodule Caravan.Doctor.Facts do
   @type t :: %{
           # `:tool` if this VM is Mix's, not the node in question.
           role: :node | :tool,
+          # To compare with that of others, instead of this VM's own.
+          cookie: String.t() | nil,
           library: :ok | {:error, String.t()},
           node: String.t() | nil,
           domain: :long | :short,
@@ -37,8 +39,9 @@ defmodule Caravan.Doctor.Facts do
           topologies: [atom] | :not_started
         }
 
-  @spec collect(:node | :tool, templates :: Path.t()) :: t
-  def collect(role, templates) do
+  @doc "`given`: what whoever asks knows; the templates are those of the project's release."
+  @spec collect(%{role: :node | :tool, templates: Path.t(), cookie: String.t() | nil}) :: t
+  def collect(given) do
     library = Native.load()
     loaded? = library == :ok
     node = if Node.alive?(), do: Atom.to_string(node())
@@ -48,7 +51,8 @@ defmodule Caravan.Doctor.Facts do
 
     Map.merge(
       %{
-        role: role,
+        role: given.role,
+        cookie: given.cookie,
         library: library,
         node: node,
         domain: if(:net_kernel.longnames() == true, do: :long, else: :short),
@@ -56,17 +60,25 @@ defmodule Caravan.Doctor.Facts do
         family: Settings.family(),
         hidden?: Settings.hidden?(),
         epmd_module: :net_kernel.epmd_module(),
-        starts_epmd?: not match?({:ok, [[~c"false" | _] | _]}, :init.get_argument(:start_epmd)),
+        starts_epmd?: starts_epmd?(),
         epmd?: epmd?(),
         port: port,
         listen_port: listen_port(),
         listens: listens,
         holder: holder(port, listens),
-        files: Flags.files(templates),
+        files: Flags.files(given.templates),
         topologies: topologies()
       },
       host(host, loaded?)
     )
+  end
+
+  # Of several flags, erlexec heeds the last.
+  defp starts_epmd? do
+    case :init.get_argument(:start_epmd) do
+      {:ok, values} -> not match?([~c"false" | _], List.last(values))
+      :error -> true
+    end
   end
 
   # net_kernel is linked to the sockets that it has opened to listen on; the links of nodes belong to other processes.

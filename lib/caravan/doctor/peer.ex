@@ -23,12 +23,15 @@ defmodule Caravan.Doctor.Peer do
           handshake: {:ok, Handshake.t()} | {:error, Caravan.Error.t()} | nil
         }
 
-  @doc "Asks what answers where `node` should be. `domain` is that of this node's names; nil if it isn't a node."
-  @spec collect(String.t(), :long | :short | nil) :: facts
-  def collect(node, domain) do
+  @doc """
+  Asks what answers where `node` should be. `domain` is that of this node's names; nil if it isn't a node. `cookie`: to
+  compare with, instead of this node's own.
+  """
+  @spec collect(String.t(), :long | :short | nil, String.t() | nil) :: facts
+  def collect(node, domain, cookie) do
     connected? = node in Enum.map(Node.list(:connected), &Atom.to_string/1)
     facts = %{node: node, domain: domain, connected?: connected?, port: port(node)}
-    Map.merge(facts, if(connected? or match?({:error, _}, facts.port), do: unasked(), else: ask(node, domain)))
+    Map.merge(facts, if(connected? or match?({:error, _}, facts.port), do: unasked(), else: ask(node, domain, cookie)))
   end
 
   # Only a whole name leads to a node.
@@ -45,9 +48,9 @@ defmodule Caravan.Doctor.Peer do
 
   defp unasked, do: %{address: nil, here?: false, holder: nil, cookie_from: nil, handshake: nil}
 
-  defp ask(node, domain) do
+  defp ask(node, domain, cookie) do
     with {:ok, ip, port} <- address(node) do
-      {cookie, cookie_from} = cookie(node, domain)
+      {cookie, cookie_from} = cookie(node, domain, cookie)
       here? = Facts.mine?(ip)
 
       %{
@@ -72,8 +75,10 @@ defmodule Caravan.Doctor.Peer do
     end
   end
 
+  defp cookie(_node, _domain, given) when given != nil, do: cookie_of(given, "--cookie")
+
   # A VM that isn't a node has no cookie of its own, but those that this user starts would have one.
-  defp cookie(_node, nil) do
+  defp cookie(_node, nil, nil) do
     case {System.get_env("RELEASE_COOKIE", ""), File.read(Path.expand(@cookie_file))} do
       {"", {:ok, text}} -> cookie_of(String.trim(text), @cookie_file)
       {"", {:error, _}} -> {nil, nil}
@@ -82,7 +87,7 @@ defmodule Caravan.Doctor.Peer do
   end
 
   # There may be another one for each node. The name becomes an atom only if it is one already.
-  defp cookie(node, _domain) do
+  defp cookie(node, _domain, nil) do
     {:erlang.get_cookie(String.to_existing_atom(node)), nil}
   rescue
     ArgumentError -> {:erlang.get_cookie(), nil}

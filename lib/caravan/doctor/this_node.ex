@@ -25,6 +25,11 @@ defmodule Caravan.Doctor.ThisNode do
   defp library(:ok), do: [ok(:library, "the native library is loaded")]
   defp library({:error, sentence}), do: [fault(:library, :not_loaded, String.replace_prefix(sentence, "caravan: ", ""))]
 
+  defp distribution(%{node: nil, role: :tool, files: {:release, _, _, _}}) do
+    message = "eval starts no node, so this is what shows from outside"
+    [warning(:distribution, :eval, message, "ask the node that runs: bin/app rpc 'Caravan.doctor()'")]
+  end
+
   defp distribution(%{node: nil, role: :tool}) do
     [ok(:distribution, "Mix isn't a node here; Caravan.doctor() in a node checks that node, too")]
   end

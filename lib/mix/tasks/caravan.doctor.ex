@@ -6,6 +6,7 @@ defmodule Mix.Tasks.Caravan.Doctor do
 
       mix caravan.doctor [NODE] [--query QUERY]... [--type srv|a|aaaa|ip|local] [--nameserver ADDRESS]... [--tcp]
                          [--timeout MS] [--allow NETWORK]... [--node-name TEMPLATE] [--node-sname NAME]
+                         [--cookie COOKIE]
 
       mix caravan.doctor
       mix caravan.doctor my_app-3434@host1.example.org
@@ -17,8 +18,8 @@ defmodule Mix.Tasks.Caravan.Doctor do
   options are those of a topology (`Caravan.Options`).
 
   Mix itself isn't a node, so it has no name to compare with DNS: with `--node-sname`, or NODE, it knows what nodes are
-  called, and asks those that DNS lists. It compares their cookie with RELEASE_COOKIE or, without that, the one in
-  `~/.erlang.cookie`. A running node knows more:
+  called, and asks those that DNS lists. It compares their cookie with that of `--cookie` or, without that, the one in
+  `RELEASE_COOKIE` or else in `~/.erlang.cookie`. A running node knows more:
 
       bin/app rpc 'Caravan.doctor()'
 
@@ -29,7 +30,7 @@ defmodule Mix.Tasks.Caravan.Doctor do
   alias Caravan.CommandLine
 
   @usage "mix caravan.doctor [NODE] [--query QUERY]... [--type srv|a|aaaa|ip|local] [--nameserver ADDRESS]... [--tcp] " <>
-           "[--timeout MS] [--allow NETWORK]... [--node-name TEMPLATE] [--node-sname NAME]"
+           "[--timeout MS] [--allow NETWORK]... [--node-name TEMPLATE] [--node-sname NAME] [--cookie COOKIE]"
   @switches [
     query: :keep,
     type: :string,
@@ -38,7 +39,8 @@ defmodule Mix.Tasks.Caravan.Doctor do
     timeout: :integer,
     allow: :keep,
     node_name: :string,
-    node_sname: :string
+    node_sname: :string,
+    cookie: :string
   ]
 
   @impl true
@@ -72,6 +74,6 @@ defmodule Mix.Tasks.Caravan.Doctor do
     lists = [query: :query, nameservers: :nameserver, allow: :allow]
 
     for({option, switch} <- lists, [_ | _] = values <- [Keyword.get_values(switches, switch)], do: {option, values}) ++
-      CommandLine.lookup_options(switches) ++ Keyword.take(switches, [:node_name, :node_sname])
+      CommandLine.lookup_options(switches) ++ Keyword.take(switches, [:node_name, :node_sname, :cookie])
   end
 end

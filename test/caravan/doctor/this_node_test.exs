@@ -3,8 +3,11 @@ defmodule Caravan.Doctor.ThisNodeTest do
   use ExUnit.Case, async: true
   alias Caravan.Doctor.ThisNode
 
+  @flags "-start_epmd false -epmd_module caravan_epmd"
+
   @well %{
     role: :node,
+    cookie: nil,
     library: :ok,
     node: "app-3434@host1.test",
     domain: :long,
@@ -44,9 +47,11 @@ defmodule Caravan.Doctor.ThisNodeTest do
     assert said([epmd_module: :other], :epmd_module) =~ "-epmd_module is other, not caravan_epmd"
   end
 
-  test "Mix is no node, and need not be one" do
+  test "Mix is no node, and need not be one; a release's eval is none, but its user may take it for one" do
     tool = [role: :tool, node: nil, port: nil, host: nil, listens: [], topologies: :not_started]
     assert wrong(tool) == []
+    eval = [files: {:release, {"vm.args", @flags}, {"remote.vm.args", @flags}, ""}] ++ tool
+    assert wrong(eval) == [{:distribution, :warning, :eval}]
 
     assert wrong([role: :node] ++ List.keydelete(tool, :role, 0)) == [
              {:distribution, :fault, :not_distributed},

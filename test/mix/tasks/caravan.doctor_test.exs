@@ -10,12 +10,13 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
 
     args =
       ~w(app-1@h --query a.test --query b.test --nameserver 127.0.0.1 --allow 10.0.0.0/8 --type a --tcp) ++
-        ~w(--timeout 500 --node-name {sname}@{ip} --node-sname app)
+        ~w(--timeout 500 --node-name {sname}@{ip} --node-sname app --cookie abc)
 
     assert {:ok, "app-1@h", options} = Doctor.parse(args)
 
     assert Enum.sort(options) == [
              allow: ["10.0.0.0/8"],
+             cookie: "abc",
              nameservers: ["127.0.0.1"],
              node_name: "{sname}@{ip}",
              node_sname: "app",
@@ -136,6 +137,8 @@ defmodule Mix.Tasks.Caravan.DoctorTest do
 
     File.write!(Path.join(dir, "rel/remote.vm.args.eex"), "-epmd_module caravan_epmd\n-start_epmd false\n")
     assert {0, _output} = command(dir, args, Vm.cookie())
+    assert {0, output} = command(dir, [Atom.to_string(node), "--cookie", Vm.cookie()], "SECRET")
+    assert output =~ "has the same cookie; the cookie compared with is that of --cookie"
     assert {1, output} = command(dir, [Atom.to_string(node)], "SECRET")
     assert output =~ "FAULT    handshake     the node there has that name, but another cookie"
     assert output =~ "is that of RELEASE_COOKIE" and not (output =~ "SECRET")
