@@ -49,10 +49,12 @@ defmodule Bench.Mesh.Vm do
     vms
   end
 
-  @doc "All later nodes of `subject` load at boot what this one has loaded by now."
+  @doc "All later nodes of `subject` load at boot what this one has loaded by now, and the rest of the subject."
   def learn(subject, vm) do
     [modules] = ask([vm], :modules)
-    File.write!(modules_file(subject.id), :erlang.term_to_binary(modules))
+    beams = Enum.flat_map([caravan() | subject.paths], &Path.wildcard(Path.join(&1, "*.beam")))
+    own = for beam <- beams, do: beam |> Path.basename(".beam") |> String.to_atom()
+    File.write!(modules_file(subject.id), :erlang.term_to_binary(Enum.uniq(modules ++ own)))
   end
 
   @doc "Starts the discovery of `target` in all of them at the same moment, and answers with it."
@@ -200,11 +202,11 @@ defmodule Bench.Mesh.Vm do
     folder = :persistent_term.get(__MODULE__)
     name = Subject.name(ip)
     {:ok, address} = ip |> to_charlist() |> :inet.parse_address()
-    caravan = :caravan_epmd |> :code.which() |> Path.dirname()
     libraries = for name <- [:elixir, :logger], do: name |> :code.lib_dir() |> Path.join("ebin")
 
-    # The last one is searched first.
-    paths = Enum.flat_map(libraries ++ [caravan, folder | subject.paths], &["-pa", &1])
+    # The last one is searched first. Protocols are consolidated as in a release.
+    consolidated = Path.expand("../consolidated", caravan())
+    paths = Enum.flat_map(libraries ++ [consolidated, caravan(), folder | subject.paths], &["-pa", &1])
     interface = ["-kernel", "inet_dist_use_interface", "#{:io_lib.format("~w", [address])}"]
     modules = modules_file(subject.id)
     code = "'Elixir.Bench.Mesh.Node':start(#{subject.id}, <<\"#{modules}\">>)."
@@ -222,6 +224,7 @@ defmodule Bench.Mesh.Vm do
     %__MODULE__{port: Port.open({:spawn_executable, erl()}, options), name: name, ip: ip}
   end
 
+  defp caravan, do: :caravan_epmd |> :code.which() |> Path.dirname()
   defp erl, do: System.find_executable("erl") || raise("no erl on PATH")
 
   defp modules_file(id), do: Path.join(:persistent_term.get(__MODULE__), "#{id}.modules")
