@@ -39,7 +39,8 @@ pub fn loopback(ipv6: bool) -> IpAddr {
     }
 }
 
-fn any(ipv6: bool) -> IpAddr {
+/// The address of a socket that may send from any, or listen on all.
+pub fn any(ipv6: bool) -> IpAddr {
     if ipv6 {
         Ipv6Addr::UNSPECIFIED.into()
     } else {

@@ -1,7 +1,7 @@
 //! Where a node should listen, and connecting to it.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Instant;
 
 use tokio::net::TcpStream;
@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use crate::address_book::address;
 use crate::error::{Context, Error, is_out_of_sockets};
+use crate::local_host::loopback;
 use crate::node_name::{self, host_of};
 use crate::settings::{Settings, settings};
 
@@ -89,13 +90,8 @@ impl<'a> Target<'a> {
 
     /// The same on this machine.
     pub(crate) fn on_loopback(self) -> Self {
-        let loopback: IpAddr = if self.ipv6 {
-            Ipv6Addr::LOCALHOST.into()
-        } else {
-            Ipv4Addr::LOCALHOST.into()
-        };
         Self {
-            known: Some(SocketAddr::new(loopback, self.port)),
+            known: Some(SocketAddr::new(loopback(self.ipv6), self.port)),
             ..self
         }
     }

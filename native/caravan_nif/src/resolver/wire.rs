@@ -1,7 +1,7 @@
 //! One query over UDP, then over TCP if the answer was truncated. Ignores anything that doesn't answer it.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use hickory_resolver::proto::op::{Edns, Message, Query, ResponseCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::response::{Received, Response, code_word, read, whole_records};
 use super::{Recall, Transport};
 use crate::error::{Context, Error, Truncation, describe};
+use crate::local_host::any;
 
 /// The UDP size offered (EDNS, RFC 6891), which crosses every network unfragmented (DNS flag day 2020).
 pub(super) const EDNS_SIZE: u16 = 1232;
@@ -95,12 +96,9 @@ pub(super) async fn retry_over_tcp(
 }
 
 async fn over_udp(server: SocketAddr, request: &Message, recall: Recall) -> Result<ServerReply, ExchangeError> {
-    let any: IpAddr = if server.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
-    let socket = UdpSocket::bind((any, 0)).await.map_err(ExchangeError::Io)?;
+    let socket = UdpSocket::bind((any(server.is_ipv6()), 0))
+        .await
+        .map_err(ExchangeError::Io)?;
     // Connected, so the kernel drops datagrams from elsewhere, and reports a closed port.
     socket.connect(server).await.map_err(ExchangeError::Io)?;
     socket.send(&bytes(request)?).await.map_err(ExchangeError::Io)?;

@@ -4,10 +4,12 @@
 //! that has left. Only Unix lets us choose.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
 #[cfg(unix)]
 use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::local_host::any;
 
 /// What to be woken for: a closed port is an error, and is nothing to read.
 #[cfg(unix)]
@@ -22,10 +24,7 @@ pub(super) struct Socket(tokio::net::UdpSocket);
 impl Socket {
     /// To be called within the runtime.
     pub(super) fn connected(server: SocketAddr) -> io::Result<Self> {
-        let socket = match server {
-            SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
-        }?;
+        let socket = UdpSocket::bind((any(server.is_ipv6()), 0))?;
         // So the kernel drops datagrams from elsewhere, and reports a closed port.
         socket.connect(server)?;
         socket.set_nonblocking(true)?;
