@@ -50,8 +50,8 @@ defmodule Caravan.Doctor do
   @spec text([Finding.t()]) :: String.t()
   def text(findings), do: Text.render(findings, heading())
 
-  # Mix's task asks as a `:tool`, and knows the project and a `:cookie`. What a release runs by eval is no node either, and can't become
-  # one. What is no list of options is for their check to refuse.
+  # Mix's task asks as a `:tool`, and knows the project and a `:cookie`. What a release runs by eval is no node either, and
+  # can't become one. What is no list of options is for their check to refuse.
   defp facts(options) do
     {given, options} =
       if Keyword.keyword?(options), do: Keyword.split(options, [:role, :templates, :cookie]), else: {[], options}

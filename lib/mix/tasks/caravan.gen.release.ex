@@ -87,11 +87,11 @@ defmodule Mix.Tasks.Caravan.Gen.Release do
     same = Enum.count(releases, fn {_, other} -> other[:rel_templates_path] == options[:rel_templates_path] end)
 
     %{
-      Generator.project("#{app}")
-      | home: home,
-        release: "#{name}",
-        releases: max(same, 1),
-        dir: CommandLine.templates(options)
+      app: "#{app}",
+      home: home,
+      release: "#{name}",
+      releases: max(same, 1),
+      dir: CommandLine.templates(options)
     }
   end
 
